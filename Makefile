@@ -1,0 +1,39 @@
+# make demo   run the main job for real: simulator, a real Airflow, one reset of eight documents (KEEP=1 leaves Airflow up)
+# make test   set up the same way and run every test
+# make lint   ruff and mypy --strict
+# make wheel  build the wheel, install it into an empty environment and ask Airflow for the provider
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint wheel setup clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on the PATH."; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version) (about a minute, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	@touch $(READY)
+
+demo: $(READY)
+	@$(BIN)/python -m demo $(if $(KEEP),--keep)
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+wheel: $(READY)
+	.ci/check-wheel $(BIN)/python
+
+clean:
+	rm -rf $(VENV) .demo dist
