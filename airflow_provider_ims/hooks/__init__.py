@@ -1,0 +1,1 @@
+"""Hooks: the connection, the session, retries and timeouts."""

@@ -1,0 +1,1 @@
+"""Operators: the tasks of a DAG."""

@@ -1,0 +1,1 @@
+"""Triggers: the half of a wait that runs in the triggerer."""

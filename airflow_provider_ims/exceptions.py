@@ -1,0 +1,184 @@
+"""
+What can go wrong, one exception for each thing that a caller treats differently.
+
+Everything is a :class:`GstnError`. What trying again cannot mend is also Airflow's ``AirflowFailException``,
+so that no retry is spent on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_provider_ims._compat import AirflowException, AirflowFailException
+from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.models.faults import Fault, InvalidPayload
+from airflow_provider_ims.protocol.errors import ServiceError
+
+
+class GstnError(AirflowException):
+    """
+    Something went wrong between Airflow, the service and GSTN.
+
+    :param text: the whole story for the person who must act; never holds a secret
+    :param code: the service's or GSTN's code, empty if there is none
+    :param advice: what to do now (also in the text)
+    :param place: what it is about: a parameter, a task
+    :param http_status: HTTP status of the reply, if there was one
+    :param retry_after: seconds that the service asked to wait, if it did
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        code: str = "",
+        advice: str = "",
+        place: str = "",
+        http_status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        Exception.__init__(self, text)
+        self.code = code
+        self.advice = advice
+        self.place = place
+        self.http_status = http_status
+        self.retry_after = retry_after
+
+
+class GstnTransientError(GstnError):
+    """It may work later, unchanged."""
+
+
+class GstnPermanentError(GstnError, AirflowFailException):
+    """It will not work later either; a person or another request is needed."""
+
+
+class GstnServiceUnavailable(GstnTransientError):
+    """The service or GSTN is down, cannot be reached, or did not answer in time; nothing was changed."""
+
+
+class GstnThrottled(GstnTransientError):
+    """The service wants fewer requests; ``retry_after`` holds its wish."""
+
+
+class GstnBusy(GstnTransientError):
+    """GSTN still works on an earlier save or reset of the same GSTIN (``IMSSAV0015``)."""
+
+
+class GstnTokenLimit(GstnTransientError):
+    """The theodore user has 10 sessions already."""
+
+
+class GstnUnreadableReply(GstnTransientError):
+    """The reply to a question was not what the contract says, such as a page of a proxy."""
+
+
+class GstnResultNotReady(GstnTransientError):
+    """The result was asked for before the task was complete."""
+
+
+class GstnInvalidConnection(GstnPermanentError):
+    """The connection is missing, or fields of it are missing or wrong."""
+
+
+class GstnLoginError(GstnPermanentError):
+    """theodore does not accept the user, the password or the organisation."""
+
+
+class GstnSessionExpired(GstnPermanentError):
+    """There is no live GSTN session for the GSTIN; a person has to open one."""
+
+
+class GstnOtpRefused(GstnPermanentError):
+    """GSTN did not accept the one-time password."""
+
+
+class GstnInvalidRequest(GstnPermanentError):
+    """The service or GSTN finds fault with the request itself."""
+
+
+class GstnRefused(GstnPermanentError):
+    """GSTN refused, for a reason of its own."""
+
+
+class GstnTaskNotFound(GstnPermanentError):
+    """The service knows no such task, or not any more."""
+
+
+class GstnAmbiguousSubmission(GstnPermanentError):
+    """The request was sent and its reply is lost: it may have been done or not. Never resent blindly."""
+
+
+class GstnTaskFailed(GstnPermanentError):
+    """The service says that the task failed."""
+
+
+class GstnResetFailed(GstnPermanentError):
+    """GSTN refused the whole reset, or its answer is not one that we can call success."""
+
+
+class GstnResetPartial(GstnPermanentError):
+    """GSTN reset some documents and refused others."""
+
+
+class GstnPayloadTooLarge(GstnPermanentError):
+    """The request is larger than the service takes."""
+
+
+class GstnInvalidPayload(GstnPermanentError, InvalidPayload):
+    """
+    The reset request is not valid; nothing was sent.
+
+    :param text: every fault, for a person
+    :param faults: every fault, for software
+    """
+
+    def __init__(self, text: str, faults: Sequence[Fault] = ()) -> None:
+        GstnError.__init__(self, text)
+        self.faults = list(faults)
+
+
+_OF_KIND: dict[Kind, type[GstnError]] = {
+    Kind.TOKEN_EXPIRED: GstnLoginError,
+    Kind.LOGIN: GstnLoginError,
+    Kind.TOKEN_LIMIT: GstnTokenLimit,
+    Kind.GSTN_SESSION: GstnSessionExpired,
+    Kind.OTP: GstnOtpRefused,
+    Kind.BUSY: GstnBusy,
+    Kind.THROTTLED: GstnThrottled,
+    Kind.OUTAGE: GstnServiceUnavailable,
+    Kind.UNREACHABLE: GstnServiceUnavailable,
+    Kind.NOT_FOUND: GstnTaskNotFound,
+    Kind.NOT_READY: GstnResultNotReady,
+    Kind.REQUEST: GstnInvalidRequest,
+    Kind.REFUSED: GstnRefused,
+    Kind.UNREADABLE: GstnUnreadableReply,
+    Kind.LOST_REPLY: GstnAmbiguousSubmission,
+}
+
+_BY_NAME: dict[str, type[GstnError]] = {
+    cls.__name__: cls for cls in (*_OF_KIND.values(), GstnInvalidConnection, GstnTaskFailed, GstnPermanentError)
+}
+
+
+def of_service_error(error: ServiceError) -> GstnError:
+    """Return the exception for an error that the protocol named."""
+    return _OF_KIND[error.kind](
+        str(error),
+        code=error.code,
+        advice=error.advice,
+        place=error.place,
+        http_status=error.http_status,
+        retry_after=error.retry_after,
+    )
+
+
+def by_name(name: str, text: str, code: str = "") -> GstnError:
+    """
+    Return an exception that was carried as text, such as in a trigger's event.
+
+    :param name: class name; one that is not known gives a :class:`GstnPermanentError`
+    :param text: the exception's text
+    :param code: the exception's code
+    """
+    return _BY_NAME.get(name, GstnPermanentError)(text, code=code)

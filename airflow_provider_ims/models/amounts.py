@@ -1,0 +1,64 @@
+"""Amounts in rupees: exact, never a binary float's tail."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
+
+VAL_MAX = Decimal("9999999999999.99")
+TAX_MAX = Decimal("99999999999.99")
+
+_PAISA = Decimal("0.01")
+
+
+def _exact(value: object) -> Decimal:
+    """Return a number as the decimal that its author wrote."""
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return Decimal(int(value))
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return Decimal(repr(float(value)))  # repr is the shortest text that reads back as this float
+    raise PydanticCustomError("amount", "a JSON number, not text")
+
+
+def _without_float_tail(number: Decimal) -> Decimal:
+    """
+    Cut what binary arithmetic left behind (0.1 + 0.2) and refuse a real third decimal (0.125).
+
+    A sum of paise in floats is off by a few units in the last place, far below a millionth of a rupee; a
+    tax computed but not rounded is off by far more.
+    """
+    rounded = number.quantize(_PAISA)
+    noise = max(1e-6, 8 * math.ulp(float(number)))
+    if abs(float(number - rounded)) > noise:
+        raise PydanticCustomError("amount", "at most 2 decimals; round it to paise first")
+    return rounded
+
+
+def _amount(limit: Decimal) -> BeforeValidator:
+    def validate(value: object) -> Decimal:
+        number = _exact(value)
+        if not number.is_finite() or not 0 <= number <= limit:
+            raise PydanticCustomError("amount", f"from 0 to {limit:,f}, positive also for credit notes")
+        exponent = number.as_tuple().exponent
+        if isinstance(exponent, int) and exponent < -2:
+            number = _without_float_tail(number)
+        return abs(number)  # -0 is 0
+
+    return BeforeValidator(validate)
+
+
+# Limits: GSTN's JSON schema of the IMS reset request.
+DocumentValue = Annotated[Decimal, _amount(VAL_MAX)]
+TaxAmount = Annotated[Decimal, _amount(TAX_MAX)]
+
+
+def as_json(number: Decimal) -> str:
+    """Write an amount as a JSON number, without an exponent and with the decimals that were given."""
+    return format(number, "f")

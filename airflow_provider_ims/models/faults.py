@@ -1,0 +1,44 @@
+"""What is wrong with an input, told all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+_SHOWN = 50
+
+
+class Fault(NamedTuple):
+    """
+    One thing that is wrong with an input.
+
+    :param place: where, as a path: ``invdata.b2b[3].idt``
+    :param value: what stands there now; ``None`` when it is missing
+    :param rule: what should stand there, in words
+    """
+
+    place: str
+    value: object
+    rule: str
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"{self.place}: {self.rule}"
+        shown = repr(self.value)
+        return f"{self.place}: {shown if len(shown) <= 60 else shown[:57] + '...'} - {self.rule}"
+
+
+class InvalidPayload(ValueError):
+    """
+    The request would be refused by GSTN's schema, or is not what its author can have meant.
+
+    :param faults: everything that is wrong, in the order of the input
+    """
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = list(faults)
+        lines = [f"  {fault}" for fault in self.faults[:_SHOWN]]
+        if len(self.faults) > _SHOWN:
+            lines.append(f"  ... and {len(self.faults) - _SHOWN} more")
+        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+        super().__init__("\n".join([f"The reset request has {count}; nothing was sent:", *lines]))

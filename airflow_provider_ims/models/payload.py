@@ -1,0 +1,285 @@
+"""The body of "IMS Invoice Status Reset": read, checked against GSTN's schema, written exactly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple, NoReturn, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, with_config
+from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
+
+from airflow_provider_ims.models.amounts import as_json
+from airflow_provider_ims.models.documents import (
+    RULES,
+    SECTIONS,
+    AmendedNote,
+    B2b,
+    B2ba,
+    Document,
+    Ecom,
+    Ecoma,
+    Gstin,
+    Note,
+)
+from airflow_provider_ims.models.faults import Fault, InvalidPayload
+from airflow_provider_ims.models.gstin import check_digit, check_digit_fits
+
+MAX_BODY_BYTES = 4_000_000
+"""Vayana documents "4MB"; the smaller reading of it is the safe one (inferred)."""
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class InvData(TypedDict, total=False):
+    """The sections of a request; a plain dict at run time, with the sections that were given."""
+
+    b2b: list[B2b]
+    b2ba: list[B2ba]
+    b2bdn: list[Note]
+    b2bdna: list[AmendedNote]
+    b2bcn: list[Note]
+    b2bcna: list[AmendedNote]
+    ecom: list[Ecom]
+    ecoma: list[Ecoma]
+
+
+class DocumentKey(NamedTuple):
+    """
+    What tells one document of a GSTIN from another, and all that GSTN's error report gives.
+
+    Letter case is folded, since a report may write a number in capitals that was sent in small letters.
+    """
+
+    section: str
+    stin: str
+    number: str
+    rtnprd: str
+
+    @classmethod
+    def of(cls, section: str, stin: str, number: str, rtnprd: str) -> Self:
+        """Build the key of a document."""
+        return cls(section, stin.strip().upper(), number.strip().upper(), rtnprd.strip())
+
+
+class ResetPayload(BaseModel):
+    """
+    A checked request to put documents back to "no action".
+
+    Build it with :meth:`parse`, which names every fault at once.
+
+    :param rtin: GSTIN of the recipient, whose IMS is meant
+    :param reqtyp: always ``RESET``
+    :param invdata: section -> documents
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    rtin: Gstin
+    reqtyp: Literal["RESET"]
+    invdata: InvData
+
+    @classmethod
+    def parse(
+        cls,
+        source: Mapping[str, Any] | str | bytes | ResetPayload,
+        *,
+        strict_gstin: bool = False,
+        allow_no_action: bool = False,
+    ) -> ResetPayload:
+        """
+        Read and check a request.
+
+        :param source: the request as a dict, or as JSON text or bytes (UTF-8)
+        :param strict_gstin: refuse a GSTIN whose check digit is wrong, instead of leaving it to
+            :meth:`doubtful_gstins`
+        :param allow_no_action: accept documents whose ``prev_status`` is ``N`` already
+        :return: the request; empty sections are left out
+        :raises InvalidPayload: with every fault, when anything is wrong
+        """
+        raw = _as_object(source)
+        faults: list[Fault] = []
+        payload = None
+        try:
+            payload = cls.model_validate(raw)
+        except ValidationError as error:
+            faults.extend(_faults_of(error))
+        faults.extend(_faults_between_documents(raw, allow_no_action=allow_no_action))
+        if strict_gstin:
+            faults.extend(_wrong_check_digits(raw))
+        if faults or payload is None:
+            raise InvalidPayload(faults)
+        filled: Any = {section: documents for section, documents in payload.sections() if documents}
+        return payload.model_copy(update={"invdata": filled})
+
+    def sections(self) -> Iterator[tuple[str, list[Document]]]:
+        """Yield each section that was given, in GSTN's order, with its documents."""
+        given: Mapping[str, Any] = self.invdata
+        for section in SECTIONS:
+            if section in given:
+                yield section, given[section]
+
+    def documents(self) -> Iterator[tuple[DocumentKey, Document]]:
+        """Yield every document with its key, in the order in which it is sent."""
+        for section, documents in self.sections():
+            for document in documents:
+                yield DocumentKey.of(section, document.stin, document.number, document.rtnprd), document
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of documents of each section."""
+        return {section: len(documents) for section, documents in self.sections()}
+
+    def count(self) -> int:
+        """Return the number of documents in all sections."""
+        return sum(self.counts().values())
+
+    def doubtful_gstins(self) -> list[Fault]:
+        """Return the GSTINs whose check digit is wrong: mistyped, or invented by a sandbox."""
+        return list(_wrong_check_digits(self.model_dump()))
+
+    def body(self) -> bytes:
+        """Return the request as the UTF-8 JSON that is sent: compact, numbers as numbers."""
+        sections = ",".join(
+            f'"{section}":[{",".join(_document_json(document) for document in documents)}]'
+            for section, documents in self.sections()
+        )
+        return f'{{"rtin":"{self.rtin}","reqtyp":"{self.reqtyp}","invdata":{{{sections}}}}}'.encode()
+
+
+def _document_json(document: Document) -> str:
+    # By hand, since no JSON library writes a Decimal as a bare number. Text needs no escaping: the rules
+    # of every text field admit letters, digits, / and - only.
+    fields = (
+        f'"{name}":{as_json(value)}' if isinstance(value, Decimal) else f'"{name}":"{value}"'
+        for name, value in document
+    )
+    return "{" + ",".join(fields) + "}"
+
+
+def _as_object(source: object) -> Mapping[str, Any]:
+    if isinstance(source, ResetPayload):
+        return source.model_dump()
+    if isinstance(source, (str, bytes, bytearray)):
+        source = _parse_json(source)
+    if not isinstance(source, Mapping):
+        _refuse("(top)", source, "an object with rtin, reqtyp and invdata")
+    return source
+
+
+def _refuse(place: str, value: object, rule: str) -> NoReturn:
+    raise InvalidPayload([Fault(place, value, rule)])
+
+
+def _parse_json(text: str | bytes | bytearray) -> object:
+    try:
+        if not isinstance(text, str):
+            text = text.decode("utf-8-sig")
+        return json.loads(text, parse_float=Decimal, parse_constant=_not_json, object_pairs_hook=_without_repeated_keys)
+    except UnicodeDecodeError as error:
+        _refuse(f"byte {error.start}", error.object[error.start : error.end], "UTF-8 text")
+    except json.JSONDecodeError as error:
+        near = error.doc[max(0, error.pos - 20) : error.pos + 20]
+        _refuse(f"line {error.lineno} column {error.colno}", near, f"valid JSON ({error.msg})")
+    except InvalidPayload:
+        raise
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; nesting without end
+        _refuse("(top)", None, f"valid JSON ({error})")
+
+
+def _not_json(word: str) -> NoReturn:
+    _refuse("(top)", word, "valid JSON, which has no such number")
+
+
+def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        _refuse(repeated, None, "the same key twice in one JSON object; which one is meant?")
+    return result
+
+
+def _faults_of(error: ValidationError) -> Iterator[Fault]:
+    for detail in error.errors(include_url=False):
+        place = ""
+        for part in detail["loc"]:
+            place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else part
+        field = next((part for part in reversed(detail["loc"]) if isinstance(part, str)), "")
+        match detail["type"]:
+            case "missing":
+                yield Fault(place, None, f"is required: {_rule_of(field)}")
+            case "extra_forbidden":
+                yield Fault(place, detail["input"], _unknown_key_rule(detail["loc"]))
+            case "amount" | "date":
+                yield Fault(place, detail["input"], detail["msg"])
+            case _:
+                is_item = isinstance(detail["loc"][-1], int)
+                rule = "an object with the fields of a document" if is_item else _rule_of(field)
+                yield Fault(place, detail["input"], rule)
+
+
+def _rule_of(field: str) -> str:
+    if field in SECTIONS:
+        return "a list of documents"
+    return RULES.get(field, "an object: section -> list of documents")
+
+
+def _unknown_key_rule(loc: tuple[int | str, ...]) -> str:
+    match loc:
+        case ("invdata", _):
+            return f"unknown section; GSTN knows {', '.join(SECTIONS)}"
+        case ("invdata", str(section), *_):
+            return f"unknown field; {section} has {', '.join(sorted(SECTIONS[section].model_fields))}"
+        case _:
+            return "unknown field; a request has rtin, reqtyp and invdata"
+
+
+def _raw_documents(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield (place, section, document) of all that looks like a document, in bad input too."""
+    invdata = raw.get("invdata")
+    if not isinstance(invdata, Mapping):
+        return
+    for section, documents in invdata.items():
+        if section in SECTIONS and isinstance(documents, list):
+            for index, document in enumerate(documents):
+                if isinstance(document, Mapping):
+                    yield f"invdata.{section}[{index}]", section, document
+                elif isinstance(document, Document):
+                    yield f"invdata.{section}[{index}]", section, document.model_dump()
+
+
+def _faults_between_documents(raw: Mapping[str, Any], *, allow_no_action: bool) -> Iterator[Fault]:
+    seen: dict[DocumentKey, str] = {}
+    for place, section, document in _raw_documents(raw):
+        if document.get("prev_status") == "N" and not allow_no_action:
+            yield Fault(
+                f"{place}.prev_status",
+                "N",
+                "nothing to reset, GSTN holds no action; leave it out, or allow it (allow_no_action)",
+            )
+        identity = [document.get(name) for name in ("stin", SECTIONS[section].number_field, "rtnprd")]
+        texts = [part for part in identity if isinstance(part, str)]
+        if len(texts) < len(identity):
+            continue
+        first = seen.setdefault(DocumentKey.of(section, *texts), place)
+        if first != place:
+            yield Fault(
+                place,
+                " ".join(texts),
+                f"the same document as {first}: same section, stin, number and rtnprd; send it once",
+            )
+    invdata = raw.get("invdata")
+    if isinstance(invdata, Mapping) and not any(invdata.values()):
+        yield Fault("invdata", None, "is empty: at least one document is needed")
+
+
+def _wrong_check_digits(raw: Mapping[str, Any]) -> Iterator[Fault]:
+    places = [("rtin", raw.get("rtin"))]
+    places += [(f"{place}.stin", document.get("stin")) for place, _, document in _raw_documents(raw)]
+    told: set[object] = set()
+    for place, gstin in places:
+        if gstin in told or not isinstance(gstin, str) or len(gstin) != 15 or not gstin.isalnum():
+            continue
+        if gstin.isascii() and not check_digit_fits(gstin):
+            told.add(gstin)
+            yield Fault(place, gstin, f"a GSTIN whose check digit is {check_digit(gstin)}; is it mistyped?")

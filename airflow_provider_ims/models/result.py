@@ -1,0 +1,234 @@
+"""The result of a reset: GSTN's words read into rows, and every document that was sent accounted for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from airflow_provider_ims.models.codes import remedy_for
+from airflow_provider_ims.models.payload import DocumentKey, ResetPayload
+
+Outcome = Literal["processed", "partial", "failed", "running", "unknown"]
+DocumentOutcome = Literal["reset", "refused", "unknown"]
+
+_OUTCOMES: dict[str, Outcome] = {"P": "processed", "PE": "partial", "ER": "failed", "IP": "running"}
+
+# GSTN's error report calls notes by other names than its request does. Confirmed: dn (Vayana's sample) and cn
+# (a live reply); inferred: dna and cna.
+_REPORT_SECTIONS = {"dn": "b2bdn", "dna": "b2bdna", "cn": "b2bcn", "cna": "b2bcna"}
+
+
+class RefusedDocument(NamedTuple):
+    """
+    One document that GSTN did not reset.
+
+    :param section: section in the request's spelling (``b2bcn``, never ``cn``)
+    :param stin: GSTIN of the supplier; empty if GSTN named none
+    :param number: number of the invoice or note; empty if GSTN named none
+    :param rtnprd: return period of the supplier, MMYYYY; empty if GSTN named none
+    :param code: GSTN's code
+    :param message: GSTN's message
+    :param remedy: what a person does about it
+    """
+
+    section: str
+    stin: str
+    number: str
+    rtnprd: str
+    code: str
+    message: str
+    remedy: str
+
+
+class SectionCount(BaseModel):
+    """What became of the documents of one section."""
+
+    sent: int = 0
+    reset: int = 0
+    refused: int = 0
+    unknown: int = 0
+
+
+class Account(NamedTuple):
+    """
+    What became of every document that was sent.
+
+    :param outcomes: document -> ``reset``, ``refused``, or ``unknown`` when the result does not say
+    :param stray: refusals that fit no document that was sent; they are told, never dropped
+    """
+
+    outcomes: dict[DocumentKey, DocumentOutcome]
+    stray: list[RefusedDocument]
+
+    def sections(self) -> dict[str, SectionCount]:
+        """Return the counts of each section, in the order of the request."""
+        counts: dict[str, SectionCount] = {}
+        for key, outcome in self.outcomes.items():
+            count = counts.setdefault(key.section, SectionCount())
+            count.sent += 1
+            setattr(count, outcome, getattr(count, outcome) + 1)
+        return counts
+
+    def total(self, outcome: DocumentOutcome) -> int:
+        """Return the number of documents with this outcome."""
+        return Counter(self.outcomes.values())[outcome]
+
+
+class ResetResult(BaseModel):
+    """
+    What GSTN made of a reset.
+
+    Source of the shape: Vayana's sample of the result and GSTN's schema of the request status.
+
+    :param status_cd: GSTN's word: ``P`` processed, ``PE`` processed with errors, ``ER`` failed as a whole,
+        ``IP`` not ready; any other word is ``unknown``, never success
+    :param processed: number of documents that GSTN says it processed; ``None`` if it does not say
+    :param errors: number of documents that GSTN says it refused; the rows of its report if it does not say
+    :param code: GSTN's code for the whole request, if any
+    :param message: GSTN's message for the whole request, if any
+    :param refused: one row per refused document
+    :param raw: the result as it came
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    status_cd: str
+    processed: int | None
+    errors: int
+    code: str = ""
+    message: str = ""
+    refused: list[RefusedDocument] = []
+    raw: dict[str, Any] = {}
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the request came to; ``transTypCd`` is never looked at, it is the same for every kind."""
+        outcome = _OUTCOMES.get(self.status_cd.strip().upper(), "unknown")
+        if outcome == "processed" and (self.refused or self.errors):
+            return "partial"  # the word and the report disagree: believe the worse one
+        return outcome
+
+    @property
+    def unexplained(self) -> int:
+        """Number of refusals that GSTN counts and its report does not list."""
+        return max(0, self.errors - len(self.refused))
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any]) -> ResetResult:
+        """
+        Read the ``data`` of a result, in every shape that was seen.
+
+        Counts come as text, numbers, empty or not at all; the error report may be missing, use GSTN's other
+        section names, and leave ``inv`` out.
+
+        :param data: the ``data`` of the service's reply
+        """
+        refused = list(_refusals(data.get("error_report")))
+        errors = _count(data.get("err_cnt"))
+        return cls(
+            status_cd=_text(data.get("status_cd")),
+            processed=_count(data.get("proc_cnt")),
+            errors=len(refused) if errors is None else errors,
+            code=_text(data.get("err_cd")),
+            message=_text(data.get("err_msg")),
+            refused=refused,
+            raw=dict(data),
+        )
+
+    def account(self, payload: ResetPayload) -> Account:
+        """
+        Say what became of every document that was sent.
+
+        :param payload: the request that this is the result of
+        :return: an outcome for each document. A document that GSTN does not list was reset if the request was
+            processed; it is ``unknown`` where GSTN counts more refusals than it lists, or refuses "some
+            document" of the same section and supplier without naming it
+        """
+        sent = [key for key, _ in payload.documents()]
+        unlisted: DocumentOutcome = "unknown"
+        if self.outcome == "failed":
+            unlisted = "refused"
+        elif self.outcome == "processed" or (self.outcome == "partial" and not self.unexplained):
+            unlisted = "reset"
+        outcomes: dict[DocumentKey, DocumentOutcome] = dict.fromkeys(sent, unlisted)
+        by_identity: dict[tuple[str, str, str], list[DocumentKey]] = {}
+        for key in sent:
+            by_identity.setdefault(key[1:], []).append(key)
+        stray: list[RefusedDocument] = []
+        for row in self.refused:
+            named = DocumentKey.of(row.section, row.stin, row.number, row.rtnprd)
+            if named in outcomes:
+                outcomes[named] = "refused"
+                continue
+            alike = by_identity.get(named[1:], [])
+            if len(alike) == 1:  # under a section's name that we do not know, but it can be no other document
+                outcomes[alike[0]] = "refused"
+                continue
+            stray.append(row)
+            for key in alike or [key for key in sent if _may_mean(row, named, key)]:
+                if outcomes[key] == "reset":
+                    outcomes[key] = "unknown"
+        return Account(outcomes, stray)
+
+
+def _may_mean(row: RefusedDocument, named: DocumentKey, key: DocumentKey) -> bool:
+    """Say whether a row that fits no document may still be about this one."""
+    same_section = named.section == key.section or not row.section
+    same_supplier = named.stin == key.stin or not row.stin
+    same_number = named.number == key.number or not row.number
+    same_period = named.rtnprd == key.rtnprd or not row.rtnprd
+    vague = not (row.section and row.stin and row.number and row.rtnprd)
+    return vague and same_section and same_supplier and same_number and same_period
+
+
+def _refusals(report: object) -> Iterator[RefusedDocument]:
+    if not isinstance(report, Mapping):
+        yield from _unreadable_refusals("", report)
+        return
+    for name, entries in report.items():
+        section = _REPORT_SECTIONS.get(str(name).strip().lower(), str(name).strip().lower())
+        for entry in _as_list(entries):
+            if not isinstance(entry, Mapping):
+                yield from _unreadable_refusals(section, entry)
+                continue
+            for document in _as_list(entry.get("inv")) or [{}]:
+                yield _refusal(section, entry, document if isinstance(document, Mapping) else {"inum": document})
+
+
+def _refusal(section: str, entry: Mapping[str, Any], document: Mapping[str, Any]) -> RefusedDocument:
+    def first(*names: str) -> str:
+        return next((_text(part[name]) for part in (document, entry) for name in names if part.get(name)), "")
+
+    code = first("error_cd", "err_cd")
+    return RefusedDocument(
+        section=section,
+        stin=first("stin"),
+        number=first("inum", "nt_num"),
+        rtnprd=first("rtnprd"),
+        code=code,
+        message=first("error_msg", "err_msg"),
+        remedy=remedy_for(code),
+    )
+
+
+def _unreadable_refusals(section: str, what: object) -> Iterator[RefusedDocument]:
+    if what:
+        yield RefusedDocument(section, "", "", "", "", str(what)[:500], remedy_for(""))
+
+
+def _as_list(value: object) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    return [value] if value else []
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def _count(value: object) -> int | None:
+    text = _text(value)
+    return int(text) if text.isascii() and text.isdigit() else None

@@ -1,0 +1,113 @@
+"""
+The service's long-running tasks: status and result, whatever the task does.
+
+Source: Vayana's page on long-running tasks; its two published shapes of the status disagree, both are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from airflow_provider_ims.models.codes import Kind, meaning_of
+from airflow_provider_ims.models.task import TaskStatus
+from airflow_provider_ims.protocol.access import Access, headers
+from airflow_provider_ims.protocol.errors import ServiceError, read_data, unreadable
+from airflow_provider_ims.protocol.settings import Settings
+from airflow_provider_ims.protocol.wire import Reply, Request
+
+
+def status(settings: Settings, access: Access, reference_id: str) -> Request:
+    """Build the question how far a task is."""
+    return _read(settings, access, "status", reference_id)
+
+
+def result(settings: Settings, access: Access, reference_id: str) -> Request:
+    """Build the question what came of a task."""
+    return _read(settings, access, "result", reference_id)
+
+
+def read_submitted(reply: Reply, call: str) -> str:
+    """
+    Read the reference id that a long-running call answers with.
+
+    :param call: the call, in words
+    :raises ServiceError: of kind ``LOST_REPLY`` when the reply leaves open whether the task exists
+    """
+    try:
+        data = read_data(reply, call)
+        reference_id = data.get("task-id") if isinstance(data, Mapping) else None
+        if isinstance(reference_id, str) and reference_id.strip():
+            return reference_id.strip()
+        raise unreadable(call, "the reply holds no task-id", reply)
+    except ServiceError as error:
+        # A 5xx without a code that we know may come from a gateway, after the service took the request.
+        unclear = error.kind is Kind.OUTAGE and meaning_of(error.code) is None
+        if not unclear and error.kind is not Kind.UNREADABLE:
+            raise
+        raise error.as_lost_reply() from None
+
+
+def read_status(reply: Reply, reference_id: str) -> TaskStatus:
+    """
+    Read a task's status, from ``data.status`` or else ``data.task.status``.
+
+    :raises ServiceError: of kind ``NOT_FOUND`` for an unknown or expired task
+    """
+    call = f"status of task {reference_id}"
+    data = read_data(reply, call)
+    task = data
+    if isinstance(data, Mapping) and "status" not in data and isinstance(data.get("task"), Mapping):
+        task = data["task"]
+    word = task.get("status") if isinstance(task, Mapping) else None
+    if not isinstance(task, Mapping) or not isinstance(word, str) or not word.strip():
+        raise unreadable(call, "the reply holds no status", reply)
+    if task.get("id") not in {None, reference_id}:
+        raise unreadable(call, "the reply is about another task", reply)
+    jobs = task.get("jobs")
+    jobs = jobs if isinstance(jobs, Mapping) else {}
+    return TaskStatus(
+        reference_id=reference_id,
+        word=word.strip(),
+        jobs_total=_number(jobs.get("total")),
+        jobs_pending=_number(jobs.get("pending")),
+    )
+
+
+def read_result(reply: Reply, reference_id: str) -> Mapping[str, Any]:
+    """
+    Read the ``data`` of a task's result; its shape is the call's own.
+
+    :raises ServiceError: of kind ``NOT_READY`` while the task is running, ``NOT_FOUND`` if it is unknown
+    """
+    call = f"result of task {reference_id}"
+    try:
+        data = read_data(reply, call)
+    except ServiceError as error:
+        # The code for "asked before completion" was not seen, only that it is a 400 (inferred).
+        if error.http_status == 400 and meaning_of(error.code) is None:
+            raise ServiceError(
+                Kind.NOT_READY,
+                call,
+                code=error.code,
+                advice="Wait for the task with ImsTaskSensor before reading its result.",
+                http_status=400,
+            ) from None
+        raise
+    if not isinstance(data, Mapping):
+        raise unreadable(call, "the reply holds no result", reply)
+    return data
+
+
+def _read(settings: Settings, access: Access, what: str, reference_id: str) -> Request:
+    return Request(
+        call=f"{what} of task {reference_id}",
+        method="GET",
+        url=f"{settings.eas_url}/enriched/tasks/v1.0/{what}/{quote(reference_id, safe='')}",
+        headers=headers(settings, access),
+    )
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
