@@ -18,8 +18,8 @@ _PAISA = Decimal("0.01")
 
 def _exact(value: object) -> Decimal:
     """Return a number as the decimal that its author wrote."""
-    if isinstance(value, Decimal):
-        return value
+    if type(value) is int or isinstance(value, Decimal):  # the common cases first; a bool is neither
+        return Decimal(value)
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return Decimal(int(value))
     if isinstance(value, numbers.Real) and not isinstance(value, bool):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import date
 from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
@@ -20,7 +20,7 @@ _NUMBER_PATTERN = r"^[0/-]*[1-9A-Za-z][0-9A-Za-z/-]*$"
 def _real_date(value: str) -> str:
     try:
         if _DATE.fullmatch(value):
-            datetime.strptime(value, "%d-%m-%Y")  # noqa: DTZ007 - a calendar date has no time zone
+            date(int(value[6:]), int(value[3:5]), int(value[:2]))
             return value
     except ValueError:
         pass

@@ -1,0 +1,36 @@
+"""An Airflow of its own for the tests: nothing of the machine's own Airflow is read or written."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+_HOME = tempfile.TemporaryDirectory(prefix="ims-tests-")
+
+# Before the first import of airflow, which reads its configuration at once.
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "_AIRFLOW"))]:
+    del os.environ[_name]
+os.environ["AIRFLOW_HOME"] = _HOME.name
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+
+import pytest  # noqa: E402
+
+SAMPLE_FILE = Path(__file__).parents[1] / "example_dags" / "ims_reset_sample.json"
+
+
+@pytest.fixture
+def sample() -> dict:
+    """The sample request of Vayana's documentation, as a dict that the test may change."""
+    return json.loads(SAMPLE_FILE.read_text())
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
