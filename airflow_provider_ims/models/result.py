@@ -144,14 +144,16 @@ class ResetResult(BaseModel):
 
         :param payload: the request that this is the result of
         :return: an outcome for each document. A document that GSTN does not list was reset if the request was
-            processed; it is ``unknown`` where GSTN counts more refusals than it lists, or refuses "some
-            document" of the same section and supplier without naming it
+            processed; it is ``unknown`` where GSTN counts more refusals than it lists, counts fewer documents
+            than were sent, or refuses "some document" of the same section and supplier without naming it
         """
         sent = [key for key, _ in payload.documents()]
+        # Whether proc_cnt includes the refused is not documented; short in both readings is short.
+        short = self.processed is not None and self.processed + self.errors < len(sent)
         unlisted: DocumentOutcome = "unknown"
         if self.outcome == "failed":
             unlisted = "refused"
-        elif self.outcome == "processed" or (self.outcome == "partial" and not self.unexplained):
+        elif self.outcome in {"processed", "partial"} and not self.unexplained and not short:
             unlisted = "reset"
         outcomes: dict[DocumentKey, DocumentOutcome] = dict.fromkeys(sent, unlisted)
         by_identity: dict[tuple[str, str, str], list[DocumentKey]] = {}

@@ -177,24 +177,24 @@ class ImsResultOperator(BaseOperator):
         summary = _summary(reference_id, result, account)
         summary.update(self._write(reference_id, result, account, summary))
         self._tell(result, account)
-        if result.outcome == "processed" and not (account and account.total("unknown")):
+        if summary["outcome"] == "processed":
             return summary
         # A failing task's return value is lost, so the summary goes ahead of the failure, in its place.
         context["ti"].xcom_push(key="return_value", value=summary)
-        self._decide(reference_id, result)
+        self._decide(reference_id, result, account)
         return summary
 
-    def _decide(self, reference_id: str, result: ResetResult) -> None:
-        if result.outcome != "partial":
+    def _decide(self, reference_id: str, result: ResetResult, account: Account | None) -> None:
+        if result.outcome not in {"processed", "partial"}:
             word = f"status_cd {result.status_cd!r}"
             what = " ".join(part for part in (result.code, result.message) if part) or "no reason given"
             advice = remedy_for(result.code) if result.code else "Look at the documents on the GST portal."
             raise GstnResetFailed(f"Reset {reference_id} did not succeed ({word}): {what}. {advice}", code=result.code)
-        text = (
-            f"Reset {reference_id}: GSTN refused {result.errors} documents"
-            f"{f' and does not name {result.unexplained} of them' if result.unexplained else ''}; the others are"
-            f" reset. {_first_refusals(result.refused)}"
-        )
+        unknown = account.total("unknown") if account else result.unexplained
+        others = "the others are reset"
+        if unknown:
+            others = f"{unknown} others are not accounted for: look them up on the GST portal"
+        text = f"Reset {reference_id}: GSTN refused {result.errors}; {others}. {_first_refusals(result.refused)}"
         if self.on_partial == "fail":
             raise GstnResetPartial(text)
         if self.on_partial == "skip":
@@ -250,6 +250,8 @@ class ImsResultOperator(BaseOperator):
 
 def _summary(reference_id: str, result: ResetResult, account: Account | None) -> dict[str, Any]:
     outcome = result.outcome if result.outcome in {"processed", "partial"} else "failed"
+    if outcome == "processed" and account and account.total("unknown"):
+        outcome = "partial"
     processed = result.processed
     if processed is None:
         processed = account.total("reset") if account else 0

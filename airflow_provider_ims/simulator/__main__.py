@@ -1,0 +1,96 @@
+"""``python -m airflow_provider_ims.simulator``: run the simulator until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+from pydantic import TypeAdapter, ValidationError
+
+from .options import Document, Options, explain
+from .server import SimulatorServer
+
+_DOCUMENTS = TypeAdapter(list[Document])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    wanted = {name: getattr(given, name) for name in ("otp", "task_seconds", "latency_seconds")}
+    try:
+        options = Options.model_validate({name: value for name, value in wanted.items() if value is not None})
+        server = SimulatorServer(options, port=given.port, host=given.host, on_otp=_show_otp)
+        if given.documents:
+            server.gst.add_documents(_DOCUMENTS.validate_json(given.documents.read_bytes()))
+    except ValidationError as error:
+        parser.error(explain(error.errors()))
+    except OSError as error:
+        parser.error(str(error))
+    for gstin in given.session:
+        server.gst.open_session(gstin)
+    with contextlib.ExitStack() as running:
+        try:
+            running.enter_context(server)
+        except (OSError, OverflowError) as error:
+            sys.stderr.write(f"Cannot listen on {given.host}:{given.port}: {error}\n")
+            return 1
+        _say(f"IMS simulator listening on {server.url}")
+        _say(f"AIRFLOW_CONN_GSTN_DEFAULT='{server.connection_json}'")
+        threading.Event().wait()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_ims.simulator",
+        description="A stand-in for Vayana's Enriched API, its login server and GSTN. It prints the Airflow "
+        "connection to use and each OTP it sends; /admin/docs shows how to steer it while it runs.",
+    )
+    parser.add_argument("--port", type=int, default=8765, help="port, 0 for a free one (default: %(default)s)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; anyone who reaches it can steer it (default: %(default)s)",
+    )
+    parser.add_argument("--otp", help="the OTP to send each time, 6 digits (default: a random one each time)")
+    parser.add_argument("--task-seconds", type=float, help="how long a task runs (default: 3)")
+    parser.add_argument("--latency-seconds", type=float, help="delay of each reply (default: 0)")
+    parser.add_argument(
+        "--documents",
+        type=Path,
+        metavar="FILE",
+        help="JSON list of documents GSTN holds: [{rtin, section, stin, number, rtnprd, status}, ...]",
+    )
+    parser.add_argument(
+        "--session",
+        action="append",
+        default=[],
+        metavar="GSTIN",
+        help="open a GSTN session without OTP; may be repeated",
+    )
+    return parser
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _show_otp(gstin: str, otp: str) -> None:
+    _say(f"OTP for GSTIN {gstin}: {otp}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

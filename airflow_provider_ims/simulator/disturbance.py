@@ -1,0 +1,108 @@
+"""What may go wrong between a client and the services: latency, an edge policy, lost connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .gst import Gst
+from .options import Call, Fault
+
+Drop = Callable[[Scope], None]
+
+_CALLS: dict[tuple[str, str], Call] = {
+    ("POST", "/theodore/apis/v1/authtokens"): "login",
+    ("PUT", "/theodore/apis/v1/authtokens"): "refresh",
+    ("POST", "/theodore/apis/v1/logout"): "logout",
+    ("GET", "/theodore/apis/health"): "ping",
+    ("GET", "/ping"): "ping",
+    ("GET", "/authenticate"): "ping",
+    ("PUT", "/enriched/gstn/v1.0/ims-invoice-status-reset"): "reset",
+}
+_ACTIONS: dict[str, Call] = {
+    "OTPREQUEST": "otp",
+    "AUTHTOKEN": "verify",
+    "REFRESHTOKEN": "gstn_refresh",
+    "LOGOUT": "gstn_logout",
+}
+_HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
+
+
+class Disturbance:
+    """ASGI middleware that stands for the network and the edge; calls of the admin pass untouched."""
+
+    def __init__(self, app: ASGIApp, gst: Gst, drop: Drop | None) -> None:
+        self._app = app
+        self._gst = gst
+        self._drop = drop
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request, disturbed if a fault is due."""
+        if scope["type"] != "http" or scope["path"].startswith("/admin"):
+            await self._app(scope, receive, send)
+            return
+        # Only the end of the server cancels a call, and then its connection is cut already.
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._handle(scope, receive, send)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = _call_of(scope)
+        self._gst.count_call(call)
+        await asyncio.sleep(self._gst.options.latency_seconds)
+        fault = self._gst.take_fault(call)
+        if fault is None:
+            await self._app(scope, receive, send)
+        else:
+            await self._disturb(fault, scope, receive, send)
+
+    async def _disturb(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        if fault.kind == "http":
+            await _edge_reply(fault)(scope, receive, send)
+        elif fault.kind == "garbage":
+            await Response(_HTML.format("Welcome"), 200, media_type="text/html")(scope, receive, send)
+        elif fault.kind == "drop_before":
+            await self._lose(scope, receive)
+        elif fault.kind == "drop_after":
+            await self._app(scope, receive, _nowhere)
+            await self._lose(scope, receive)
+        else:
+            if fault.kind == "slow":
+                await asyncio.sleep(fault.seconds)
+            elif fault.kind == "expire_token":
+                headers = Headers(scope=scope)
+                bearer = headers.get("authorization", "").removeprefix("Bearer ")
+                self._gst.expire_token(headers.get("X-FLYNN-N-USER-TOKEN") or bearer)
+            await self._app(scope, receive, send)
+
+    async def _lose(self, scope: Scope, receive: Receive) -> None:
+        if self._drop is None:
+            raise ConnectionResetError("dropped by a fault")
+        self._drop(scope)
+        # Returning before uvicorn has noticed would make it complain of a missing reply.
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+def _call_of(scope: Scope) -> str:
+    method, path = scope["method"], scope["path"]
+    if path.startswith("/basic/gstn/") and path.endswith("/authenticate"):
+        return _ACTIONS.get(Headers(scope=scope).get("action", ""), "other")
+    if path.startswith("/enriched/tasks/v1.0/"):
+        return str(path.split("/")[4])
+    return _CALLS.get((method, path), "other")
+
+
+def _edge_reply(fault: Fault) -> Response:
+    headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+    if fault.status >= 500:
+        return Response(_HTML.format(f"{fault.status} Unavailable"), fault.status, headers, "text/html")
+    return PlainTextResponse(f"{fault.status}\n", fault.status, headers)
+
+
+async def _nowhere(message: Message) -> None:
+    """Take a reply that nobody shall get."""

@@ -1,0 +1,260 @@
+"""The simulated services behind one object, without HTTP."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from .clock import Clock
+from .errors import ServiceError, bad_parameter, gstn_error
+from .ims import Documents, whole_failure
+from .options import Document, Fault, NextTask, Options
+from .sessions import Sessions, check_gstin
+from .tasks import Task, Tasks
+from .tokens import Tokens
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+_COUNTED = (
+    *("logins", "refreshes", "logouts", "pings"),
+    *("otp_requests", "otp_verifications", "gstn_refreshes", "gstn_logouts"),
+    *("resets", "reset_calls", "status_calls", "result_calls"),
+)
+
+
+def _locked(method: Callable[Concatenate[Gst, _P], _R]) -> Callable[Concatenate[Gst, _P], _R]:
+    """Serialise the server's thread and the test's; due tasks end before anything is looked at."""
+
+    @functools.wraps(method)
+    def wrapper(self: Gst, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with self._lock:
+            self._tasks.settle()
+            return method(self, *args, **kwargs)
+
+    return wrapper
+
+
+class Gst:
+    """theodore, Vayana's Enriched API and GSTN, as far as an IMS client meets them.
+
+    :param options: how they behave; the object may be changed at any time
+    :param on_otp: told (GSTIN, OTP) of each OTP that is sent
+    """
+
+    def __init__(self, options: Options | None = None, on_otp: Callable[[str, str], None] | None = None) -> None:
+        self.options = options or Options()
+        self.clock = Clock()
+        self._first_options = self.options.model_copy(deep=True)
+        self._on_otp = on_otp or (lambda gstin, otp: None)
+        self._lock = threading.RLock()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._tokens = Tokens(self.options, self.clock)
+        self._sessions = Sessions(self.options, self.clock, self._on_otp)
+        self._tasks = Tasks(self.options, self.clock)
+        self._documents = Documents(self.options)
+        self._faults: list[Fault] = []
+        self._next_tasks: list[NextTask] = []
+        self._counters: Counter[str] = Counter()
+
+    # What clients call
+
+    @_locked
+    def login(self, body: Any) -> dict[str, Any]:
+        """Open a user session with a password."""
+        reply = self._tokens.login(body)
+        self._counters["logins"] += 1
+        return reply
+
+    @_locked
+    def refresh(self, token: str | None) -> dict[str, Any]:
+        """Replace a user token by a new one."""
+        reply = self._tokens.refresh(token)
+        self._counters["refreshes"] += 1
+        return reply
+
+    @_locked
+    def logout(self, token: str | None) -> None:
+        """End a user session."""
+        self._tokens.logout(token)
+        self._counters["logouts"] += 1
+
+    @_locked
+    def ping(self) -> None:
+        """Count a sign of life that somebody asked for."""
+        self._counters["pings"] += 1
+
+    @_locked
+    def authorise(self, org: str | None, token: str | None) -> str:
+        """Return the organisation of a call whose headers are in order."""
+        if org is None or org not in (self.options.org_id, self.options.second_org_id):
+            raise ServiceError(403, "err-invalid-org", "Authorization")
+        self._tokens.check(token)
+        return org
+
+    @_locked
+    def authenticate(self, org: str, version: str, action: str | None, body: Any) -> dict[str, str]:
+        """Carry out one step of a GSTN session."""
+        if version not in self.options.gst_api_versions:
+            raise ServiceError(400, "err-invalid-gst-returns-api-version", "ClientRequest", version=version)
+        if not isinstance(body, dict):
+            raise bad_parameter("body")
+        if action == "OTPREQUEST":
+            reply, counter = self._sessions.request_otp(org, body), "otp_requests"
+        elif action == "AUTHTOKEN":
+            reply, counter = self._sessions.verify_otp(org, body), "otp_verifications"
+        elif action == "REFRESHTOKEN":
+            reply, counter = self._sessions.refresh(org, body), "gstn_refreshes"
+        elif action == "LOGOUT":
+            self._tasks.fail_running(org, self._sessions.logout(org, body))
+            reply, counter = {}, "gstn_logouts"
+        else:
+            raise bad_parameter("action")
+        self._counters[counter] += 1
+        return reply
+
+    @_locked
+    def submit_reset(self, org: str, gstin: str | None, body: Any) -> str:
+        """Accept a reset and return the id of its task; a fault in the payload shows in the result only."""
+        gstin = check_gstin(gstin, self.options.gstin_header)
+        if not isinstance(body, dict) or body.get("rtin") != gstin:
+            # Our invention: the documentation does not say that they must be equal, nor what happens if not.
+            raise ServiceError(400, "err-invalid-gstin", "ClientRequest", **{"parameter-name": "rtin"})
+        if self.options.require_session and not self._sessions.is_live(org, gstin):
+            # Which code Vayana uses here is not published; this is GSTN's own.
+            raise gstn_error("AUTH4033", "Invalid Session")
+        if self._tasks.running(gstin, "reset"):
+            raise gstn_error("IMSSAV0015", "Previous Save or Reset request is already under progress")
+        plan = self._take_next_task(gstin)
+        started = self.clock.now()
+        seconds = self.options.task_seconds if plan.task_seconds is None else plan.task_seconds
+        task = Task(org, gstin, "reset", started, started + seconds, lambda: self._reset_result(plan, body))
+        task.final_status = plan.final_status
+        task.early_results = [{"status_cd": "IP", "transTypCd": "SAV"} for _ in range(plan.ip_results)]
+        task.error = plan.error
+        self._tasks.add(task)
+        self._counters["resets"] += 1
+        return task.id
+
+    def _reset_result(self, plan: NextTask, body: Any) -> dict[str, Any]:
+        if plan.status_cd is not None:
+            return {**whole_failure(plan.err_cd, plan.err_msg), "status_cd": plan.status_cd}
+        return self._documents.reset(body)
+
+    def _take_next_task(self, gstin: str) -> NextTask:
+        for plan in self._next_tasks:
+            if plan.gstin in (None, gstin):
+                _use_up(self._next_tasks, plan)
+                return plan
+        return NextTask()
+
+    @_locked
+    def task_status(self, org: str, task_id: str) -> dict[str, Any]:
+        """Return the ``data`` of a status reply."""
+        return self._tasks.status(self._tasks.get(org, task_id))
+
+    @_locked
+    def task_result(self, org: str, task_id: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """Return the ``data`` and the ``error`` of a result reply."""
+        return self._tasks.result(self._tasks.get(org, task_id))
+
+    # What the admin and tests call
+
+    @_locked
+    def count_call(self, call: str) -> None:
+        """Count a reset, status or result call that arrived, be it answered or not."""
+        if f"{call}_calls" in _COUNTED:
+            self._counters[f"{call}_calls"] += 1
+
+    @_locked
+    def counters(self) -> dict[str, int]:
+        """Return what happened so far."""
+        live = {"live_tokens": len(self._tokens.live()), "most_live_tokens": self._tokens.most_live}
+        return {name: self._counters[name] for name in _COUNTED} | live
+
+    @_locked
+    def state(self) -> dict[str, Any]:
+        """Return documents, sessions and tasks, without anything secret."""
+        return {
+            "now": self.clock.now(),
+            "documents": self._documents.state(),
+            "sessions": self._sessions.state(),
+            "tasks": self._tasks.state(),
+        }
+
+    @_locked
+    def last_otp(self, gstin: str) -> str | None:
+        """Return the OTP that was last sent for a GSTIN."""
+        return self._sessions.last_otps.get(gstin)
+
+    @_locked
+    def add_documents(self, documents: Iterable[Document | dict[str, Any]]) -> None:
+        """Add documents; one of the same identity is replaced. A fault in one adds none."""
+        # Copies, since a reset changes them.
+        for document in [Document.model_validate(dict(document)) for document in documents]:
+            self._documents.add(document)
+
+    @_locked
+    def open_session(self, gstin: str, org: str | None = None) -> None:
+        """Open a GSTN session without an OTP."""
+        self._sessions.open(org or self.options.org_id, gstin)
+
+    @_locked
+    def change_options(self, changes: dict[str, Any]) -> None:
+        """Change some options; a fault in one changes none."""
+        checked = Options.model_validate(self.options.model_dump() | changes)
+        for name in changes:
+            setattr(self.options, name, getattr(checked, name))
+
+    @_locked
+    def add_next_task(self, plan: NextTask) -> None:
+        """Say how a coming task runs and ends."""
+        self._next_tasks.append(plan.model_copy())
+
+    @_locked
+    def add_fault(self, fault: Fault) -> None:
+        """Disturb coming calls."""
+        self._faults.append(fault.model_copy())
+
+    @_locked
+    def clear_faults(self) -> None:
+        """Disturb nothing any more."""
+        self._faults.clear()
+
+    @_locked
+    def take_fault(self, call: str) -> Fault | None:
+        """Return the fault that is due for a call, and use it up."""
+        for fault in self._faults:
+            if fault.call in ("any", call):
+                _use_up(self._faults, fault)
+                return fault
+        return None
+
+    @_locked
+    def expire_token(self, token: str | None) -> None:
+        """Let a user token expire now."""
+        self._tokens.expire(token)
+
+    @_locked
+    def advance(self, seconds: float) -> None:
+        """Skip time; tasks that become due end before the next call is looked at."""
+        self.clock.advance(seconds)
+
+    @_locked
+    def reset(self) -> None:
+        """Forget everything and return to real time and to the options of the start."""
+        self.change_options(self._first_options.model_dump())
+        self.clock.reset()
+        self._clear()
+
+
+def _use_up(waiting: list[Any], taken: Fault | NextTask) -> None:
+    if taken.times == 1:
+        waiting.remove(taken)
+    else:
+        taken.times -= 1

@@ -1,0 +1,259 @@
+"""What the operators do with their arguments, files and XCom; the hook is scripted."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from airflow_provider_ims._compat import AirflowFailException, AirflowSkipException
+from airflow_provider_ims.exceptions import (
+    GstnInvalidPayload,
+    GstnInvalidRequest,
+    GstnResetFailed,
+    GstnResetPartial,
+    GstnResultNotReady,
+)
+from airflow_provider_ims.models import ResetPayload, ResetResult
+from airflow_provider_ims.operators import ims
+from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
+
+PARTIAL = {
+    "status_cd": "PE",
+    "transTypCd": "SAV",
+    "proc_cnt": "7",
+    "err_cnt": "1",
+    "error_report": {
+        "cn": [
+            {
+                "stin": "24MAYAS0100J1JD",
+                "error_cd": "IMSSAV0010",
+                "error_msg": "Either previous action is incorrect",
+                "inv": [{"rtnprd": "012023", "inum": "dn2"}],
+            }
+        ]
+    },
+}
+CLEAN = {"status_cd": "P", "transTypCd": "SAV", "proc_cnt": "8"}
+
+
+class Hook:
+    """Remembers what was sent and answers with what the test gave it; the last result is repeated."""
+
+    def __init__(self) -> None:
+        self.sent: list[ResetPayload] = []
+        self.results: list[dict] = [CLEAN]
+
+    def __enter__(self) -> Hook:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def submit_reset(self, payload: ResetPayload) -> str:
+        self.sent.append(payload)
+        return "r-1"
+
+    def get_task_result(self, reference_id: str) -> ResetResult:
+        return ResetResult.parse(self.results.pop(0) if len(self.results) > 1 else self.results[0])
+
+
+class TaskInstance:
+    def __init__(self) -> None:
+        self.xcom: dict[str, object] = {}
+
+    def xcom_push(self, key: str, value: object) -> None:
+        self.xcom[key] = value
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Hook:
+    hook = Hook()
+    monkeypatch.setattr(ims, "GstnHook", lambda conn_id: hook)
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    return hook
+
+
+@pytest.fixture
+def ti() -> TaskInstance:
+    return TaskInstance()
+
+
+def reset(payload, **changes) -> ImsResetOperator:
+    return ImsResetOperator(task_id="reset", payload=payload, **changes)
+
+
+def result(**changes) -> ImsResultOperator:
+    return ImsResultOperator(task_id="result", **{"reference_id": "r-1", **changes})
+
+
+class TestReset:
+    @pytest.mark.parametrize("form", ["dict", "model", "json", "path", "uri"])
+    def test_takes_the_payload_in_every_form(self, hook, sample, tmp_path, form):
+        file = tmp_path / "reset.json"
+        file.write_text(json.dumps(sample))
+        payload = {
+            "dict": sample,
+            "model": ResetPayload.parse(sample),
+            "json": json.dumps(sample),
+            "path": str(file),
+            "uri": f"file://{file}",
+        }[form]
+        assert reset(payload).execute({}) == "r-1"
+        assert [sent.body() for sent in hook.sent] == [ResetPayload.parse(sample).body()]
+
+    def test_sends_nothing_and_tells_all_faults_when_the_payload_is_wrong(self, hook, sample):
+        sample["invdata"]["b2b"][0]["idt"] = "2023-01-23"
+        sample["invdata"]["ecom"][0]["inv_typ"] = "R"
+        with pytest.raises(GstnInvalidPayload) as caught:
+            reset(sample).execute({})
+        assert [fault.place for fault in caught.value.faults] == ["invdata.b2b[0].idt", "invdata.ecom[0].inv_typ"]
+        assert isinstance(caught.value, AirflowFailException)
+        assert not hook.sent
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (None, "No such file"),
+            (b'{"rtin": ', "valid JSON"),
+            (b"\xff\xfe", "UTF-8"),
+            (b"[]", "an object"),
+            (b'{"rtin": "20MAYAS0100J1ZX", "reqtyp": "RESET", "invdata": {}}', "is empty"),
+        ],
+    )
+    def test_a_file_that_is_no_payload_is_told(self, hook, tmp_path, content, says):
+        file = tmp_path / "reset.json"
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(GstnInvalidPayload, match=says):
+            reset(str(file)).execute({})
+        assert not hook.sent
+
+    @pytest.mark.parametrize("path", ["no-such-scheme://x/y.json", "/"])
+    def test_a_path_that_cannot_be_read_is_told_with_the_path(self, hook, path):
+        with pytest.raises(GstnInvalidPayload, match=path):
+            reset(path).execute({})
+
+    def test_doubtful_gstins_are_a_warning_or_a_fault(self, hook, sample, capsys):
+        reset(sample).execute({})
+        assert "rtin: '20MAYAS0100J1ZX'" in capsys.readouterr().out
+        with pytest.raises(GstnInvalidPayload, match="check digit"):
+            reset(sample, strict_gstin=True).execute({})
+        assert len(hook.sent) == 1
+
+    def test_no_action_documents_are_refused_unless_allowed(self, hook, sample):
+        sample["invdata"]["b2b"][0]["prev_status"] = "N"
+        with pytest.raises(GstnInvalidPayload, match="nothing to reset"):
+            reset(sample).execute({})
+        assert reset(sample, allow_no_action=True).execute({}) == "r-1"
+
+    def test_nothing_is_read_when_the_dag_is_parsed(self):
+        assert reset("/nowhere/at/all.json", gstn_conn_id="no_such_connection").payload == "/nowhere/at/all.json"
+
+
+class TestResult:
+    def test_a_clean_result_is_a_small_summary(self, hook, ti):
+        assert result().execute({"ti": ti}) == {
+            "outcome": "processed",
+            "reference_id": "r-1",
+            "processed": 8,
+            "errors": 0,
+            "status_cd": "P",
+            "code": "",
+        }
+
+    def test_with_the_payload_every_section_is_accounted_for(self, hook, ti, sample):
+        hook.results = [PARTIAL]
+        summary = result(payload=sample, on_partial="warn").execute({"ti": ti})
+        assert summary["sections"]["b2bcn"] == {"sent": 1, "reset": 0, "refused": 1, "unknown": 0}
+        assert summary["sections"]["b2bdn"] == {"sent": 1, "reset": 1, "refused": 0, "unknown": 0}
+        assert len(json.dumps(summary)) < 2000
+
+    def test_partial_fails_by_default_and_leaves_its_summary(self, hook, ti):
+        hook.results = [PARTIAL]
+        with pytest.raises(GstnResetPartial, match=r"b2bcn dn2 of 24MAYAS0100J1JD: IMSSAV0010"):
+            result().execute({"ti": ti})
+        assert ti.xcom["return_value"]["outcome"] == "partial"
+        assert ti.xcom["return_value"]["errors"] == 1
+
+    def test_partial_can_warn_or_skip(self, hook, ti, capsys):
+        hook.results = [PARTIAL]
+        assert result(on_partial="warn").execute({"ti": ti})["outcome"] == "partial"
+        assert "dn2" in capsys.readouterr().out
+        with pytest.raises(AirflowSkipException):
+            result(on_partial="skip").execute({"ti": ti})
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            {"status_cd": "ER", "err_cd": "IMSSAV005", "err_msg": "Schema validation failure"},
+            {"status_cd": "REC"},
+            {"status_cd": "ZZ"},
+            {},
+        ],
+    )
+    def test_whatever_is_not_processed_fails(self, hook, ti, data):
+        hook.results = [data]
+        with pytest.raises(GstnResetFailed) as caught:
+            result(on_partial="warn").execute({"ti": ti})
+        assert isinstance(caught.value, AirflowFailException)
+        assert ti.xcom["return_value"]["outcome"] == "failed"
+        assert data.get("err_cd", "") in str(caught.value)
+
+    def test_a_result_that_is_not_ready_is_read_again(self, hook, ti):
+        hook.results = [{"status_cd": "IP"}, {"status_cd": "IP"}, CLEAN]
+        assert result().execute({"ti": ti})["outcome"] == "processed"
+
+    def test_a_result_that_never_gets_ready_is_left_to_the_tasks_retries(self, hook, ti):
+        hook.results = [{"status_cd": "IP"}]
+        with pytest.raises(GstnResultNotReady) as caught:
+            result().execute({"ti": ti})
+        assert not isinstance(caught.value, AirflowFailException)
+
+    def test_writes_the_full_result_and_the_refused_documents(self, hook, ti, sample, tmp_path):
+        hook.results = [PARTIAL]
+        folder = tmp_path / "not" / "yet" / "there"
+        with pytest.raises(GstnResetPartial):
+            result(payload=sample, output_path=str(folder)).execute({"ti": ti})
+        full = json.loads((folder / "r-1.result.json").read_text())
+        assert full["result"] == PARTIAL
+        assert {(doc["section"], doc["outcome"]) for doc in full["documents"]} == {
+            ("b2bcn", "refused"),
+            *((section, "reset") for section in sample["invdata"] if section != "b2bcn"),
+        }
+        [row] = csv.DictReader(io.StringIO((folder / "r-1.refused.csv").read_text()))
+        assert row["section"] == "b2bcn"
+        assert row["stin"] == "24MAYAS0100J1JD"
+        assert (row["number"], row["rtnprd"], row["code"]) == ("dn2", "012023", "IMSSAV0010")
+        assert "Download the document" in row["remedy"]
+        assert ti.xcom["return_value"]["refused_path"].endswith("r-1.refused.csv")
+
+    @pytest.mark.parametrize("output_path", [None, "", "None"])
+    def test_writes_nothing_when_no_path_is_given(self, hook, ti, output_path):
+        assert "result_path" not in result(output_path=output_path).execute({"ti": ti})
+
+    def test_an_output_path_that_cannot_be_written_is_told(self, hook, ti, tmp_path):
+        blocked = tmp_path / "file"
+        blocked.write_text("")
+        with pytest.raises(GstnInvalidRequest, match="output_path"):
+            result(output_path=str(blocked / "below")).execute({"ti": ti})
+
+    def test_on_partial_is_checked_when_the_dag_is_parsed(self):
+        with pytest.raises(ValueError, match="fail, warn or skip"):
+            result(on_partial="ignore")
+
+    def test_a_refusal_that_fits_no_document_is_told_and_makes_its_neighbours_unknown(self, hook, ti, sample, capsys):
+        vague = {"stin": "24MAYAS0100J1JD", "error_cd": "IMSSAV0010", "error_msg": "m"}
+        hook.results = [{**PARTIAL, "error_report": {"b2b": [vague]}}]
+        summary = result(payload=sample, on_partial="warn").execute({"ti": ti})
+        assert summary["sections"]["b2b"]["unknown"] == 1
+        assert "did not name it" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("counts", [{"proc_cnt": "7"}, {"proc_cnt": "5", "err_cnt": "0"}])
+    def test_a_clean_result_that_counts_too_few_is_no_success(self, hook, ti, sample, counts):
+        hook.results = [{"status_cd": "P", **counts}]
+        with pytest.raises(GstnResetPartial, match="not accounted for"):
+            result(payload=sample).execute({"ti": ti})
+        assert ti.xcom["return_value"]["outcome"] == "partial"

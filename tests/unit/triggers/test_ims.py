@@ -1,0 +1,198 @@
+"""The wait in the triggerer, on a clock of its own."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_ims.exceptions import (
+    GstnServiceUnavailable,
+    GstnSessionExpired,
+    GstnTaskNotFound,
+    GstnThrottled,
+    GstnUnreadableReply,
+)
+from airflow_provider_ims.models import TaskStatus
+from airflow_provider_ims.triggers import ims
+from airflow_provider_ims.triggers.ims import ImsTaskTrigger
+
+START = 1_700_000_000.0
+
+
+class Service:
+    """A scripted service on a clock that only sleeping moves; the last answer is repeated."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.answers: list[str | Exception] = ["processing"]
+        self.polls: list[float] = []
+        self.entered = self.left = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    async def get_task_status(self, reference_id: str) -> TaskStatus:
+        self.polls.append(self.now - START)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return TaskStatus(reference_id=reference_id, word=answer)
+
+    async def __aenter__(self) -> Service:
+        self.entered += 1
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.left += 1
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Service:
+    service = Service()
+    monkeypatch.setattr(ims, "asyncio", SimpleNamespace(sleep=service.sleep))
+    monkeypatch.setattr(ims, "time", SimpleNamespace(time=lambda: service.now))
+    monkeypatch.setattr(ims, "GstnAsyncHook", lambda conn_id, read_attempts: service)
+    monkeypatch.setattr("random.uniform", lambda low, high: (low + high) / 2)
+    return service
+
+
+def trigger(**changes) -> ImsTaskTrigger:
+    kwargs = {
+        "reference_id": "r-1",
+        "gstn_conn_id": "gstn_default",
+        "poll_interval": 10.0,
+        "start_time": START,
+        "end_time": START + 3600,
+        **changes,
+    }
+    return ImsTaskTrigger(**kwargs)
+
+
+async def events(trigger: ImsTaskTrigger) -> list[TriggerEvent]:
+    return [event async for event in trigger.run()]
+
+
+async def test_a_completed_task_ends_the_wait_with_its_reference_id(service):
+    service.answers = ["queued", "processing", "completed"]
+    assert await events(trigger()) == [TriggerEvent({"status": "completed", "reference_id": "r-1"})]
+    assert service.polls == [10, 20, 30]
+    assert (service.entered, service.left) == (1, 1)
+
+
+@pytest.mark.parametrize("word", ["failed", "cancelled", "ABORTED", "expired"])
+async def test_a_failed_task_is_never_success(service, word):
+    service.answers = [word]
+    [event] = await events(trigger())
+    assert event.payload["status"] == "error"
+    assert event.payload["error"] == "GstnTaskFailed"
+    assert event.payload["reference_id"] == "r-1"
+
+
+async def test_a_word_that_nobody_knows_is_waited_on_and_told_once(service, caplog):
+    service.answers = ["archived", "archived", "archived", "completed"]
+    [event] = await events(trigger())
+    assert event.payload["status"] == "completed"
+    assert [record.levelname for record in caplog.records if "archived" in record.getMessage()] == ["WARNING"]
+
+
+async def test_at_the_deadline_it_asks_once_more_and_says_what_was_last_seen(service):
+    service.answers = ["archived"]
+    [event] = await events(trigger(end_time=START + 25))
+    assert event.payload == {"status": "timeout", "reference_id": "r-1", "message": "archived"}
+    assert service.polls == [10, 20, 25]
+
+
+async def test_a_restart_after_the_deadline_asks_once_and_ends(service):
+    service.now = START + 4000
+    [event] = await events(trigger())
+    assert event.payload["status"] == "timeout"
+    assert len(service.polls) == 1
+
+
+async def test_a_task_that_completed_while_nobody_looked_is_complete_even_after_the_deadline(service):
+    service.now = START + 4000
+    service.answers = ["completed"]
+    [event] = await events(trigger())
+    assert event.payload["status"] == "completed"
+
+
+async def test_the_poll_interval_of_the_user_is_kept(service):
+    await events(trigger(poll_interval=120, end_time=START + 600))
+    assert service.polls == [120, 240, 360, 480, 600]
+
+
+async def test_an_exponential_wait_doubles_up_to_its_cap(service):
+    await events(trigger(poll_interval=2, exponential_backoff=True, max_wait=60, end_time=START + 250))
+    gaps = [later - earlier for earlier, later in zip([0, *service.polls], service.polls, strict=False)]
+    assert gaps[:5] == [2, 4, 8, 16, 32]
+    assert set(gaps[5:-1]) == {60}
+
+
+async def test_a_restarted_exponential_wait_goes_on_where_it_was(service):
+    service.now = START + 62
+    await events(trigger(poll_interval=2, exponential_backoff=True, end_time=START + 200))
+    assert service.polls[0] == 62 + 64
+
+
+@pytest.mark.parametrize("fault", [GstnServiceUnavailable("503"), GstnUnreadableReply("page"), GstnThrottled("429")])
+async def test_faults_that_may_pass_are_ridden_out_with_growing_capped_pauses(service, fault):
+    service.answers = [fault] * 12 + ["completed"]
+    [event] = await events(trigger(end_time=START + 86400))
+    assert event.payload["status"] == "completed"
+    gaps = [later - earlier for earlier, later in zip(service.polls, service.polls[1:], strict=False)]
+    assert gaps[:4] == [5, 10, 20, 40]
+    assert max(gaps) == ims.LONGEST_BACKOFF / 2
+
+
+async def test_an_outage_to_the_deadline_is_a_timeout_that_tells_the_fault(service):
+    service.answers = [GstnServiceUnavailable("HTTP 503 from the service")]
+    [event] = await events(trigger(end_time=START + 500))
+    assert event.payload["status"] == "timeout"
+    assert "HTTP 503" in event.payload["message"]
+
+
+async def test_retry_after_is_honoured(service):
+    service.answers = [GstnThrottled("slow down", retry_after=200), "completed"]
+    await events(trigger())
+    assert service.polls == [10, 210]
+
+
+@pytest.mark.parametrize("fault", [GstnTaskNotFound("gone", code="err-resource-not-found"), GstnSessionExpired("otp")])
+async def test_what_waiting_cannot_mend_ends_the_wait_at_once(service, fault):
+    service.answers = [fault]
+    [event] = await events(trigger())
+    assert len(service.polls) == 1
+    assert event.payload == {
+        "status": "error",
+        "reference_id": "r-1",
+        "error": type(fault).__name__,
+        "code": fault.code,
+        "message": str(fault),
+    }
+
+
+async def test_a_poll_interval_of_nothing_does_not_spin(service):
+    await events(trigger(poll_interval=0, end_time=START + 60))
+    assert len(service.polls) <= 61
+
+
+def test_a_trigger_survives_being_kept_and_brought_back():
+    from airflow.sdk.serde import deserialize, serialize
+
+    kept = trigger(exponential_backoff=True, max_wait=60.0)
+    path, kwargs = kept.serialize()
+    module, name = path.rsplit(".", 1)
+    assert (module, name) == (ims.__name__, "ImsTaskTrigger")
+    back = ImsTaskTrigger(**deserialize(serialize(kwargs)))
+    assert back.serialize() == kept.serialize()
+    assert {type(value) for value in kwargs.values()} <= {str, int, float, bool, type(None)}
+
+
+async def test_airflow_may_set_its_own_task_id_on_the_trigger(service):
+    service.answers = ["completed"]
+    waiting = trigger()
+    waiting.task_id = "wait"  # since Airflow 3.3 the triggerer does that
+    [event] = await events(waiting)
+    assert event.payload["reference_id"] == "r-1"
