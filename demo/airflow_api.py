@@ -1,0 +1,214 @@
+"""The few calls of Airflow's REST API that running and observing a DAG takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import requests
+
+POLL_SECONDS = 0.25
+# One answer takes milliseconds, unless every task writes to SQLite at that moment.
+HTTP_TIMEOUT = (5, 30)
+# A DAG file that other files' import errors have overtaken is parsed within this time.
+IMPORT_ERROR_GRACE = 10.0
+FINISHED_RUN = ("success", "failed")
+
+
+class AirflowError(RuntimeError):
+    """Airflow did not do what was asked; the text says what to look at."""
+
+
+class StateChange(NamedTuple):
+    """A task instance that was seen in a new state."""
+
+    task_id: str
+    map_index: int
+    state: str | None
+
+
+class AirflowApi:
+    """
+    REST API v2 of an Airflow that asks for no login.
+
+    :param url: base URL, without a slash at its end
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._session = requests.Session()
+        self._session.trust_env = False  # a proxy from the environment has no business on loopback
+
+    def close(self) -> None:
+        """Close the connections to the API server."""
+        self._session.close()
+
+    def check_alive(self) -> None:
+        """Raise AirflowError when waiting has become pointless; called at every poll."""
+
+    def health(self) -> dict[str, dict[str, str | None]]:
+        """Return each component's status and latest heartbeat."""
+        return self._get("monitor/health")
+
+    def task_api_answers(self) -> bool:
+        """Whether the API that tasks talk to is up."""
+        return self._session.get(f"{self.url}/execution/health", timeout=HTTP_TIMEOUT).ok
+
+    def trigger_dag(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, timeout: float = 60) -> str:
+        """
+        Unpause the DAG, start a run and return its id.
+
+        :raises AirflowError: the DAG did not appear within `timeout` seconds; with the import errors, if any
+        """
+        self.wait_for_dag(dag_id, timeout)
+        self._call("PATCH", f"dags/{dag_id}", json={"is_paused": False})
+        run = self._call("POST", f"dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf or {}})
+        return run["dag_run_id"]
+
+    def wait_for_dag(self, dag_id: str, timeout: float = 60) -> None:
+        """Wait until the DAG is parsed."""
+        deadline = time.monotonic() + timeout
+        errors: list[dict[str, Any]] = []
+        while True:
+            self.check_alive()
+            if self._request("GET", f"dags/{dag_id}").ok:
+                return
+            if not errors:
+                errors = self._get("importErrors")["import_errors"]
+                if errors:
+                    deadline = min(deadline, time.monotonic() + IMPORT_ERROR_GRACE)
+            if time.monotonic() > deadline:
+                reasons = "".join(f"\n{error['filename']}:\n{error['stack_trace']}" for error in errors)
+                raise AirflowError(f"Airflow has no DAG {dag_id!r}.{reasons or ' No file failed to import.'}")
+            time.sleep(POLL_SECONDS)
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Return the run's state: queued, running, success or failed."""
+        return self._get(f"dags/{dag_id}/dagRuns/{run_id}")["state"]
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return all task instances of the run as the API shows them."""
+        instances: list[dict[str, Any]] = []
+        while True:
+            page = self._get(
+                f"dags/{dag_id}/dagRuns/{run_id}/taskInstances",
+                limit=100,
+                offset=len(instances),
+                order_by="id",
+            )
+            instances += page["task_instances"]
+            if len(instances) >= page["total_entries"] or not page["task_instances"]:
+                return instances
+
+    def watch(self, dag_id: str, run_id: str, timeout: float = 300) -> Iterator[StateChange]:
+        """
+        Yield each task's state as it changes, until the run ends.
+
+        States are polled: one that lasts less than a quarter of a second can be missed.
+
+        :raises TimeoutError: the run has not ended after `timeout` seconds
+        """
+        deadline = time.monotonic() + timeout
+        seen: dict[tuple[str, int], str | None] = {}
+        while True:
+            self.check_alive()
+            run_state = self.run_state(dag_id, run_id)  # first, so that tasks of an ended run are final
+            for instance in self.task_instances(dag_id, run_id):
+                key = instance["task_id"], instance["map_index"]
+                if seen.get(key) != instance["state"]:
+                    seen[key] = instance["state"]
+                    yield StateChange(*key, instance["state"])
+            if run_state in FINISHED_RUN:
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{dag_id} {run_id} is {run_state} after {timeout:.0f} s; tasks: {seen}")
+            time.sleep(POLL_SECONDS)
+
+    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 300) -> str:
+        """Wait for the end of the run and return its state."""
+        for _ in self.watch(dag_id, run_id, timeout):
+            pass
+        return self.run_state(dag_id, run_id)
+
+    def wait_for_state(
+        self, dag_id: str, run_id: str, task_id: str, state: str, timeout: float = 60, *, map_index: int = -1
+    ) -> None:
+        """
+        Wait until the task is seen in `state`.
+
+        :raises AirflowError: the run ended without it
+        :raises TimeoutError: it was not seen within `timeout` seconds
+        """
+        for change in self.watch(dag_id, run_id, timeout):
+            if change == (task_id, map_index, state):
+                return
+        raise AirflowError(f"{dag_id} {run_id} ended; {task_id} was never seen {state!r}")
+
+    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, *, map_index: int = -1) -> str:
+        """Return the task's log, its trigger's included, one event and its fields a line."""
+        events = self._task_events(dag_id, run_id, task_id, try_number, map_index)
+        return "\n".join(_log_line(event) for event in events)
+
+    def task_error(
+        self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, *, map_index: int = -1
+    ) -> str | None:
+        """Return the exception that ended the task as `Type: text`, None if there was none."""
+        for event in reversed(self._task_events(dag_id, run_id, task_id, try_number, map_index)):
+            if detail := event.get("error_detail"):
+                return f"{detail[0]['exc_type']}: {detail[0]['exc_value']}"
+        return None
+
+    def _task_events(
+        self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int
+    ) -> list[dict[str, Any]]:
+        answer = self._get(
+            f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}",
+            map_index=map_index,
+            full_content=True,
+        )
+        # A line that is no event of Airflow's comes as bare text.
+        return [line if isinstance(line, dict) else {"event": line} for line in answer["content"]]
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", *, map_index: int = -1) -> Any:
+        """
+        Return the value that the task pushed.
+
+        :raises KeyError: it pushed none under `key`
+        """
+        response = self._request(
+            "GET",
+            f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}",
+            params={"map_index": map_index},
+        )
+        if response.status_code == requests.codes.not_found:
+            raise KeyError(f"{task_id} has no XCom {key!r}")
+        return self._checked(response)["value"]
+
+    def _get(self, path: str, **params: Any) -> Any:
+        return self._call("GET", path, params=params)
+
+    def _call(self, method: str, path: str, **options: Any) -> Any:
+        return self._checked(self._request(method, path, **options))
+
+    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
+        return self._session.request(
+            method,
+            f"{self.url}/api/v2/{path}",
+            timeout=HTTP_TIMEOUT,
+            headers={"Accept": "application/json"},
+            **options,
+        )
+
+    @staticmethod
+    def _checked(response: requests.Response) -> Any:
+        if not response.ok:
+            request = response.request
+            raise AirflowError(f"{request.method} {request.url} was answered {response.status_code}: {response.text}")
+        return response.json()
+
+
+def _log_line(event: Mapping[str, Any]) -> str:
+    fields = dict(event)
+    head = [str(fields.pop(name)) for name in ("timestamp", "level", "event") if fields.get(name)]
+    return " ".join(head + [f"{name}={value}" for name, value in fields.items()])

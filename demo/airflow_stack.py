@@ -1,0 +1,239 @@
+"""A real Airflow on this machine: API server, scheduler, DAG processor and triggerer."""
+
+from __future__ import annotations
+
+import base64
+import os
+import random
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+import requests
+
+from demo.airflow_api import POLL_SECONDS, AirflowApi, AirflowError
+from demo.processes import ProcessSet
+
+LOOPBACK = "127.0.0.1"
+MIGRATE_SECONDS = 120
+HEALTHY_SECONDS = 90
+
+
+class AirflowStack(AirflowApi):
+    """
+    An Airflow with its own home, database, ports and processes; it is also the client of its REST API.
+
+    The components are started one by one: `airflow standalone` leaves its children behind on SIGTERM.
+
+    :param home: becomes its AIRFLOW_HOME; created when it is missing
+    :param dags_folder: where the DAG processor looks for DAGs
+    :param env: environment of every component, on top of this process's own without its AIRFLOW variables
+    :param parallelism: how many tasks run at once
+    :param database_url: SQLAlchemy URL of the metadata database; a SQLite file in `home` by default
+    """
+
+    COMPONENTS: Mapping[str, tuple[str, ...]] = {
+        # The log servers of scheduler and triggerer would listen on every interface, for nothing: on one
+        # machine the API server reads the log files themselves.
+        "api-server": ("--host", LOOPBACK, "--workers", "1"),
+        "scheduler": ("--skip-serve-logs",),
+        "dag-processor": (),
+        "triggerer": ("--skip-serve-logs",),
+    }
+
+    def __init__(
+        self,
+        home: Path,
+        dags_folder: Path,
+        env: Mapping[str, str],
+        *,
+        parallelism: int = 4,
+        database_url: str | None = None,
+    ) -> None:
+        self.home = home.resolve()
+        self.port, *log_ports = free_ports(3)
+        super().__init__(f"http://{LOOPBACK}:{self.port}")
+        self.logs = self.home / "logs-of-components"
+        self.environment = {
+            **environment_without_airflow(),
+            **self._configuration(
+                dags_folder.resolve(),
+                parallelism,
+                database_url or f"sqlite:///{self.home}/airflow.db",
+                log_ports,
+            ),
+            **env,
+        }
+        self._processes = ProcessSet()
+        self._started_at: dict[str, datetime] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self.start_all()
+        except BaseException:  # Ctrl-C included: what has been started must not stay
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start_all(self) -> None:
+        """
+        Create the database, start the four components and wait until each has reported itself healthy.
+
+        :raises AirflowError: one of them ended or did not become healthy; with the tail of its log
+        """
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self._spawn("migrate", "db", "migrate")
+        if self._processes.wait("migrate", MIGRATE_SECONDS) != 0:
+            raise self._failure("migrate", "did not create the database")
+        for name in self.COMPONENTS:
+            self._start(name)
+        self.wait_until_healthy()
+
+    def start(self, name: str) -> None:
+        """Start one component, after `kill`, and wait until it is healthy."""
+        self._start(name)
+        self.wait_until_healthy()
+
+    def kill(self, name: str) -> None:
+        """Take a component away with SIGKILL, with the tasks or triggers that it runs."""
+        self._processes.kill(name)
+        del self._started_at[name]
+
+    def stop(self) -> None:
+        """Stop all components; harmless when they have been stopped."""
+        self.close()
+        self._processes.stop()
+        self._started_at.clear()
+
+    def check_alive(self) -> None:
+        """Raise AirflowError with the tail of its log when a component has ended by itself."""
+        for name in self._processes.dead():
+            raise self._failure(name, "has ended by itself")
+
+    def wait_until_healthy(self, timeout: float = HEALTHY_SECONDS) -> None:
+        """Wait until every component that is to run has sent a heartbeat since its start."""
+        deadline = time.monotonic() + timeout
+        while unhealthy := self._unhealthy():
+            self.check_alive()
+            if time.monotonic() > deadline:
+                raise self._failure(unhealthy[0], f"is not healthy after {timeout:.0f} s")
+            time.sleep(POLL_SECONDS)
+
+    def _unhealthy(self) -> list[str]:
+        if not self._serves():
+            return ["api-server"]
+        try:
+            # The API for tasks is built at its first request, which takes longer than a task waits: the first
+            # task would ask again and be told that it runs already.
+            if not self.task_api_answers():
+                return ["api-server"]
+            health = self.health()
+        except (requests.ConnectionError, requests.Timeout):
+            return ["api-server"]
+        return [name for name in self._started_at if name != "api-server" and not self._has_reported(name, health)]
+
+    def _has_reported(self, name: str, health: Mapping[str, Mapping[str, str | None]]) -> bool:
+        # A component that was killed a moment ago still counts as healthy: its heartbeat has to be newer.
+        key = name.replace("-", "_")
+        heartbeat = health[key][f"latest_{key}_heartbeat"]
+        return (
+            health[key]["status"] == "healthy"
+            and heartbeat is not None
+            and datetime.fromisoformat(heartbeat) >= self._started_at[name]
+        )
+
+    def _serves(self) -> bool:
+        # Were the port taken, our API server would end, and another Airflow could answer in its place.
+        try:
+            connections = psutil.Process(self._processes.pid("api-server")).net_connections("tcp")
+        except psutil.NoSuchProcess:
+            return False
+        return any(
+            connection.status == psutil.CONN_LISTEN and connection.laddr.port == self.port for connection in connections
+        )
+
+    def _start(self, name: str) -> None:
+        self._started_at[name] = datetime.now(UTC)
+        self._spawn(name, name, *self.COMPONENTS[name])
+
+    def _spawn(self, name: str, *arguments: str) -> None:
+        self._processes.start(
+            name,
+            [sys.executable, "-m", "airflow", *arguments],
+            env=self.environment,
+            cwd=self.home,  # `python -m` puts the working directory on the import path
+            log=self.logs / f"{name}.log",
+        )
+
+    def _failure(self, name: str, what: str) -> AirflowError:
+        tail = self._processes.log_tail(name)
+        return AirflowError(f"Airflow's {name} {what}. The end of {self.logs / name}.log:\n{tail}")
+
+    def _configuration(
+        self, dags_folder: Path, parallelism: int, database_url: str, log_ports: list[int]
+    ) -> dict[str, str]:
+        options = {
+            "CORE__DAGS_FOLDER": dags_folder,
+            "CORE__LOAD_EXAMPLES": False,
+            "CORE__EXECUTOR": "LocalExecutor",
+            "CORE__PARALLELISM": parallelism,
+            "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": True,  # no login, on loopback only
+            "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # the default asks the name server
+            "DATABASE__SQL_ALCHEMY_CONN": database_url,
+            "API__HOST": LOOPBACK,
+            "API__PORT": self.port,
+            "API__BASE_URL": self.url,
+            "API__SECRET_KEY": secrets.token_urlsafe(32),
+            "API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
+            # Nothing listens there (see COMPONENTS), but the default ports may be another Airflow's, which
+            # the API server would ask for our logs.
+            "LOGGING__WORKER_LOG_SERVER_PORT": log_ports[0],
+            "LOGGING__TRIGGER_LOG_SERVER_PORT": log_ports[1],
+            "USAGE_DATA_COLLECTION__ENABLED": False,  # Airflow before 3.3 reports its version to its makers
+            # Below: shorter than the defaults, so that a run takes seconds and a fault test need not wait.
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,  # an idle scheduler looks again (1 s)
+            "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": 1,  # executor events are collected (5 s)
+            "SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": 1,  # deferrals past their timeout are failed (15 s)
+            "TRIGGERER__JOB_HEARTBEAT_SEC": 1,  # the triggerer says that it lives (5 s)
+            "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": 10,  # a lost triggerer's triggers move on (30 s)
+            "DAG_PROCESSOR__REFRESH_INTERVAL": 5,  # new DAG files are looked for (300 s)
+        }
+        return {"AIRFLOW_HOME": str(self.home)} | {f"AIRFLOW__{name}": str(value) for name, value in options.items()}
+
+
+def free_ports(count: int) -> list[int]:
+    """
+    Return ports on which nothing listens.
+
+    They are drawn from below the range that the system gives to outgoing connections: a component binds
+    seconds later, and by then the next connection of anyone could have been given an ephemeral port.
+    """
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.randrange(20_000, 32_000)  # noqa: S311 - not a secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            if port not in ports:
+                ports.append(port)
+    return ports
+
+
+def environment_without_airflow() -> dict[str, str]:
+    """Return this process's environment without any Airflow's settings in it, and with all proxies off."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "_AIRFLOW"))}
+    return inherited | {"NO_PROXY": "*", "no_proxy": "*"}

@@ -1,0 +1,150 @@
+"""The main job on a real Airflow: scheduler, triggerer, API server, DAG processor, and the simulator over HTTP."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_ims.simulator.options import Fault, NextTask
+from airflow_provider_ims.simulator.server import SimulatorServer
+from demo.airflow_stack import AirflowStack
+from tests.conftest import SAMPLE_FILE
+
+RTIN = "20MAYAS0100J1ZX"
+SUPPLIER = "24MAYAS0100J1JD"
+
+
+@pytest.fixture
+def gst(simulator: SimulatorServer):
+    """GST with a live session of the sample's recipient."""
+    simulator.gst.open_session(RTIN)
+    return simulator.gst
+
+
+def start(airflow: AirflowStack, dag_id: str = "ims_reset", **conf: str) -> str:
+    return airflow.trigger_dag(dag_id, {"payload": str(SAMPLE_FILE), **conf})
+
+
+def wait_until(done: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def states(airflow: AirflowStack, dag_id: str, run_id: str) -> dict[str, tuple[str, int]]:
+    """Return each task's final state and number of tries."""
+    return {task["task_id"]: (task["state"], task["try_number"]) for task in airflow.task_instances(dag_id, run_id)}
+
+
+def test_one_reset_is_sent_waited_for_without_a_worker_and_accounted_for(airflow, gst, tmp_path):
+    gst.change_options({"task_seconds": 8})
+    run_id = start(airflow, output_path=str(tmp_path))
+    airflow.wait_for_state("ims_reset", run_id, "wait", "deferred")
+    pool = airflow._get("pools/default_pool")
+    assert (pool["deferred_slots"], pool["running_slots"], pool["queued_slots"]) == (1, 0, 0)
+
+    assert airflow.wait_for_run("ims_reset", run_id) == "success"
+
+    summary = airflow.xcom("ims_reset", run_id, "result")
+    reference_id = airflow.xcom("ims_reset", run_id, "reset")
+    assert (summary["outcome"], summary["processed"], summary["errors"]) == ("processed", 8, 0)
+    assert summary["reference_id"] == airflow.xcom("ims_reset", run_id, "wait") == reference_id
+    assert {name: count["reset"] for name, count in summary["sections"].items()} == dict.fromkeys(
+        json.loads(SAMPLE_FILE.read_text())["invdata"], 1
+    )
+    full = json.loads(Path(summary["result_path"]).read_text())
+    assert full["result"]["status_cd"] == "P"
+    assert len(full["documents"]) == 8
+
+    counters = gst.counters()
+    assert (counters["resets"], counters["reset_calls"]) == (1, 1)
+    # One login each for reset, first poll, trigger and result, and none left behind.
+    assert counters["logins"] == 4
+    assert counters["live_tokens"] == 0
+
+    log = airflow.task_log("ims_reset", run_id, "wait")
+    assert f"Task {reference_id}: processing" in log
+    for task_id in ("reset", "wait", "result"):
+        assert "simulator-password" not in airflow.task_log("ims_reset", run_id, task_id)
+
+
+def test_the_waiting_half_logs_in_once_however_often_it_polls(airflow, gst):
+    gst.change_options({"task_seconds": 600})
+    run_id = start(airflow, "steady_wait")
+    airflow.wait_for_state("steady_wait", run_id, "wait", "deferred")
+    wait_until(lambda: gst.counters()["status_calls"] >= 6)
+    gst.advance(600)
+    assert airflow.wait_for_run("steady_wait", run_id) == "success"
+    assert gst.counters()["logins"] == 3
+
+
+def test_a_partial_result_names_the_refused_documents_and_is_not_retried(airflow, gst, tmp_path):
+    held = {"rtin": RTIN, "stin": SUPPLIER, "number": "dn2", "rtnprd": "012023", "status": "R"}
+    gst.add_documents([{**held, "section": "b2bcn"}, {**held, "section": "b2bdn"}])
+    run_id = start(airflow, output_path=str(tmp_path))
+    assert airflow.wait_for_run("ims_reset", run_id) == "failed"
+    assert states(airflow, "ims_reset", run_id)["result"] == ("failed", 1)
+    assert airflow.task_error("ims_reset", run_id, "result").startswith("GstnResetPartial")
+    summary = airflow.xcom("ims_reset", run_id, "result")
+    assert (summary["outcome"], summary["processed"], summary["errors"]) == ("partial", 6, 2)
+    with Path(summary["refused_path"]).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["section"], row["number"], row["code"]) for row in rows} == {
+        ("b2bcn", "dn2", "IMSSAV0010"),
+        ("b2bdn", "dn2", "IMSSAV0010"),
+    }
+
+
+def test_a_failed_task_fails_the_wait_without_a_retry(airflow, gst):
+    gst.add_next_task(NextTask(final_status="failed", task_seconds=4))
+    run_id = start(airflow)
+    assert airflow.wait_for_run("ims_reset", run_id) == "failed"
+    ended = states(airflow, "ims_reset", run_id)
+    assert ended["reset"] == ("success", 1)
+    assert ended["wait"] == ("failed", 1)
+    assert ended["result"][0] == "upstream_failed"
+    assert airflow.task_error("ims_reset", run_id, "wait").startswith("GstnTaskFailed")
+    assert gst.counters()["resets"] == 1
+
+
+def test_a_wait_that_times_out_is_not_retried_and_sends_nothing_again(airflow, gst):
+    gst.change_options({"task_seconds": 600})
+    run_id = start(airflow, "short_wait")
+    assert airflow.wait_for_run("short_wait", run_id) == "failed"
+    assert states(airflow, "short_wait", run_id)["wait"] == ("failed", 1)
+    error = airflow.task_error("short_wait", run_id, "wait")
+    assert error.startswith("AirflowSensorTimeout")
+    assert airflow.xcom("short_wait", run_id, "reset") in error
+    assert gst.counters()["resets"] == 1
+
+
+def test_a_burst_of_503_while_waiting_is_ridden_out_in_the_triggerer(airflow, gst):
+    gst.add_fault(Fault(call="status", kind="http", status=503, times=3))
+    run_id = start(airflow, "steady_wait")
+    assert airflow.wait_for_run("steady_wait", run_id) == "success"
+    assert states(airflow, "steady_wait", run_id)["wait"] == ("success", 1)
+    assert gst.counters()["status_calls"] >= 4
+
+
+def test_without_a_gstn_session_nothing_is_sent_and_no_retry_is_spent(airflow, simulator):
+    run_id = start(airflow)
+    assert airflow.wait_for_run("ims_reset", run_id) == "failed"
+    assert states(airflow, "ims_reset", run_id)["reset"] == ("failed", 1)
+    assert RTIN in airflow.task_error("ims_reset", run_id, "reset")
+    assert simulator.gst.counters()["resets"] == 0
+
+
+def test_a_bad_payload_fails_before_any_call(airflow, gst, sample, tmp_path):
+    sample["invdata"]["b2b"][0]["idt"] = "2023-01-23"
+    file = tmp_path / "bad.json"
+    file.write_text(json.dumps(sample))
+    run_id = start(airflow, payload=str(file))
+    assert airflow.wait_for_run("ims_reset", run_id) == "failed"
+    assert "invdata.b2b[0].idt" in airflow.task_error("ims_reset", run_id, "reset")
+    assert gst.counters()["logins"] == 0
