@@ -6,7 +6,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_ims._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from airflow_provider_ims.exceptions import (
