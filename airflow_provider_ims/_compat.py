@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,7 +54,10 @@ async def amask_secret(secret: str) -> None:
     try:  # Airflow 3.3 and newer
         from airflow.sdk.log import amask_secret as native
     except ImportError:
-        # The old way talks to the supervisor and waits: not on the triggerer's loop.
-        await asyncio.to_thread(mask_secret, secret)
+        # mask_secret would also tell the supervisor, over a line that the triggerer's loop is using: its runner
+        # then reads replies out of order and dies. This process is the one that writes a trigger's log.
+        from airflow.sdk._shared.secrets_masker import mask_secret as mask_here
+
+        mask_here(secret)
     else:
         await native(secret)

@@ -84,7 +84,8 @@ def run(home: Path, options: argparse.Namespace, report: Report) -> Verdict:
         with stack as airflow:
             report.step("airflow", f"is healthy at {airflow.url}")
             if processes.wait("gstn-session", SESSION_SECONDS) != 0:
-                raise DemoError(f"No GSTN session for {gstin}: {processes.log_tail('gstn-session')}")
+                tail = processes.log_tail("gstn-session", lines=5)
+                raise DemoError(f"No GSTN session for {gstin}. {log} ends:\n{tail}")
             report.step("session", f"GSTN session opened for {gstin} with a one-time password")
             verdict = run_dag(airflow, home / "output", report)
             counters = ", ".join(f"{name} {count}" for name, count in simulator.counters().items() if count)
@@ -94,6 +95,8 @@ def run(home: Path, options: argparse.Namespace, report: Report) -> Verdict:
                 report.line(f"Logs and results are in {home}. Ctrl-C stops everything.")
                 verdict.print()
                 wait_for_interrupt()
+            else:
+                report.step("airflow", "stops")
             return verdict
 
 

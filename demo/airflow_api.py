@@ -192,13 +192,15 @@ class AirflowApi:
         return self._checked(self._request(method, path, **options))
 
     def _request(self, method: str, path: str, **options: Any) -> requests.Response:
-        return self._session.request(
-            method,
-            f"{self.url}/api/v2/{path}",
-            timeout=HTTP_TIMEOUT,
-            headers={"Accept": "application/json"},
-            **options,
-        )
+        headers = {"Accept": "application/json"}
+        url = f"{self.url}/api/v2/{path}"
+        response = self._session.request(method, url, timeout=HTTP_TIMEOUT, headers=headers, **options)
+        if response.status_code == requests.codes.unauthorized and "Authorization" not in self._session.headers:
+            # Airflow before 3.2 wants a token even where everybody is an admin, and gives it to everybody.
+            answer = self._session.get(f"{self.url}/auth/token", timeout=HTTP_TIMEOUT)
+            self._session.headers["Authorization"] = f"Bearer {self._checked(answer)['access_token']}"
+            return self._request(method, path, **options)
+        return response
 
     @staticmethod
     def _checked(response: requests.Response) -> Any:

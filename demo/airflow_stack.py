@@ -103,7 +103,7 @@ class AirflowStack(AirflowApi):
         self.wait_until_healthy()
 
     def start(self, name: str) -> None:
-        """Start one component, after `kill`, and wait until it is healthy."""
+        """Start one component, after `kill`, and wait until it is healthy; of several, the API server first."""
         self._start(name)
         self.wait_until_healthy()
 

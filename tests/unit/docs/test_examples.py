@@ -1,0 +1,49 @@
+"""What the documentation shows is what the tests run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_ims import exceptions
+from airflow_provider_ims.protocol import settings
+
+ROOT = Path(__file__).parents[3]
+INCLUDE = re.compile(
+    r"<!-- include: (?P<file>\S+) (?P<marker>\S+) -->\n```python\n(?P<shown>.*?)```\n<!-- end include -->", re.DOTALL
+)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def part_of(file: str, marker: str) -> str:
+    text = (ROOT / file).read_text()
+    return text.split(f"# [START {marker}]\n")[1].split(f"# [END {marker}]")[0]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_included_code_is_the_file_it_names(page):
+    for found in INCLUDE.finditer(page.read_text()):
+        assert found["shown"] == part_of(found["file"], found["marker"])
+
+
+def test_the_readme_includes_the_example_dag():
+    assert INCLUDE.search((ROOT / "README.md").read_text())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_exception_is_documented():
+    documented = set(re.findall(r"^\| `(Gstn\w+)`", (ROOT / "docs/errors.md").read_text(), re.MULTILINE))
+    raised = {name for name in vars(exceptions) if name.startswith("Gstn")}
+    assert documented == raised - {"GstnError", "GstnTransientError", "GstnPermanentError"}
+
+
+def test_every_field_of_the_connection_is_documented():
+    documented = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs/connection.md").read_text(), re.MULTILINE))
+    assert documented == settings._KNOWN_EXTRA
