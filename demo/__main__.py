@@ -33,6 +33,7 @@ GSTN_USERNAME = "demo"
 SIMULATOR_SECONDS = 30
 SESSION_SECONDS = 60
 RUN_SECONDS = 180
+TASK_SECONDS = 10  # long enough to see the wait deferred
 
 
 class DemoError(RuntimeError):
@@ -46,6 +47,7 @@ class Simulator:
         self._processes = processes
         self._log = home / "simulator.log"
         command = [sys.executable, "-m", "airflow_provider_ims.simulator", "--port", "0"]
+        command += ["--task-seconds", str(TASK_SECONDS)]
         if documents:
             command += ["--documents", str(documents)]
         env = environment_without_airflow() | {"PYTHONUNBUFFERED": "1"}

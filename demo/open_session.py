@@ -16,11 +16,11 @@ from airflow_provider_ims.hooks.gstn import GstnHook
 
 def main(simulator_url: str, gstin: str, username: str) -> None:
     """Request a one-time password, read it from the simulator as a person does from the phone, verify it."""
-    hook = GstnHook(gstin=gstin)
-    otp_request_id = hook.request_otp(gstin, username)
-    answer = requests.get(f"{simulator_url}/admin/otp/{gstin}", timeout=10)
-    answer.raise_for_status()
-    hook.verify_otp(gstin, otp_request_id, answer.json()["otp"])
+    with GstnHook(gstin=gstin) as hook:
+        otp_request_id = hook.request_otp(gstin, username)
+        answer = requests.get(f"{simulator_url}/admin/otp/{gstin}", timeout=10)
+        answer.raise_for_status()
+        hook.verify_otp(gstin, otp_request_id, answer.json()["otp"])
 
 
 if __name__ == "__main__":
