@@ -1,0 +1,359 @@
+"""One token through any number of calls: login, refresh, login anew, as a conversation with the service."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.protocol import access, tasks
+from airflow_provider_ims.protocol.access import REFRESH_AHEAD, Access, TokenKeeper
+from airflow_provider_ims.protocol.errors import ServiceError, read_data
+from airflow_provider_ims.protocol.wire import Reply, Request
+from tests.unit.builders import (
+    ACCESS,
+    PASSWORD,
+    RTIN,
+    TOKEN,
+    long,
+    long_error,
+    reply,
+    settings,
+    short,
+    short_error,
+    token_data,
+)
+from tests.unit.protocol.conversation import Clock, Conversation
+
+LIFE = 20 * 60
+LOGIN, REFRESH, LOGOUT, CALL = "theodore login", "theodore token refresh", "theodore logout", "the call"
+FIRST, SECOND, THIRD = "first-token", "second-token", "third-token"
+DONE = reply(short("done"))
+EXPIRED = reply(long_error("err-expired-token"), 403)
+INVALID = reply(short_error("err-invalid-token"), 403)
+
+
+class Service(Conversation):
+    """A keeper, its clock, and one call to make with it."""
+
+    def __init__(self, **connection: Any) -> None:
+        super().__init__(PASSWORD, FIRST, SECOND, THIRD)
+        self.settings = settings(**connection)
+        self.clock = Clock()
+        self.keeper = TokenKeeper(self.settings, self.clock)
+
+    def gives(self, token: str, life: float = LIFE, orgs: tuple[str, ...] = ("org-1",)) -> Reply:
+        """The reply to a login or refresh."""
+        return reply(short(token_data(token, int((self.clock.now + life) * 1000), orgs)))
+
+    def call(self, *answers: Reply | Kind) -> Any:
+        def build(with_access: Access) -> Request:
+            return Request(CALL, "GET", "https://eas.test/x", access.headers(self.settings, with_access))
+
+        return self.hold(self.keeper.call(build, lambda got: read_data(got, CALL)), *answers)
+
+    def tokens_used(self) -> list[str]:
+        return [request.headers["X-FLYNN-N-USER-TOKEN"] for request in self.requests if request.call == CALL]
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+@pytest.fixture
+def logged_in(service: Service) -> Service:
+    """A service after the first call."""
+    service.call(service.gives(FIRST), DONE)
+    service.requests.clear()
+    return service
+
+
+def test_the_first_call_logs_in(service: Service):
+    assert service.call(service.gives(FIRST), DONE) == "done"
+    assert service.sent == [LOGIN, CALL]
+    assert service.tokens_used() == [FIRST]
+    assert service.requests[1].headers["X-FLYNN-N-ORG-ID"] == "org-1"
+
+
+def test_one_login_serves_many_calls(logged_in: Service):
+    for _ in range(50):
+        logged_in.call(DONE)
+        logged_in.clock.now += 10
+    assert logged_in.sent == [CALL] * 50
+
+
+def test_password_and_token_are_masked_before_anything_is_done_with_them(service: Service):
+    service.call(service.gives(FIRST), DONE)
+    assert service.masked == [PASSWORD, FIRST]
+
+
+def test_each_new_token_is_masked(logged_in: Service):
+    logged_in.clock.now += LIFE - 1
+    logged_in.call(logged_in.gives(SECOND), DONE)
+    logged_in.call(EXPIRED, logged_in.gives(THIRD), DONE)
+    assert [secret for secret in logged_in.masked if secret != PASSWORD] == [FIRST, SECOND, THIRD]
+
+
+def test_a_token_is_refreshed_shortly_before_its_end(logged_in: Service):
+    logged_in.clock.now += LIFE - REFRESH_AHEAD - 1
+    logged_in.call(DONE)
+    assert logged_in.sent == [CALL]
+    logged_in.clock.now += 1
+    logged_in.call(logged_in.gives(SECOND), DONE)
+    assert logged_in.sent == [CALL, REFRESH, CALL]
+    assert logged_in.requests[1].headers["Authorization"] == f"Bearer {FIRST}"
+    assert logged_in.tokens_used() == [FIRST, SECOND]
+
+
+def test_a_refreshed_token_lives_its_own_life(logged_in: Service):
+    logged_in.clock.now += LIFE - 60
+    logged_in.call(logged_in.gives(SECOND), DONE)
+    logged_in.clock.now += LIFE - REFRESH_AHEAD - 1
+    logged_in.call(DONE)
+    assert logged_in.sent == [REFRESH, CALL, CALL]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [EXPIRED, INVALID, reply(b"", 403), reply(b"", 401), reply(b"<html>", 200), reply(short_error("err-odd"), 400)],
+)
+def test_a_refresh_that_is_refused_becomes_a_login(logged_in: Service, refusal: Reply):
+    logged_in.clock.now += LIFE * 7
+    assert logged_in.call(refusal, logged_in.gives(SECOND), DONE) == "done"
+    assert logged_in.sent == [REFRESH, LOGIN, CALL]
+    assert logged_in.tokens_used() == [SECOND]
+
+
+OUTAGES = [reply(b"", 500), reply(b"<html>", 503), reply(b"", 429), Kind.OUTAGE, Kind.UNREACHABLE, Kind.LOST_REPLY]
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_a_refresh_during_an_outage_keeps_the_old_token_while_it_lives(logged_in: Service, outage: Any):
+    logged_in.clock.now += LIFE - 60
+    assert logged_in.call(outage, DONE) == "done"
+    assert logged_in.tokens_used() == [FIRST]
+    assert logged_in.call(logged_in.gives(SECOND), DONE) == "done"
+    assert logged_in.sent == [REFRESH, CALL, REFRESH, CALL]
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_a_refresh_during_an_outage_fails_once_the_old_token_is_dead(logged_in: Service, outage: Any):
+    logged_in.clock.now += LIFE + 1
+    with pytest.raises(ServiceError) as caught:
+        logged_in.call(outage)
+    assert caught.value.kind in {Kind.OUTAGE, Kind.UNREACHABLE, Kind.THROTTLED, Kind.LOST_REPLY}
+    assert logged_in.call(logged_in.gives(SECOND), DONE) == "done"
+
+
+@pytest.mark.parametrize("refusal", [EXPIRED, INVALID, reply(short_error("ERR-EXPIRED-TOKEN"), 403)])
+def test_a_refused_token_is_replaced_by_one_login_and_the_call_repeated_once(logged_in: Service, refusal: Reply):
+    assert logged_in.call(refusal, logged_in.gives(SECOND), DONE) == "done"
+    assert logged_in.sent == [CALL, LOGIN, CALL]
+    assert logged_in.tokens_used() == [FIRST, SECOND]
+
+
+def test_a_second_refusal_in_a_row_is_a_login_error(logged_in: Service):
+    with pytest.raises(ServiceError) as caught:
+        logged_in.call(EXPIRED, logged_in.gives(SECOND), EXPIRED)
+    assert caught.value.kind is Kind.LOGIN
+    assert logged_in.sent == [CALL, LOGIN, CALL]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        reply(short_error("err-invalid-org"), 403),
+        reply(b"", 403),
+        reply(b"", 401),
+        reply(b"", 429),
+        reply(b"", 502),
+        reply(short_error("err-resource-not-found"), 404),
+        Kind.OUTAGE,
+        Kind.UNREACHABLE,
+        Kind.LOST_REPLY,
+    ],
+)
+def test_no_other_fault_repeats_the_call_or_the_login(logged_in: Service, fault: Any):
+    with pytest.raises(ServiceError):
+        logged_in.call(fault)
+    assert logged_in.sent == [CALL]
+
+
+def test_a_wrong_password_is_tried_once(service: Service):
+    with pytest.raises(ServiceError) as caught:
+        service.call(reply(short_error("err-invalid-credentials"), 401))
+    assert caught.value.kind is Kind.LOGIN
+    assert service.sent == [LOGIN]
+    assert PASSWORD not in str(caught.value)
+
+
+def test_the_limit_of_sessions_is_told_as_such(service: Service):
+    with pytest.raises(ServiceError) as caught:
+        service.call(reply({"error": {"message": "err-active-tokens-limit-exceeded"}}, 401))
+    assert caught.value.kind is Kind.TOKEN_LIMIT
+    assert "10 sessions" in str(caught.value)
+
+
+def test_a_failed_login_leaves_the_next_call_to_log_in(service: Service):
+    with pytest.raises(ServiceError):
+        service.call(Kind.OUTAGE)
+    assert service.call(service.gives(FIRST), DONE) == "done"
+    assert service.sent == [LOGIN, LOGIN, CALL]
+
+
+def test_an_organisation_that_is_not_the_users_stops_every_call_before_it_is_sent():
+    service = Service(org_id="org-9")
+    with pytest.raises(ServiceError, match="org-9"):
+        service.call(service.gives(FIRST))
+    assert service.sent == [LOGIN]
+
+
+def test_a_refresh_that_lists_no_organisations_keeps_those_of_the_login():
+    service = Service(org_id="org-2")
+    service.call(service.gives(FIRST, orgs=("org-1", "org-2")), DONE)
+    service.clock.now += LIFE - 60
+    service.call(service.gives(SECOND, orgs=()), DONE)
+    service.clock.now += LIFE - 60
+    service.call(service.gives(THIRD, orgs=()), DONE)
+    assert {request.headers["X-FLYNN-N-ORG-ID"] for request in service.requests if request.call == CALL} == {"org-2"}
+
+
+def test_the_only_organisation_of_the_login_survives_a_refresh_that_lists_none(logged_in: Service):
+    logged_in.clock.now += LIFE - 60
+    assert logged_in.call(logged_in.gives(SECOND, orgs=()), DONE) == "done"
+
+
+@pytest.mark.parametrize("ahead", [LIFE, LIFE - REFRESH_AHEAD, 2 * LIFE, 86_400])
+def test_a_clock_that_is_ahead_does_not_refresh_at_every_call(service: Service, ahead: float):
+    service.call(service.gives(FIRST, life=LIFE - ahead), DONE)
+    for _ in range(10):
+        service.call(DONE)
+        service.clock.now += 60
+    assert service.sent == [LOGIN, *[CALL] * 11]
+
+
+def test_with_a_clock_that_is_ahead_a_dead_token_is_still_replaced(service: Service):
+    service.call(service.gives(FIRST, life=-3600), DONE)
+    assert service.call(EXPIRED, service.gives(SECOND, life=-3600), DONE) == "done"
+
+
+def test_with_a_clock_that_is_behind_a_dead_token_is_replaced(service: Service):
+    service.call(service.gives(FIRST, life=LIFE + 3600), DONE)
+    service.clock.now += LIFE
+    assert service.call(EXPIRED, service.gives(SECOND, life=LIFE + 3600), DONE) == "done"
+
+
+def test_a_logout_ends_the_token_once(logged_in: Service):
+    assert logged_in.hold(logged_in.keeper.log_out(), reply()) is None
+    assert logged_in.requests[0].headers["Authorization"] == f"Bearer {FIRST}"
+    logged_in.hold(logged_in.keeper.log_out())
+    assert logged_in.sent == [LOGOUT]
+
+
+def test_without_a_token_there_is_nothing_to_log_out(service: Service):
+    service.hold(service.keeper.log_out())
+    assert service.sent == []
+
+
+def test_a_call_after_a_logout_logs_in_again(logged_in: Service):
+    logged_in.hold(logged_in.keeper.log_out(), reply())
+    assert logged_in.call(logged_in.gives(SECOND), DONE) == "done"
+    assert logged_in.sent == [LOGOUT, LOGIN, CALL]
+
+
+@pytest.mark.parametrize("failure", [Kind.OUTAGE, reply(b"", 500), EXPIRED])
+def test_a_logout_that_fails_leaves_no_token_behind(logged_in: Service, failure: Any):
+    with pytest.raises(ServiceError):
+        logged_in.hold(logged_in.keeper.log_out(), failure)
+    logged_in.hold(logged_in.keeper.log_out())
+    assert logged_in.sent == [LOGOUT]
+
+
+def test_no_secret_shows_in_what_goes_wrong(service: Service):
+    told = []
+    for answers in (
+        [reply(short_error("err-invalid-credentials"), 401)],
+        [service.gives(FIRST), EXPIRED, service.gives(SECOND), EXPIRED],
+        [Kind.UNREACHABLE],
+    ):
+        with pytest.raises(ServiceError) as caught:
+            service.call(*answers)
+        told.append(f"{caught.value} {caught.value!r} {vars(caught.value)}")
+    for secret in (PASSWORD, FIRST, SECOND):
+        assert not any(secret in text for text in told)
+
+
+def test_every_call_carries_organisation_token_and_accept():
+    assert access.headers(settings(), ACCESS) == {
+        "accept": "application/json",
+        "X-FLYNN-N-ORG-ID": "org-1",
+        "X-FLYNN-N-USER-TOKEN": TOKEN,
+    }
+
+
+def test_a_call_that_reaches_gstn_names_the_gsp_and_the_taxpayer():
+    assert access.headers(settings(), ACCESS, gstin=RTIN, with_body=True) == {
+        "accept": "application/json",
+        "Content-Type": "application/json",
+        "X-FLYNN-N-ORG-ID": "org-1",
+        "X-FLYNN-N-USER-TOKEN": TOKEN,
+        "X-FLYNN-N-GSTN-GSP-CODE": "vay",
+        "X-FLYNN-N-GSTIN": RTIN,
+    }
+
+
+def test_the_connection_decides_gsp_code_gstin_header_and_extra_headers():
+    connection = settings(gsp_code="other", gstin_header="X-TAXPAYER", extra_headers={"X-Trace": "airflow"})
+    sent = access.headers(connection, ACCESS, gstin=RTIN)
+    assert sent["X-FLYNN-N-GSTN-GSP-CODE"] == "other"
+    assert sent["X-TAXPAYER"] == RTIN
+    assert sent["X-Trace"] == "airflow"
+    assert "X-FLYNN-N-GSTIN" not in sent
+    assert access.headers(connection, ACCESS)["X-Trace"] == "airflow"
+
+
+def test_extra_headers_do_not_replace_who_we_are():
+    connection = settings(extra_headers={"X-FLYNN-N-ORG-ID": "another", "X-FLYNN-N-USER-TOKEN": "another"})
+    sent = access.headers(connection, ACCESS)
+    assert (sent["X-FLYNN-N-ORG-ID"], sent["X-FLYNN-N-USER-TOKEN"]) == ("org-1", TOKEN)
+
+
+def test_extra_headers_do_not_reach_the_login_server():
+    service = Service(extra_headers={"X-Trace": "airflow"})
+    service.call(service.gives(FIRST), DONE)
+    login, call = service.requests
+    assert "X-Trace" not in login.headers
+    assert call.headers["X-Trace"] == "airflow"
+
+
+def test_the_ping():
+    request = access.ping(settings(), ACCESS)
+    assert (request.method, request.url) == ("GET", "https://eas.test/authenticate")
+    assert "Content-Type" not in request.headers
+    assert access.read_ping(reply(short({"message": "pong"}))) is None
+    with pytest.raises(ServiceError):
+        access.read_ping(reply(short_error("err-invalid-org"), 403))
+
+
+def test_a_conversation_about_a_task_from_login_to_logout():
+    service = Service()
+
+    def status() -> Any:
+        return service.keeper.call(
+            lambda with_access: tasks.status(service.settings, with_access, "t-1"),
+            lambda got: tasks.read_status(got, "t-1"),
+        )
+
+    processing = reply(short({"task": {"id": "t-1", "status": "processing"}}))
+    completed = reply(long({"id": "t-1", "status": "completed", "jobs": {"total": 1, "pending": 0}}))
+    assert service.hold(status(), service.gives(FIRST), processing).state == "running"
+    service.clock.now += LIFE - 30
+    assert service.hold(status(), service.gives(SECOND), processing).state == "running"
+    assert service.hold(status(), EXPIRED, service.gives(THIRD), completed).state == "completed"
+    service.hold(service.keeper.log_out(), reply())
+    poll = "status of task t-1"
+    assert service.sent == [LOGIN, poll, REFRESH, poll, poll, LOGIN, poll, LOGOUT]
+    assert json.loads(service.requests[0].body or b"")["tokenDurationInMins"] == 20

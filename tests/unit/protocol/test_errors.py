@@ -1,0 +1,272 @@
+"""Each error that the service can answer with, and the kind of fault that it is."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.protocol.errors import ServiceError, no_reply, read_data, unreachable
+from airflow_provider_ims.protocol.wire import Reply
+from tests.unit.builders import gstn_error, long, long_error, reply, short, short_error
+
+# The contract's table of Vayana's codes: code, HTTP status, kind.
+VAYANA = [
+    ("err-expired-token", 403, Kind.TOKEN_EXPIRED),
+    ("err-invalid-token", 403, Kind.TOKEN_EXPIRED),
+    ("err-invalid-org", 403, Kind.LOGIN),
+    ("err-active-tokens-limit-exceeded", 401, Kind.TOKEN_LIMIT),
+    ("err-unable-to-decrypt-message-with-key", 500, Kind.REQUEST),
+    ("err-aes-decryption-failed", 500, Kind.REQUEST),
+    ("err-invalid-gstin-format", 400, Kind.REQUEST),
+    ("err-invalid-request-params", 400, Kind.REQUEST),
+    ("err-invalid-gst-returns-api-version", 400, Kind.REQUEST),
+    ("err-invalid-gstn-version", 400, Kind.REQUEST),
+    ("err-resource-not-found", 404, Kind.NOT_FOUND),
+    ("err-content-type-not-set-correctly", 400, Kind.REQUEST),
+    ("err-issue-with-parameter", 400, Kind.LOGIN),
+]
+
+# GSTN's codes that a client meets inside gstn-err.
+GSTN = {
+    **dict.fromkeys(
+        ["AUTH103", "AUTH158", "AUTH4033", "AUTH4038", "AUTH403", "RET11402", "RET11407", "RET2B1010"],
+        Kind.GSTN_SESSION,
+    ),
+    **dict.fromkeys(["RETOTPREQUEST", "EVCREQUEST", "AUTH4037", "OTP0011"], Kind.GSTN_SESSION),
+    "AUTH4034": Kind.OTP,
+    "IMSSAV0015": Kind.BUSY,
+    **dict.fromkeys(["AUTH4032", "AUTH4035", "IMSSAV005", "GEN5001"], Kind.REQUEST),
+    **dict.fromkeys(["RET11400", "RET11403", "RET11404", "RET11409"], Kind.REQUEST),
+    **dict.fromkeys(["IMSSAV0010", "IMS2B007", "IMS2005", "RET11416", "RET13508"], Kind.REFUSED),
+    **dict.fromkeys(["TEC4002", "GEN4004", "GEN5008", "RET12501", "GSPERR300:GSPGSTDOWN"], Kind.OUTAGE),
+    "NEVER-SEEN-BEFORE": Kind.REFUSED,
+}
+
+
+def error_of(got: Reply) -> ServiceError:
+    with pytest.raises(ServiceError) as caught:
+        read_data(got, "the call")
+    return caught.value
+
+
+@pytest.mark.parametrize("data", [{"task-id": "t-1"}, [], {}, None, "text", 0])
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_the_data_of_either_envelope_is_read(data: Any, status: int):
+    assert read_data(reply(short(data), status), "the call") == data
+    assert read_data(reply(long(data), status), "the call") == data
+    assert read_data(reply(long(data, 1), status), "the call") == data
+
+
+def test_an_empty_error_is_none():
+    assert read_data(reply({"data": 1, "error": {}}), "the call") == 1
+    assert read_data(reply({"data": 1, "error": None}), "the call") == 1
+
+
+@pytest.mark.parametrize(("code", "status", "kind"), VAYANA)
+@pytest.mark.parametrize("envelope", [short_error, long_error])
+def test_a_code_of_vayanas(code: str, status: int, kind: Kind, envelope: Any):
+    error = error_of(reply(envelope(code), status))
+    assert error.kind is kind
+    assert error.code == code
+    assert error.http_status == status
+    assert error.advice
+    for told in (code, str(status), "the call", kind.value):
+        assert told in str(error)
+
+
+@pytest.mark.parametrize(("code", "status", "kind"), [row for row in VAYANA if row[0] != "err-invalid-gstn-version"])
+def test_a_code_that_we_know_counts_more_than_the_http_status(code: str, status: int, kind: Kind):
+    for other in (200, 400, 403, 404, 429, 500, 502):
+        assert error_of(reply(short_error(code), other)).kind is kind
+        assert error_of(reply(long_error(code.upper()), other)).kind is kind
+
+
+@pytest.mark.parametrize(("code", "kind"), GSTN.items())
+def test_what_gstn_returned_is_looked_at_first_at_any_http_status(code: str, kind: Kind):
+    for status in (200, 400, 401, 403, 404, 429, 500, 502, 503):
+        for envelope in (gstn_error(code), long(None, "0") | gstn_error(code)):
+            error = error_of(reply(envelope, status))
+            assert (error.kind, error.code, error.message) == (kind, code, "in GSTN's own words")
+            assert "in GSTN's own words" in str(error)
+
+
+def test_gstns_code_may_bear_the_names_of_its_other_replies():
+    body = short_error("err-gstn-returned", **{"gstn-err": {"error_cd": "IMSSAV0015", "error_msg": "busy"}})
+    error = error_of(reply(body, 502))
+    assert (error.kind, error.code, error.message) == (Kind.BUSY, "IMSSAV0015", "busy")
+
+
+@pytest.mark.parametrize("args", [{}, {"gstn-err": None}, {"gstn-err": {}}, {"gstn-err": "down"}, {"status-code": "0"}])
+@pytest.mark.parametrize("status", [200, 400, 502])
+def test_a_refusal_of_gstn_without_a_code_is_no_outage(args: dict[str, Any], status: int):
+    assert error_of(reply(short_error("err-gstn-returned", **args), status)).kind is Kind.REFUSED
+
+
+@pytest.mark.parametrize("code", ["AUTH158", "AUTH4038", "RETOTPREQUEST"])
+def test_a_dead_gstn_session_says_what_a_person_does(code: str):
+    assert "one-time password" in error_of(reply(gstn_error(code), 502)).advice
+
+
+@pytest.mark.parametrize("status", ["0", 0])
+@pytest.mark.parametrize("error", [None, {}, "", {"message": "err-odd"}, "err-odd", ["err-odd"]])
+def test_status_0_is_an_error_even_at_http_200(status: Any, error: Any):
+    body = {"status": status, "data": {"task-id": "t-1"}, "error": error}
+    assert error_of(reply(body)).kind is Kind.REFUSED
+
+
+@pytest.mark.parametrize("error", [{"message": "err-odd"}, "err-odd", ["err-odd"]])
+def test_an_error_is_an_error_whatever_the_status_says(error: Any):
+    for body in ({"error": error}, {"data": 1, "error": error}, {"status": "1", "data": 1, "error": error}):
+        assert "err-odd" in error_of(reply(body)).code
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"message": "err-expired-token"},
+        {"message": "err-expired-token", "type": None, "args": None},
+        {"message": "err-expired-token", "args": []},
+        {"message": "err-expired-token", "args": "x"},
+        {"message": " err-expired-token "},
+    ],
+)
+def test_type_and_args_may_be_missing(error: dict[str, Any]):
+    assert error_of(reply({"error": error}, 403)).kind is Kind.TOKEN_EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("parameter-name", "section"), ("version", "v9.9"), ("task-id", "t-1"), ("parameter-name", 7)]
+)
+def test_what_the_error_is_about_is_told(name: str, value: Any):
+    error = error_of(reply(short_error("err-invalid-request-params", **{name: value}), 400))
+    assert error.place == f"{name} {value}"
+    assert error.place in str(error)
+
+
+BY_STATUS = [
+    (400, Kind.REQUEST),
+    (401, Kind.LOGIN),
+    (403, Kind.LOGIN),
+    (404, Kind.REQUEST),
+    (405, Kind.REQUEST),
+    (413, Kind.REQUEST),
+    (422, Kind.REQUEST),
+    (429, Kind.THROTTLED),
+    (500, Kind.OUTAGE),
+    (502, Kind.OUTAGE),
+    (503, Kind.OUTAGE),
+    (504, Kind.OUTAGE),
+    (301, Kind.REQUEST),
+    (302, Kind.REQUEST),
+    (307, Kind.REQUEST),
+]
+
+
+@pytest.mark.parametrize(("status", "kind"), BY_STATUS)
+def test_a_code_that_nobody_knows_leaves_the_http_status_to_speak(status: int, kind: Kind):
+    for body in (short_error("err-new"), long_error("err-new"), long(None), b"<html>", b""):
+        assert error_of(reply(body, status)).kind is kind
+
+
+def test_a_413_says_to_send_less():
+    assert "fewer documents" in error_of(reply(b"", 413)).advice
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>Welcome</html>",
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        b'"data"',
+        b"1",
+        b"{}",
+        b'{"status":"1"}',
+        b'{"result":1}',
+        b'{"data":',
+        b"[" * 100_000,
+    ],
+)
+@pytest.mark.parametrize("status", [200, 204])
+def test_a_success_that_is_not_of_the_contract_is_unreadable(body: bytes, status: int):
+    assert error_of(reply(body, status)).kind is Kind.UNREADABLE
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(200, 599), st.binary(max_size=40))
+def test_no_reply_is_too_odd_to_be_named(status: int, body: bytes):
+    assert error_of(reply(body, status)).kind in Kind
+
+
+_KEYS = st.sampled_from(["status", "data", "error", "message", "type", "args", "gstn-err", "code"])
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["0", "1", "err-expired-token"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_KEYS, inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from([200, 400, 403, 502]), _JSON)
+def test_no_json_is_too_odd_to_be_read_or_named(status: int, body: Any):
+    data: Any = ServiceError
+    with contextlib.suppress(ServiceError):
+        data = read_data(reply(body, status), "the call")
+    if data is not ServiceError:
+        assert status == 200
+        assert body["data"] == data
+        assert not body.get("error")
+        assert str(body.get("status")) != "0"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "120"}, 120),
+        ({"retry-after": " 7 "}, 7),
+        ({"Retry-After": "0"}, 0),
+        ({"Retry-After": "Sun, 06 Nov 1994 08:50:37 GMT", "Date": "Sun, 06 Nov 1994 08:49:37 GMT"}, 60),
+        ({"Retry-After": "Sun, 06 Nov 1994 08:48:37 GMT", "Date": "Sun, 06 Nov 1994 08:49:37 GMT"}, 0),
+        ({"Retry-After": "soon", "Date": "Sun, 06 Nov 1994 08:49:37 GMT"}, None),
+        ({"Retry-After": "Sun, 06 Nov 1994 08:50:37 GMT", "Date": "today"}, None),
+        ({"Retry-After": "-5"}, None),
+        ({"Retry-After": ""}, None),
+        ({}, None),
+    ],
+)
+@pytest.mark.parametrize(
+    ("status", "body"), [(429, b""), (503, short_error("err-busy")), (502, gstn_error("IMSSAV0015"))]
+)
+def test_the_wait_that_the_service_asks_for_is_read(headers: dict, seconds: float | None, status: int, body: Any):
+    assert error_of(reply(body, status, **headers)).retry_after == seconds
+
+
+def test_a_text_of_the_service_is_kept_short():
+    error = error_of(reply(gstn_error("X" * 5000, "y" * 5000), 502))
+    assert len(str(error)) < 1000
+
+
+def test_an_error_of_a_call_that_was_not_answered_names_the_host_and_says_whether_to_repeat():
+    lost = no_reply("IMS reset", "eas.test", "ReadTimeout", repeatable=False)
+    assert lost.kind is Kind.LOST_REPLY
+    assert "before sending it again" in lost.advice
+    again = no_reply("status of task t-1", "eas.test", "ReadTimeout", repeatable=True)
+    assert again.kind is Kind.OUTAGE
+    away = unreachable("IMS reset", "eas.test", "NewConnectionError")
+    assert away.kind is Kind.UNREACHABLE
+    for error in (lost, again, away):
+        assert "eas.test" in str(error)
+        assert error.http_status is None
+
+
+def test_every_kind_says_in_words_what_it_is():
+    assert len({kind.value for kind in Kind}) == len(Kind)
+    for kind in Kind:
+        assert kind.value in str(ServiceError(kind, "the call"))

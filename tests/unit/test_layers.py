@@ -1,0 +1,158 @@
+"""Each layer knows only those below it, and nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import airflow
+import jsonschema
+import pytest
+
+import airflow_provider_ims
+from airflow_provider_ims.get_provider_info import get_provider_info
+from airflow_provider_ims.protocol.settings import Settings
+
+PACKAGE = Path(airflow_provider_ims.__file__).parent
+NAME = "airflow_provider_ims"
+HEAVY = ("aiohttp", "fastapi", "uvicorn", "pandas", "pyarrow")
+
+
+def imported_by(*modules: str) -> set[str]:
+    """The top-level modules that a fresh Python has loaded after importing these."""
+    program = f"import sys, {', '.join(modules)}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def imports_of(layer: str) -> Iterator[tuple[str, str]]:
+    """Every import written in a layer, wherever it stands in the file: (file, module)."""
+    for path in sorted((PACKAGE / layer).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from ((path.name, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                package = path.relative_to(PACKAGE.parent).with_suffix("").parts[: -node.level or None]
+                above = ".".join(package) + "." if node.level else ""
+                yield path.name, (above + (node.module or node.names[0].name)).rstrip(".")
+
+
+def test_models_and_protocol_pull_in_neither_airflow_nor_an_http_library():
+    modules = [f"{NAME}.{path.parent.name}.{path.stem}" for layer in ("models", "protocol") for path in files_of(layer)]
+    assert len(modules) > 10
+    loaded = imported_by(*modules)
+    assert "pydantic" in loaded
+    assert not loaded & {"airflow", "requests", "urllib3", "httpx", *HEAVY}
+
+
+def files_of(layer: str) -> list[Path]:
+    return [path for path in sorted((PACKAGE / layer).glob("*.py")) if path.stem != "__init__"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "may_know"),
+    [
+        ("models", {"models"}),
+        ("protocol", {"models", "protocol"}),
+        ("simulator", {"models", "simulator"}),
+        ("hooks", {"models", "protocol", "hooks", "exceptions", "_compat"}),
+        ("triggers", {"models", "hooks", "triggers", "exceptions", "_compat"}),
+    ],
+)
+def test_a_layer_knows_only_those_below_it(layer: str, may_know: set[str]):
+    for file, module in imports_of(layer):
+        if module.startswith(f"{NAME}."):
+            assert module.split(".")[1] in may_know, f"{layer}/{file} imports {module}"
+
+
+@pytest.mark.parametrize("layer", ["operators", "sensors"])
+def test_what_airflow_runs_knows_nothing_of_http(layer: str):
+    for file, module in imports_of(layer):
+        assert module.partition(".")[0] not in {"requests", "aiohttp", "httpx", "urllib"}, f"{layer}/{file}: {module}"
+        assert not module.startswith(f"{NAME}.protocol"), f"{layer}/{file}: {module}"
+        assert not module.startswith(f"{NAME}.simulator"), f"{layer}/{file}: {module}"
+
+
+@pytest.mark.parametrize(
+    ("layer", "libraries"), [("models", {"pydantic", "pydantic_core", "typing_extensions"}), ("protocol", set())]
+)
+def test_the_lower_layers_need_next_to_nothing(layer: str, libraries: set[str]):
+    foreign = {module.partition(".")[0] for _, module in imports_of(layer)} - {NAME} - sys.stdlib_module_names
+    assert foreign == libraries
+
+
+def test_the_providers_metadata_is_read_without_importing_anything():
+    loaded = imported_by(f"{NAME}.get_provider_info")
+    assert not loaded & {"airflow", "pydantic", "requests", "json", *HEAVY}
+
+
+def test_the_scheduler_imports_operators_and_sensors_without_the_heavy_libraries():
+    everything = [f"{NAME}.{part}" for part in ("operators.ims", "sensors.ims", "triggers.ims", "hooks.gstn")]
+    assert not imported_by(*everything) & set(HEAVY)
+
+
+def schema(name: str) -> dict[str, Any]:
+    return json.loads((Path(airflow.__file__).parent / name).read_text())
+
+
+def test_the_metadata_is_what_airflow_reads_at_run_time():
+    jsonschema.validate(get_provider_info(), schema("provider_info.schema.json"))
+
+
+def test_the_metadata_is_what_airflow_publishes():
+    built = {**get_provider_info(), "state": "ready", "source-date-epoch": 0, "versions": ["0.1.0"]}
+    jsonschema.validate(built, schema("provider.yaml.schema.json"))
+
+
+def test_the_provider_is_found_by_its_entry_point():
+    [entry] = [
+        entry
+        for entry in entry_points(group="apache_airflow_provider")
+        if entry.dist and entry.dist.name == "airflow-provider-ims"
+    ]
+    assert entry.name == "provider_info"
+    assert entry.load()()["package-name"] == "airflow-provider-ims"
+
+
+def test_every_module_and_class_that_the_metadata_names_is_there():
+    info = get_provider_info()
+    named = [
+        module
+        for kind in ("hooks", "operators", "sensors", "triggers")
+        for part in info[kind]
+        for module in part["python-modules"]
+    ]
+    assert len(named) == 4
+    for module in named:
+        importlib.import_module(module)
+    [connection] = info["connection-types"]
+    module, _, name = connection["hook-class-name"].rpartition(".")
+    hook = getattr(importlib.import_module(module), name)
+    assert hook.conn_type == connection["connection-type"] == "gstn"
+    assert hook.hook_name == connection["hook-name"]
+
+
+def test_the_form_offers_every_setting_and_nothing_else():
+    [connection] = get_provider_info()["connection-types"]
+    offered = dict.fromkeys(connection["conn-fields"])
+    settings = Settings.from_connection(
+        "c", host="https://live.enriched-api.vayana.com", login="a@b.test", password="x", extra=json.dumps(offered)
+    )
+    assert settings.unknown == ()
+    documented = {"environment", "org_id", "auth_url", "gsp_code", "gstn_api_version", "gstin_header", "extra_headers"}
+    assert documented | {"timeout", "verify_ssl"} <= set(offered)
+
+
+def test_the_form_asks_for_no_secret_outside_the_password():
+    [connection] = get_provider_info()["connection-types"]
+    asked = [name for name in connection["conn-fields"] if "password" in name or "secret" in name or "key" in name]
+    assert asked == []
