@@ -19,9 +19,29 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [{"integration-name": _SERVICE, "python-modules": ["airflow_provider_ims.hooks.gstn"]}],
-        "operators": [{"integration-name": _SERVICE, "python-modules": ["airflow_provider_ims.operators.ims"]}],
+        "operators": [
+            {
+                "integration-name": _SERVICE,
+                "python-modules": ["airflow_provider_ims.operators.ims", "airflow_provider_ims.operators.session"],
+            }
+        ],
         "sensors": [{"integration-name": _SERVICE, "python-modules": ["airflow_provider_ims.sensors.ims"]}],
         "triggers": [{"integration-name": _SERVICE, "python-modules": ["airflow_provider_ims.triggers.ims"]}],
+        "config": {
+            "gstn": {
+                "description": "Settings of the provider airflow-provider-ims.",
+                "options": {
+                    "session_store": {
+                        "description": "Dotted path of the class (airflow_provider_ims.sessions.store.SessionStore)"
+                        " that keeps theodore tokens and GSTN sessions. Empty: Airflow Variables.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "my_company.vault.VaultSessionStore",
+                        "default": "",
+                    }
+                },
+            }
+        },
         "connection-types": [
             {
                 "connection-type": "gstn",

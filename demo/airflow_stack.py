@@ -213,6 +213,9 @@ class AirflowStack(AirflowApi):
             "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": 10,  # a lost triggerer's triggers move on (30 s)
             "DAG_PROCESSOR__REFRESH_INTERVAL": 5,  # new DAG files are looked for (300 s)
         }
+        if not database_url.startswith("sqlite"):
+            # As many tasks as run at once ask the API server, which answers in 40 threads (5 and 10 above that).
+            options["DATABASE__SQL_ALCHEMY_POOL_SIZE"] = 20
         return {"AIRFLOW_HOME": str(self.home)} | {f"AIRFLOW__{name}": str(value) for name, value in options.items()}
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
@@ -51,18 +52,19 @@ def send(session: requests.Session, request: Request, settings: Settings) -> Rep
 
 async def open_async_session(settings: Settings) -> aiohttp.ClientSession:
     """Return a session for the awaited calls of one hook."""
-    import aiohttp
-
+    # The first import takes long enough to hold up every other trigger of the process: not on the loop.
+    aiohttp_module: Any = await asyncio.to_thread(import_module, "aiohttp")
     verify: ssl.SSLContext | bool = bool(settings.verify_ssl)
     if isinstance(settings.verify_ssl, str):
         verify = await asyncio.to_thread(ssl.create_default_context, cafile=settings.verify_ssl)
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=verify),
-        timeout=aiohttp.ClientTimeout(
+    session: aiohttp.ClientSession = aiohttp_module.ClientSession(
+        connector=aiohttp_module.TCPConnector(ssl=verify),
+        timeout=aiohttp_module.ClientTimeout(
             total=CONNECT_TIMEOUT + settings.timeout, sock_connect=CONNECT_TIMEOUT, sock_read=settings.timeout
         ),
         trust_env=True,
     )
+    return session
 
 
 async def asend(session: aiohttp.ClientSession, request: Request) -> Reply:

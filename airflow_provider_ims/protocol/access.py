@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import NamedTuple, TypeVar
 
 from airflow_provider_ims.models.codes import Kind
 from airflow_provider_ims.protocol import theodore
 from airflow_provider_ims.protocol.errors import ServiceError, read_data
 from airflow_provider_ims.protocol.settings import Settings
-from airflow_provider_ims.protocol.wire import Exchange, Mask, Reply, Request, json_headers
+from airflow_provider_ims.protocol.wire import (
+    Alone,
+    Exchange,
+    Load,
+    Mask,
+    Pause,
+    Reply,
+    Request,
+    Save,
+    json_headers,
+)
 
 REFRESH_AHEAD = 120.0
 """Seconds before a token's end at which it is refreshed."""
+
+LOGIN_ATTEMPTS = 6
+"""Logins in all while theodore says that the user has too many sessions; the pauses between grow to 32 s."""
 
 _T = TypeVar("_T")
 
@@ -57,21 +73,70 @@ def read_ping(reply: Reply) -> None:
     read_data(reply, "authenticated ping")
 
 
+class KeptToken(NamedTuple):
+    """
+    A theodore token, with what it takes to keep it alive.
+
+    :param token: the token
+    :param good_until: end of its life on this machine's clock, seconds since the epoch
+    :param born: when the login was; refreshing is refused 6 times the token's duration after it
+    """
+
+    token: theodore.Token
+    good_until: float
+    born: float
+
+    def as_text(self) -> str:
+        """Write it for the session store."""
+        return json.dumps(
+            {
+                "token": self.token.value,
+                "good_until": self.good_until,
+                "born": self.born,
+                "organisations": [list(organisation) for organisation in self.token.organisations],
+            }
+        )
+
+    @classmethod
+    def of_text(cls, text: str | None) -> KeptToken | None:
+        """Read what :meth:`as_text` wrote; ``None`` if there is nothing, or nothing that can be read."""
+        try:
+            kept = json.loads(text or "")
+            organisations = tuple(theodore.Organisation(str(id_), str(name)) for id_, name in kept["organisations"])
+            good_until = float(kept["good_until"])
+            token = theodore.Token(str(kept["token"]), good_until, organisations)
+            return cls(token, good_until, float(kept["born"]))
+        except (ValueError, TypeError, KeyError):
+            return None
+
+
 class TokenKeeper:
     """
-    Logs in when there is no token, refreshes it shortly before its end, logs in anew when it is refused.
+    Keeps one theodore token for all who share a session store, since theodore allows a user 10 sessions.
 
-    One keeper serves one conversation after the other, not several at once.
+    Takes the token that another worker has put into the store, refreshes it shortly before its end, logs in anew
+    when it is refused and nobody has a better one. Only one of a host renews at a time; the others then find
+    the new token in the store.
 
     :param settings: the connection
+    :param known: tokens that this process knows already, by key; shared by the keepers of a process
     :param clock: seconds since the epoch
+    :param login_attempts: logins in all while theodore says that the user has too many sessions
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        known: MutableMapping[str, KeptToken],
+        clock: Callable[[], float] = time.time,
+        *,
+        login_attempts: int = LOGIN_ATTEMPTS,
+    ) -> None:
         self._settings = settings
+        self._known = known
         self._clock = clock
-        self._token: theodore.Token | None = None
-        self._good_until = 0.0
+        self._login_attempts = login_attempts
+        self.key = f"gstn_token__{digest(settings.auth_url, settings.handle)}"
 
     def call(self, build: Callable[[Access], Request], read: Callable[[Reply], _T]) -> Exchange[_T]:
         """
@@ -89,8 +154,7 @@ class TokenKeeper:
         except ServiceError as error:
             if error.kind is not Kind.TOKEN_EXPIRED:
                 raise
-        self._token = None
-        access = yield from self.access()
+        access = yield from self.access(refused=access.token)
         try:
             return read((yield build(access)))
         except ServiceError as error:
@@ -98,48 +162,85 @@ class TokenKeeper:
                 error.kind = Kind.LOGIN
             raise
 
-    def access(self) -> Exchange[Access]:
-        """Return a token that is good for now, and the organisation to act for."""
-        if self._token is None:
-            yield from self._log_in()
-        elif self._clock() >= self._good_until - REFRESH_AHEAD:
-            yield from self._refresh(self._token)
-        token = self._token
-        if token is None:
-            raise RuntimeError("a login returned without a token")
-        return Access(token.value, theodore.choose_organisation(self._settings, token))
+    def access(self, refused: str | None = None) -> Exchange[Access]:
+        """
+        Return a token that is good for now, and the organisation to act for.
+
+        :param refused: a token that the service does not accept any more
+        """
+        kept = self._known.get(self.key)
+        if kept is None or kept.token.value == refused or self._is_ending(kept):
+            kept = yield Alone(self.key, self._renew(refused))
+            self._known[self.key] = kept
+        return Access(kept.token.value, theodore.choose_organisation(self._settings, kept.token))
 
     def log_out(self) -> Exchange[None]:
-        """End the token, if there is one."""
-        token, self._token = self._token, None
-        if token is not None:
-            theodore.read_logout((yield theodore.logout(self._settings, token)))
+        """End the token that this process knows, if there is one."""
+        kept = self._known.pop(self.key, None)
+        if kept is not None:
+            yield Save(self.key, None)
+            theodore.read_logout((yield theodore.logout(self._settings, kept.token)))
 
-    def _log_in(self) -> Exchange[None]:
+    def _renew(self, refused: str | None) -> Exchange[KeptToken]:
         yield Mask(self._settings.password)
-        yield from self._keep(theodore.read_login((yield theodore.login(self._settings))))
-
-    def _refresh(self, token: theodore.Token) -> Exchange[None]:
+        kept = yield from self._stored(refused)
+        if kept is None:
+            return (yield from self._log_in(refused))
+        if not self._is_ending(kept):
+            return kept
         try:
-            renewed = theodore.read_refresh((yield theodore.refresh(self._settings, token)))
+            renewed = theodore.read_refresh((yield theodore.refresh(self._settings, kept.token)))
         except ServiceError as error:
-            if error.kind in {Kind.OUTAGE, Kind.UNREACHABLE, Kind.LOST_REPLY, Kind.THROTTLED}:
-                if self._clock() < self._good_until:
-                    return  # the old token still works; the next call tries again
-                raise
-            # Refused: past its hard end (6 times its duration), or ended by a logout elsewhere.
-            yield from self._log_in()
-        else:
-            yield from self._keep(renewed)
+            if error.kind in {Kind.OUTAGE, Kind.UNREACHABLE, Kind.THROTTLED}:
+                return kept  # it still works; the next call tries again
+            # Refused: ended by a logout, or refreshed by another host, which then has put the new one in the store.
+            other = yield from self._stored(kept.token.value)
+            return other or (yield from self._log_in(kept.token.value))
+        return (yield from self._keep(renewed, kept))
 
-    def _keep(self, token: theodore.Token) -> Exchange[None]:
+    def _log_in(self, refused: str | None) -> Exchange[KeptToken]:
+        for attempt in range(1, self._login_attempts + 1):
+            try:
+                return (yield from self._keep(theodore.read_login((yield theodore.login(self._settings)))))
+            except ServiceError as error:
+                if error.kind is not Kind.TOKEN_LIMIT or attempt == self._login_attempts:
+                    raise
+            # Another host has just logged in, and is about to put its token into the store.
+            yield Pause(random.uniform(0.5, 2.0**attempt))  # noqa: S311 - jitter, not a secret
+            kept = yield from self._stored(refused)
+            if kept is not None:
+                return kept
+        raise AssertionError("the last attempt returns or raises")
+
+    def _stored(self, refused: str | None) -> Exchange[KeptToken | None]:
+        """Return the store's token, unless it is the refused one or past its end."""
+        kept = KeptToken.of_text((yield Load(self.key)))
+        if kept is None or kept.token.value == refused or self._clock() >= min(kept.good_until, self._hard_end(kept)):
+            return None
+        yield Mask(kept.token.value)
+        return kept
+
+    def _keep(self, token: theodore.Token, old: KeptToken | None = None) -> Exchange[KeptToken]:
         yield Mask(token.value)
-        if not token.organisations and self._token is not None:
-            token = theodore.Token(token.value, token.expires_at, self._token.organisations)
-        self._token = token
         now = self._clock()
-        self._good_until = token.expires_at
-        if token.expires_at <= now + REFRESH_AHEAD:
+        if not token.organisations and old is not None:
+            token = theodore.Token(token.value, token.expires_at, old.token.organisations)
+        good_until = token.expires_at
+        if good_until <= now + REFRESH_AHEAD:
             # This machine's clock is ahead of theodore's, or the token is very short: without this, every
             # call would begin with a refresh. A token that ends early is refused, and then renewed.
-            self._good_until = now + max(self._settings.token_minutes * 60.0, 2 * REFRESH_AHEAD)
+            good_until = now + max(self._settings.token_minutes * 60.0, 2 * REFRESH_AHEAD)
+        kept = KeptToken(token, good_until, old.born if old else now)
+        yield Save(self.key, kept.as_text())
+        return kept
+
+    def _is_ending(self, kept: KeptToken) -> bool:
+        return self._clock() >= kept.good_until - REFRESH_AHEAD
+
+    def _hard_end(self, kept: KeptToken) -> float:
+        return kept.born + 6 * self._settings.token_minutes * 60.0
+
+
+def digest(*parts: str) -> str:
+    """Return a short name for something that is the same wherever these parts are."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

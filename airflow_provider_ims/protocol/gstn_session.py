@@ -7,12 +7,159 @@ Source: Vayana's pages on GSTN authentication, v3.0 (one route, the header ``act
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from airflow_provider_ims.protocol.access import Access, headers
-from airflow_provider_ims.protocol.errors import read_data, unreadable
+from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.protocol.access import Access, TokenKeeper, digest, headers
+from airflow_provider_ims.protocol.errors import ServiceError, read_data, unreadable
 from airflow_provider_ims.protocol.settings import Settings
-from airflow_provider_ims.protocol.wire import Reply, Request
+from airflow_provider_ims.protocol.wire import Exchange, Load, Mask, Reply, Request, Save
+
+SESSION_SECONDS = 6 * 3600.0
+"""Life of a GSTN session, and of each extension (GSTN, as other GSPs document it; no reply tells it)."""
+
+TASK_DAYS = 7
+"""Vayana keeps a task's data for so long; an older one cannot be asked about."""
+
+
+class GstnSession(NamedTuple):
+    """
+    A taxpayer's session, as this provider opened or extended it.
+
+    :param session_id: what refresh and logout need, a secret
+    :param opened_at: when the one-time password was verified, seconds since the epoch
+    :param renewed_at: when it was last opened or extended, seconds since the epoch
+    """
+
+    session_id: str
+    opened_at: float
+    renewed_at: float
+
+    @property
+    def ends_at(self) -> float:
+        """When it ends unless it is extended before, seconds since the epoch."""
+        return self.renewed_at + SESSION_SECONDS
+
+    def __repr__(self) -> str:
+        return f"GstnSession(session_id=***, opened_at={self.opened_at}, renewed_at={self.renewed_at})"
+
+
+class GstnSessions:
+    """
+    Opens, extends and ends the sessions of taxpayers, and keeps their ids in the session store.
+
+    No method asks for a one-time password but :meth:`request_otp`, which a person has run.
+
+    :param settings: the connection
+    :param tokens: keeps the theodore token that every call needs
+    :param clock: seconds since the epoch
+    """
+
+    def __init__(self, settings: Settings, tokens: TokenKeeper, clock: Callable[[], float] = time.time) -> None:
+        self._settings = settings
+        self._tokens = tokens
+        self._clock = clock
+        # A session belongs to organisation and GSTIN (inferred: no call but these takes the session's id).
+        self._owner = digest(settings.eas_url, settings.org_id or settings.handle)
+
+    def request_otp(self, gstin: str, username: str) -> Exchange[str]:
+        """Have GSTN send a one-time password; return the id that goes with it."""
+        return (
+            yield from self._tokens.call(
+                lambda access: request_otp(self._settings, access, gstin, username),
+                lambda reply: read_otp_request(reply, gstin),
+            )
+        )
+
+    def verify_otp(self, gstin: str, otp_request_id: str, otp: str) -> Exchange[GstnSession]:
+        """Open a session with a one-time password."""
+        yield Mask(otp)
+        session_id = yield from self._tokens.call(
+            lambda access: verify_otp(self._settings, access, gstin, otp_request_id, otp),
+            lambda reply: read_session(reply, gstin),
+        )
+        now = self._clock()
+        return (yield from self._keep(gstin, GstnSession(session_id, now, now)))
+
+    def refresh(self, gstin: str) -> Exchange[GstnSession]:
+        """Extend the session that is in the store."""
+        session = yield from self._needed(gstin)
+        try:
+            session_id = yield from self._tokens.call(
+                lambda access: refresh(self._settings, access, gstin, session.session_id),
+                lambda reply: read_session(reply, gstin),
+            )
+        except ServiceError as error:
+            if error.kind is Kind.GSTN_SESSION:
+                yield Save(self._session_key(gstin), None)
+            raise
+        return (yield from self._keep(gstin, session._replace(session_id=session_id, renewed_at=self._clock())))
+
+    def logout(self, gstin: str) -> Exchange[None]:
+        """End the session that is in the store."""
+        session = yield from self._needed(gstin)
+        yield from self._tokens.call(
+            lambda access: logout(self._settings, access, gstin, session.session_id),
+            lambda reply: read_logout(reply, gstin),
+        )
+        yield Save(self._session_key(gstin), None)
+
+    def find(self, gstin: str) -> Exchange[GstnSession | None]:
+        """Return the session that is in the store, if there is one; it may have ended."""
+        kept = _read_json((yield Load(self._session_key(gstin))))
+        try:
+            session = GstnSession(str(kept["session_id"]), float(kept["opened_at"]), float(kept["renewed_at"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+        yield Mask(session.session_id)
+        return session
+
+    def remember_task(self, gstin: str, reference_id: str) -> Exchange[None]:
+        """Note that a task of this taxpayer runs, so that nobody logs out under it."""
+        tasks = yield from self.tasks(gstin)
+        yield Save(self._tasks_key(gstin), json.dumps({**tasks, reference_id: self._clock()}))
+
+    def tasks(self, gstin: str) -> Exchange[dict[str, float]]:
+        """Return the tasks that were noted in the last 7 days: reference id and time."""
+        kept = _read_json((yield Load(self._tasks_key(gstin))))
+        oldest = self._clock() - TASK_DAYS * 86400
+        return {str(name): at for name, at in kept.items() if isinstance(at, (int, float)) and at > oldest}
+
+    def forget_tasks(self, gstin: str) -> Exchange[None]:
+        """Forget the tasks that were noted."""
+        yield Save(self._tasks_key(gstin), None)
+
+    def _keep(self, gstin: str, session: GstnSession) -> Exchange[GstnSession]:
+        yield Mask(session.session_id)
+        yield Save(self._session_key(gstin), json.dumps(session._asdict()))
+        return session
+
+    def _needed(self, gstin: str) -> Exchange[GstnSession]:
+        session = yield from self.find(gstin)
+        if session is None:
+            raise ServiceError(
+                Kind.GSTN_SESSION,
+                f"GSTN session of GSTIN {gstin}",
+                message="none is known to this Airflow",
+                advice="Run the DAG that opens GSTN sessions (see gstn_session in the examples) for this GSTIN.",
+            )
+        return session
+
+    def _session_key(self, gstin: str) -> str:
+        return f"gstn_session_token__{self._owner}__{gstin}"
+
+    def _tasks_key(self, gstin: str) -> str:
+        return f"gstn_tasks__{self._owner}__{gstin}"
+
+
+def _read_json(text: str | None) -> dict[str, Any]:
+    try:
+        value = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def request_otp(settings: Settings, access: Access, gstin: str, username: str) -> Request:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 @dataclass(frozen=True)
 class Request:
     """
-    One HTTP request, complete.
+    One HTTP request, complete; its step is answered with a :class:`Reply`.
 
     :param call: what it does, in words for a log line; never holds a secret
     :param method: HTTP method
@@ -60,12 +60,59 @@ class Mask(NamedTuple):
         return "Mask(***)"
 
 
-Step = Request | Mask
+class Load(NamedTuple):
+    """
+    Look into the session store; answered with the text that is kept there, or ``None``.
+
+    :param key: what it is kept under
+    """
+
+    key: str
+
+
+class Save(NamedTuple):
+    """
+    Keep something in the session store.
+
+    :param key: what it is kept under
+    :param value: the text, holding secrets; ``None`` forgets the key
+    """
+
+    key: str
+    value: str | None
+
+    def __repr__(self) -> str:
+        return f"Save(key={self.key!r}, value=***)"
+
+
+class Pause(NamedTuple):
+    """
+    Wait.
+
+    :param seconds: how long
+    """
+
+    seconds: float
+
+
+class Alone(NamedTuple):
+    """
+    Hold another exchange while nobody else on this host holds one of the same key; answered with its result.
+
+    :param key: what nobody else may work on meanwhile
+    :param exchange: what to do then
+    """
+
+    key: str
+    exchange: Generator[Any, Any, Any]
+
+
+Step = Request | Mask | Load | Save | Pause | Alone
 
 _T = TypeVar("_T")
 
 Exchange = Generator[Step, Any, _T]
-"""A conversation with the service: yields steps, is sent the Reply to each Request, returns what it read."""
+"""A conversation: yields steps, is sent the answer to each, and returns what it found."""
 
 
 def json_headers(extra: Mapping[str, str], *, with_body: bool) -> dict[str, str]:

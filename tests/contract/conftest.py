@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ims.hooks import gstn
 from airflow_provider_ims.hooks.gstn import GstnAsyncHook, GstnHook
 from airflow_provider_ims.models import ResetPayload
+from airflow_provider_ims.sessions import store
+from airflow_provider_ims.sessions.store import MemorySessionStore
 from airflow_provider_ims.simulator.options import Fault, NextTask, Options
 from airflow_provider_ims.simulator.server import SimulatorServer
 
@@ -44,6 +47,8 @@ def _server() -> Iterator[SimulatorServer]:
 @pytest.fixture
 def simulator(_server: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> Simulator:
     _server.gst.reset()
+    gstn._KNOWN_TOKENS.clear()
+    store._PROCESS_MEMORY.kept.clear()
     monkeypatch.setenv("AIRFLOW_CONN_GSTN_DEFAULT", _server.connection_json)
     return Simulator(_server)
 
@@ -51,6 +56,17 @@ def simulator(_server: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> Simu
 @pytest.fixture
 def payload(sample: dict) -> ResetPayload:
     return ResetPayload.parse(sample)
+
+
+class SharedStore(MemorySessionStore):
+    """A store that other workers see, as far as a hook can tell."""
+
+    is_shared = True
+
+
+@pytest.fixture
+def shared_store() -> SharedStore:
+    return SharedStore()
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from airflow_provider_ims.exceptions import (
     GstnTokenLimit,
     GstnUnreadableReply,
 )
+from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.sessions.store import MemorySessionStore
 
 
 @pytest.mark.parametrize("shape", ["flat", "nested"])
@@ -140,7 +142,7 @@ class TestFaults:
         before = simulator["logins"]
         simulator.fault("status", "expire_token")
         assert read("get_task_status", submitted).state == "running"
-        assert simulator["logins"] - before == 2
+        assert simulator["logins"] - before == 1
         assert simulator["status_calls"] == 2
 
     def test_a_token_that_is_never_accepted_ends_the_attempt(self, simulator, read, submitted):
@@ -148,7 +150,7 @@ class TestFaults:
         simulator.fault("status", "expire_token", times=9)
         with pytest.raises(GstnLoginError):
             read("get_task_status", submitted)
-        assert simulator["logins"] - before == 2
+        assert simulator["logins"] - before == 1
 
     def test_nobody_listening_is_told_with_the_host(self, simulator, read, free_port, monkeypatch):
         connection = simulator.server.connection
@@ -159,17 +161,36 @@ class TestFaults:
         assert f"127.0.0.1:{free_port}" in str(caught.value)
 
 
-def test_ten_sessions_are_the_most(simulator, read, submitted):
+@pytest.mark.usefixtures("no_jitter")
+def test_when_the_user_has_all_its_sessions_the_limit_is_told(simulator, read, submitted):
     simulator.gst.change_options({"max_tokens": 1})  # the hook that submitted holds it
     with pytest.raises(GstnTokenLimit, match="10 sessions"):
-        read("get_task_status", submitted)
+        read("get_task_status", submitted, store=MemorySessionStore())
 
 
-def test_a_hook_leaves_no_session_behind(simulator, read, submitted):
+def test_a_hook_whose_token_nobody_else_sees_leaves_no_session_behind(simulator, read, submitted):
     live = simulator["live_tokens"]
     for _ in range(12):
-        read("get_task_status", submitted)
+        read("get_task_status", submitted, store=MemorySessionStore())
     assert simulator["live_tokens"] == live
+
+
+def test_hooks_that_share_a_store_share_a_token(simulator, read, submitted, shared_store):
+    before = simulator["logins"]
+    for _ in range(12):
+        read("get_task_status", submitted, store=shared_store)
+    assert simulator["logins"] - before == 1
+
+
+def test_a_token_that_another_worker_renewed_is_taken_from_the_store(simulator, read, submitted, shared_store):
+    read("get_task_status", submitted, store=shared_store)
+    before = simulator["logins"]
+    with GstnHook(store=shared_store) as other:
+        other.get_task_status(submitted)
+        simulator.fault("status", "expire_token")
+        read("get_task_status", submitted, store=shared_store)  # logs in again and puts the new token there
+        assert other.get_task_status(submitted).state == "running"
+    assert simulator["logins"] - before == 1
 
 
 def test_an_unknown_connection_is_named(read, simulator):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_provider_ims.exceptions import GstnInvalidRequest, GstnOtpRefused, GstnSessionExpired
+from airflow_provider_ims.exceptions import GstnBusy, GstnInvalidRequest, GstnOtpRefused, GstnSessionExpired
 from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.sessions.store import MemorySessionStore
 
 GSTIN = "27AAPFU0939F1ZV"
 
@@ -35,6 +37,45 @@ def test_a_session_that_ended_cannot_be_extended(simulator, hook):
     simulator.gst.advance(6 * 3600 + 1)
     with pytest.raises(GstnSessionExpired, match=GSTIN):
         hook.refresh_session(GSTIN)
+
+
+def test_a_logout_does_not_make_a_running_task_fail(simulator, hook, payload):
+    hook.verify_otp(payload.rtin, hook.request_otp(payload.rtin, "portal.user"), "424242")
+    reference_id = hook.submit_reset(payload)
+    with pytest.raises(GstnBusy, match=reference_id):
+        hook.logout(payload.rtin)
+    assert simulator["gstn_logouts"] == 0
+    simulator.finish_tasks()
+    hook.logout(payload.rtin)
+    assert simulator["gstn_logouts"] == 1
+    assert hook.find_session(payload.rtin) is None
+
+
+def test_a_logout_can_be_forced(simulator, hook, payload):
+    hook.verify_otp(payload.rtin, hook.request_otp(payload.rtin, "portal.user"), "424242")
+    hook.submit_reset(payload)
+    hook.logout(payload.rtin, force=True)
+    assert simulator["gstn_logouts"] == 1
+
+
+def test_a_young_session_is_left_alone(simulator, hook):
+    hook.verify_otp(GSTIN, hook.request_otp(GSTIN, "portal.user"), "424242")
+    ends_at = hook.refresh_session(GSTIN, min_age=timedelta(hours=3))
+    assert simulator["gstn_refreshes"] == 0
+    assert timedelta(hours=5) < ends_at - datetime.now(UTC) <= timedelta(hours=6)
+
+
+def test_a_store_that_fails_after_the_reset_does_not_lose_its_reference_id(simulator, payload):
+    class FailingStore(MemorySessionStore):
+        def set(self, key, value):
+            if key.startswith("gstn_tasks"):
+                raise ConnectionError("no store")
+            super().set(key, value)
+
+    simulator.gst.open_session(payload.rtin)
+    with GstnHook(store=FailingStore()) as hook:
+        reference_id = hook.submit_reset(payload)
+        assert hook.get_task_status(reference_id).reference_id == reference_id
 
 
 @pytest.mark.parametrize("call", ["refresh_session", "logout"])

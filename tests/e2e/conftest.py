@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_ims.simulator.server import SimulatorServer
 from demo.airflow_stack import AirflowStack
+from tests.e2e.postgres import PostgresServer
 
 DAG_FOLDERS = (Path(__file__).parents[2] / "example_dags", Path(__file__).parent / "dags")
 
@@ -21,16 +23,57 @@ def _server() -> Iterator[SimulatorServer]:
 
 
 @pytest.fixture(scope="session")
-def airflow(_server: SimulatorServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStack]:
+def _busy_server() -> Iterator[SimulatorServer]:
+    with SimulatorServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _ends_at_sigterm() -> None:
     # pytest ends at SIGTERM without tearing anything down, which would leave Airflow behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def airflow(
+    _server: SimulatorServer, _ends_at_sigterm: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AirflowStack]:
     root = tmp_path_factory.mktemp("airflow")
+    with AirflowStack(root / "home", dags_below(root), connection_to(_server)) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def busy_airflow(
+    _busy_server: SimulatorServer, _ends_at_sigterm: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AirflowStack]:
+    """Run an Airflow with PostgreSQL, which carries 50 tasks at once; its simulator is ``busy_simulator``."""
+    root = tmp_path_factory.mktemp("busy-airflow")
+    with (
+        PostgresServer() as postgres,
+        AirflowStack(
+            root / "home",
+            dags_below(root),
+            connection_to(_busy_server),
+            parallelism=50,
+            database_url=postgres.url,
+        ) as stack,
+    ):
+        yield stack
+
+
+def dags_below(root: Path) -> Path:
+    """Return a new folder in `root` with the examples and the tests' own DAGs."""
     dags = root / "dags"
     dags.mkdir()
     for folder in DAG_FOLDERS:
         (dags / folder.name).symlink_to(folder, target_is_directory=True)
-    with AirflowStack(root / "home", dags, {"AIRFLOW_CONN_GSTN_DEFAULT": _server.connection_json}) as stack:
-        yield stack
+    return dags
+
+
+def connection_to(server: SimulatorServer) -> dict[str, str]:
+    """Return the environment with the connection."""
+    return {"AIRFLOW_CONN_GSTN_DEFAULT": server.connection_json}
 
 
 @pytest.fixture
@@ -38,3 +81,18 @@ def simulator(_server: SimulatorServer) -> SimulatorServer:
     """The simulator as it is at its start: no session, document, count or fault; ``simulator.gst`` steers it."""
     _server.gst.reset()
     return _server
+
+
+@pytest.fixture
+def busy_simulator(_busy_server: SimulatorServer) -> SimulatorServer:
+    """Reset and return the simulator of ``busy_airflow``, as ``simulator`` does with that of ``airflow``."""
+    _busy_server.gst.reset()
+    return _busy_server
+
+
+def wait_until(done: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something that will happen soon."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)

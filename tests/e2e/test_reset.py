@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from airflow_provider_ims.simulator.options import Fault, NextTask
 from airflow_provider_ims.simulator.server import SimulatorServer
 from demo.airflow_stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
+from tests.e2e.conftest import wait_until
 
 RTIN = "20MAYAS0100J1ZX"
 SUPPLIER = "24MAYAS0100J1JD"
@@ -28,13 +27,6 @@ def gst(simulator: SimulatorServer):
 
 def start(airflow: AirflowStack, dag_id: str = "ims_reset", **conf: str) -> str:
     return airflow.trigger_dag(dag_id, {"payload": str(SAMPLE_FILE), **conf})
-
-
-def wait_until(done: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
 
 
 def states(airflow: AirflowStack, dag_id: str, run_id: str) -> dict[str, tuple[str, int]]:

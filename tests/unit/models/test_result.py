@@ -402,3 +402,14 @@ def test_every_document_that_was_sent_has_exactly_one_outcome(sample: dict):
 def test_the_result_is_kept_as_it_came():
     data = {"status_cd": "P", "transTypCd": "SAV", "something_new": [1, 2]}
     assert ResetResult.parse(data).raw == data
+
+
+@pytest.mark.parametrize("proc_cnt", ["0", "1", 1])
+def test_a_success_that_counts_fewer_documents_than_were_sent_is_not_believed(proc_cnt: Any):
+    assert set(outcomes(result("P", proc_cnt=proc_cnt), b2b=numbered("b2b", "1", "2")).values()) == {"unknown"}
+
+
+@pytest.mark.parametrize("proc_cnt", ["2", "3", "", None])
+def test_a_count_that_is_not_short_casts_no_doubt(proc_cnt: Any):
+    read = partial({"b2b": [entry("1")]}, proc_cnt=proc_cnt)
+    assert list(outcomes(read, b2b=numbered("b2b", "1", "2", "3")).values()) == ["refused", "reset", "reset"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from airflow_provider_ims.models.codes import Kind
 from airflow_provider_ims.protocol.errors import ServiceError
-from airflow_provider_ims.protocol.wire import Mask, Reply, Request
+from airflow_provider_ims.protocol.wire import Alone, Load, Mask, Pause, Reply, Request, Save, Step
+
+Answer = Reply | Kind | Callable[[], Reply]
 
 
 class Clock:
@@ -22,7 +24,7 @@ class Clock:
 
 class Conversation:
     """
-    Drives exchanges by hand, checks that secrets are masked before they are used, and keeps all that was sent.
+    Drives exchanges by hand, checks that secrets are masked before they are used, and keeps all that was done.
 
     :param secrets: texts that must have been masked before a request may carry them
     """
@@ -31,39 +33,73 @@ class Conversation:
         self.secrets = secrets
         self.masked: list[str] = []
         self.requests: list[Request] = []
+        self.store: dict[str, str] = {}
+        self.pauses: list[float] = []
+        self.alone: list[str] = []
 
-    def hold(self, exchange: Generator[Any, Any, Any], *answers: Reply | Kind) -> Any:
+    def hold(self, exchange: Generator[Any, Any, Any], *answers: Answer) -> Any:
         """
         Hold a conversation to its end.
 
-        :param answers: for each request the reply, or the kind of fault by which none came
+        :param answers: for each request the reply, a function that does something and gives it, or the kind of
+            fault by which none came
         :return: what the exchange returns
         """
         script = list(answers)
-        try:
-            step = next(exchange)
-            while True:
-                if isinstance(step, Mask):
-                    self.masked.append(step.secret)
-                    step = exchange.send(None)
-                    continue
-                assert isinstance(step, Request)
-                self._check(step)
-                self.requests.append(step)
-                assert script, f"a request too many: {step}"
-                answer = script.pop(0)
-                if isinstance(answer, Kind):
-                    step = exchange.throw(ServiceError(answer, step.call))
-                else:
-                    step = exchange.send(answer)
-        except StopIteration as end:
-            assert not script, f"{len(script)} answers were not asked for"
-            return end.value
+        result = self._carry_out(exchange, script)
+        assert not script, f"{len(script)} answers were not asked for"
+        return result
 
     @property
     def sent(self) -> list[str]:
         """The calls that were made, in words."""
         return [request.call for request in self.requests]
+
+    def _carry_out(self, exchange: Generator[Any, Any, Any], script: list[Answer]) -> Any:
+        try:
+            step = next(exchange)
+            while True:
+                try:
+                    answer = self._answer(step, script)
+                except ServiceError as error:
+                    step = exchange.throw(error)
+                else:
+                    step = exchange.send(answer)
+        except StopIteration as end:
+            return end.value
+
+    def _answer(self, step: Step, script: list[Answer]) -> Any:
+        match step:
+            case Mask(secret):
+                self.masked.append(secret)
+            case Load(key):
+                return self.store.get(key)
+            case Save(key, None):
+                self.store.pop(key, None)
+            case Save(key, value):
+                self.store[key] = value
+            case Pause(seconds):
+                self.pauses.append(seconds)
+                self.on_pause()
+            case Alone(key, exchange):
+                assert key not in self.alone, "alone within alone would wait for itself"
+                self.alone.append(key)
+                try:
+                    return self._carry_out(exchange, script)
+                finally:
+                    self.alone.remove(key)
+            case Request():
+                self._check(step)
+                self.requests.append(step)
+                assert script, f"a request too many: {step}"
+                answer = script.pop(0)
+                if isinstance(answer, Kind):
+                    raise ServiceError(answer, step.call)
+                return answer() if callable(answer) else answer
+        return None
+
+    def on_pause(self) -> None:
+        """Let something happen during a pause; nothing, unless a test puts another function here."""
 
     def _check(self, request: Request) -> None:
         everything = f"{dict(request.headers)} {request.url} {(request.body or b'').decode()}"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from airflow_provider_ims.models.codes import Kind
 from airflow_provider_ims.protocol import access, tasks
-from airflow_provider_ims.protocol.access import REFRESH_AHEAD, Access, TokenKeeper
+from airflow_provider_ims.protocol.access import LOGIN_ATTEMPTS, REFRESH_AHEAD, Access, KeptToken, TokenKeeper
 from airflow_provider_ims.protocol.errors import ServiceError, read_data
-from airflow_provider_ims.protocol.wire import Reply, Request
+from airflow_provider_ims.protocol.wire import Reply, Request, Save
 from tests.unit.builders import (
     ACCESS,
     PASSWORD,
@@ -25,7 +26,7 @@ from tests.unit.builders import (
     short_error,
     token_data,
 )
-from tests.unit.protocol.conversation import Clock, Conversation
+from tests.unit.protocol.conversation import Answer, Clock, Conversation
 
 LIFE = 20 * 60
 LOGIN, REFRESH, LOGOUT, CALL = "theodore login", "theodore token refresh", "theodore logout", "the call"
@@ -42,13 +43,20 @@ class Service(Conversation):
         super().__init__(PASSWORD, FIRST, SECOND, THIRD)
         self.settings = settings(**connection)
         self.clock = Clock()
-        self.keeper = TokenKeeper(self.settings, self.clock)
+        self.known: dict[str, KeptToken] = {}
+        self.keeper = TokenKeeper(self.settings, self.known, self.clock)
+
+    def another_process(self, known: Mapping[str, KeptToken] | None = None) -> None:
+        """From here on, speak as another process that shares the session store; it may know a token already."""
+        self.known = dict(known or {})
+        self.keeper = TokenKeeper(self.settings, self.known, self.clock)
+        self.masked[:] = [kept.token.value for kept in self.known.values()]
 
     def gives(self, token: str, life: float = LIFE, orgs: tuple[str, ...] = ("org-1",)) -> Reply:
         """The reply to a login or refresh."""
         return reply(short(token_data(token, int((self.clock.now + life) * 1000), orgs)))
 
-    def call(self, *answers: Reply | Kind) -> Any:
+    def call(self, *answers: Answer) -> Any:
         def build(with_access: Access) -> Request:
             return Request(CALL, "GET", "https://eas.test/x", access.headers(self.settings, with_access))
 
@@ -94,7 +102,7 @@ def test_each_new_token_is_masked(logged_in: Service):
     logged_in.clock.now += LIFE - 1
     logged_in.call(logged_in.gives(SECOND), DONE)
     logged_in.call(EXPIRED, logged_in.gives(THIRD), DONE)
-    assert [secret for secret in logged_in.masked if secret != PASSWORD] == [FIRST, SECOND, THIRD]
+    assert set(logged_in.masked) == {PASSWORD, FIRST, SECOND, THIRD}
 
 
 def test_a_token_is_refreshed_shortly_before_its_end(logged_in: Service):
@@ -121,13 +129,13 @@ def test_a_refreshed_token_lives_its_own_life(logged_in: Service):
     [EXPIRED, INVALID, reply(b"", 403), reply(b"", 401), reply(b"<html>", 200), reply(short_error("err-odd"), 400)],
 )
 def test_a_refresh_that_is_refused_becomes_a_login(logged_in: Service, refusal: Reply):
-    logged_in.clock.now += LIFE * 7
+    logged_in.clock.now += LIFE - 60
     assert logged_in.call(refusal, logged_in.gives(SECOND), DONE) == "done"
     assert logged_in.sent == [REFRESH, LOGIN, CALL]
     assert logged_in.tokens_used() == [SECOND]
 
 
-OUTAGES = [reply(b"", 500), reply(b"<html>", 503), reply(b"", 429), Kind.OUTAGE, Kind.UNREACHABLE, Kind.LOST_REPLY]
+OUTAGES = [reply(b"", 500), reply(b"<html>", 503), reply(b"", 429), Kind.OUTAGE, Kind.UNREACHABLE]
 
 
 @pytest.mark.parametrize("outage", OUTAGES)
@@ -140,12 +148,30 @@ def test_a_refresh_during_an_outage_keeps_the_old_token_while_it_lives(logged_in
 
 
 @pytest.mark.parametrize("outage", OUTAGES)
-def test_a_refresh_during_an_outage_fails_once_the_old_token_is_dead(logged_in: Service, outage: Any):
+def test_an_outage_stops_the_call_once_the_old_token_is_dead(logged_in: Service, outage: Any):
     logged_in.clock.now += LIFE + 1
     with pytest.raises(ServiceError) as caught:
         logged_in.call(outage)
-    assert caught.value.kind in {Kind.OUTAGE, Kind.UNREACHABLE, Kind.THROTTLED, Kind.LOST_REPLY}
+    assert caught.value.kind in {Kind.OUTAGE, Kind.UNREACHABLE, Kind.THROTTLED}
     assert logged_in.call(logged_in.gives(SECOND), DONE) == "done"
+    assert logged_in.tokens_used() == [SECOND]
+
+
+def test_a_token_past_its_end_is_not_refreshed_but_replaced(logged_in: Service):
+    logged_in.clock.now += LIFE + 1
+    logged_in.call(logged_in.gives(SECOND), DONE)
+    assert logged_in.sent == [LOGIN, CALL]
+
+
+def test_a_token_is_not_refreshed_past_six_times_its_duration(logged_in: Service):
+    for _ in range(6):
+        logged_in.clock.now += LIFE - 60
+        logged_in.call(logged_in.gives(SECOND), DONE)
+    assert logged_in.sent == [REFRESH, CALL] * 6
+    logged_in.clock.now += LIFE - 60
+    logged_in.requests.clear()
+    logged_in.call(logged_in.gives(THIRD), DONE)
+    assert logged_in.sent == [LOGIN, CALL]
 
 
 @pytest.mark.parametrize("refusal", [EXPIRED, INVALID, reply(short_error("ERR-EXPIRED-TOKEN"), 403)])
@@ -190,11 +216,100 @@ def test_a_wrong_password_is_tried_once(service: Service):
     assert PASSWORD not in str(caught.value)
 
 
-def test_the_limit_of_sessions_is_told_as_such(service: Service):
+LIMIT = reply({"error": {"message": "err-active-tokens-limit-exceeded"}}, 401)
+
+
+def test_the_limit_of_sessions_is_waited_for_a_while_and_then_told_as_such(service: Service):
     with pytest.raises(ServiceError) as caught:
-        service.call(reply({"error": {"message": "err-active-tokens-limit-exceeded"}}, 401))
+        service.call(*[LIMIT] * LOGIN_ATTEMPTS)
     assert caught.value.kind is Kind.TOKEN_LIMIT
     assert "10 sessions" in str(caught.value)
+    assert service.sent == [LOGIN] * LOGIN_ATTEMPTS
+    assert len(service.pauses) == LOGIN_ATTEMPTS - 1
+    assert all(0 < seconds <= 32 for seconds in service.pauses)
+
+
+def test_when_another_worker_took_the_last_session_its_token_is_used(service: Service):
+    service.call(service.gives(FIRST), DONE)
+    left_by_the_other = dict(service.store)
+    service.store.clear()
+    service.another_process()
+    service.requests.clear()
+    service.on_pause = lambda: service.store.update(left_by_the_other)
+    assert service.call(LIMIT, DONE) == "done"
+    assert service.sent == [LOGIN, CALL]
+    assert service.tokens_used() == [FIRST]
+
+
+def test_a_token_is_shared_by_all_processes_through_the_store(logged_in: Service):
+    logged_in.another_process()
+    assert logged_in.call(DONE) == "done"
+    assert logged_in.sent == [CALL]
+    assert logged_in.tokens_used() == [FIRST]
+    assert FIRST in logged_in.masked
+
+
+def test_a_token_is_renewed_by_one_process_and_found_by_the_others(logged_in: Service):
+    before = dict(logged_in.known)
+    logged_in.another_process()
+    logged_in.clock.now += LIFE - 60
+    logged_in.call(logged_in.gives(SECOND), DONE)
+    logged_in.another_process(before)
+    logged_in.call(DONE)
+    assert logged_in.sent == [REFRESH, CALL, CALL]
+    assert logged_in.tokens_used() == [SECOND, SECOND]
+
+
+def test_a_refresh_that_another_host_has_just_made_is_not_followed_by_a_login(logged_in: Service):
+    before = dict(logged_in.store)
+    logged_in.another_process()
+    logged_in.clock.now += LIFE - 60
+    logged_in.call(logged_in.gives(SECOND), DONE)
+    after = dict(logged_in.store)
+    logged_in.another_process()
+    logged_in.store.update(before)
+    logged_in.requests.clear()
+
+    def refused_since_the_other_was_first() -> Reply:
+        logged_in.store.update(after)
+        return INVALID
+
+    assert logged_in.call(refused_since_the_other_was_first, DONE) == "done"
+    assert logged_in.sent == [REFRESH, CALL]
+    assert logged_in.tokens_used() == [SECOND]
+
+
+def test_a_refused_token_is_replaced_by_a_better_one_in_the_store(logged_in: Service):
+    before = dict(logged_in.known)
+    logged_in.another_process()
+    logged_in.call(EXPIRED, logged_in.gives(SECOND), DONE)
+    logged_in.another_process(before)
+    logged_in.requests.clear()
+    assert logged_in.call(EXPIRED, DONE) == "done"
+    assert logged_in.sent == [CALL, CALL]
+    assert logged_in.tokens_used() == [FIRST, SECOND]
+
+
+@pytest.mark.parametrize("kept", ["", "{", "[]", "null", "{}", '{"token": "x"}', '{"token":"x","organisations":5}'])
+def test_what_cannot_be_read_in_the_store_is_not_there(service: Service, kept: str):
+    service.store[service.keeper.key] = kept
+    assert service.call(service.gives(FIRST), DONE) == "done"
+    assert service.sent == [LOGIN, CALL]
+
+
+def test_tokens_of_different_users_and_login_servers_are_kept_apart():
+    keys = {
+        TokenKeeper(settings(**connection), {}).key
+        for connection in ({}, {"handle": "other@acme.test"}, {"auth_url": "https://other.test"}, {"org_id": "org-2"})
+    }
+    assert len(keys) == 3
+
+
+def test_a_token_is_kept_in_the_store_in_a_form_that_log_lines_do_not_show(logged_in: Service):
+    assert FIRST in logged_in.store[logged_in.keeper.key]
+    assert FIRST not in repr(logged_in.known)
+    assert PASSWORD not in repr(logged_in.store)
+    assert FIRST not in repr(Save("key", FIRST))
 
 
 def test_a_failed_login_leaves_the_next_call_to_log_in(service: Service):

@@ -1,0 +1,98 @@
+"""Carries out the steps of an exchange: the only place where the protocol meets sockets, clocks and stores."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from airflow_provider_ims._compat import amask_secret, mask_secret
+from airflow_provider_ims.protocol.errors import ServiceError
+from airflow_provider_ims.protocol.wire import Alone, Exchange, Load, Mask, Pause, Reply, Request, Save, Step
+from airflow_provider_ims.sessions.single_flight import aalone, alone
+from airflow_provider_ims.sessions.store import SessionStore
+
+_T = TypeVar("_T")
+
+
+def carry_out(exchange: Exchange[_T], send: Callable[[Request], Reply], store: SessionStore) -> _T:
+    """
+    Carry out an exchange to its end.
+
+    :param exchange: the exchange
+    :param send: sends a request and returns its reply
+    :param store: where Load and Save look
+    :return: what the exchange returns
+    :raises ServiceError: when the exchange ends in one
+    """
+    try:
+        step = next(exchange)
+        while True:
+            try:
+                answer = _answer(step, send, store)
+            except ServiceError as error:
+                step = exchange.throw(error)
+            else:
+                step = exchange.send(answer)
+    except StopIteration as end:
+        result: _T = end.value
+        return result
+
+
+def _answer(step: Step, send: Callable[[Request], Reply], store: SessionStore) -> Any:
+    match step:
+        case Request():
+            return send(step)
+        case Mask():
+            mask_secret(step.secret)
+        case Load():
+            return store.get(step.key)
+        case Save(key, value):
+            if value is None:
+                store.delete(key)
+            else:
+                store.set(key, value)
+        case Pause():
+            time.sleep(step.seconds)
+        case Alone():
+            with alone(step.key):
+                return carry_out(step.exchange, send, store)
+    return None
+
+
+async def acarry_out(exchange: Exchange[_T], send: Callable[[Request], Awaitable[Reply]], store: SessionStore) -> _T:
+    """Carry out an exchange to its end without blocking the event loop; the awaited twin of :func:`carry_out`."""
+    try:
+        step = next(exchange)
+        while True:
+            try:
+                answer = await _aanswer(step, send, store)
+            except ServiceError as error:
+                step = exchange.throw(error)
+            else:
+                step = exchange.send(answer)
+    except StopIteration as end:
+        result: _T = end.value
+        return result
+
+
+async def _aanswer(step: Step, send: Callable[[Request], Awaitable[Reply]], store: SessionStore) -> Any:
+    match step:
+        case Request():
+            return await send(step)
+        case Mask():
+            await amask_secret(step.secret)
+        case Load():
+            return await store.aget(step.key)
+        case Save(key, value):
+            if value is None:
+                await store.adelete(key)
+            else:
+                await store.aset(key, value)
+        case Pause():
+            await asyncio.sleep(step.seconds)
+        case Alone():
+            async with aalone(step.key):
+                return await acarry_out(step.exchange, send, store)
+    return None

@@ -1,0 +1,263 @@
+"""Opens, extends and ends a taxpayer's session with GSTN; a person types the one-time password into Airflow's page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import HITLEntryOperator
+from airflow.sdk import BaseOperator, Param
+
+from airflow_provider_ims._compat import (
+    AirflowSkipException,
+    TaskAwaitingInput,
+    TaskDeferred,
+    erase_human_input,
+    form_fields,
+    mask_secret,
+)
+from airflow_provider_ims.exceptions import GstnOtpRefused, GstnSessionExpired
+from airflow_provider_ims.hooks.gstn import GstnHook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+OTP_LIFE = timedelta(minutes=10)
+"""How long GSTN accepts a one-time password (as other GSPs document it; Vayana's pages do not say)."""
+
+OTP_PARAM = "otp_token"
+"""Name of the field that the person fills; Airflow masks what has ``token`` in its name in its audit log."""
+
+
+class GstnRequestOtpOperator(BaseOperator):
+    """
+    Have GSTN send the taxpayer a one-time password; skip if the session that is there can be extended.
+
+    Each run of this task can send a message to the taxpayer's phone: put it into a DAG that a person starts.
+
+    :param gstin: the taxpayer (templated)
+    :param username: the taxpayer's user name on the GST portal (templated)
+    :param only_if_needed: try to extend the known session first, and skip this task and the next if that works
+    :param gstn_conn_id: id of the connection (templated)
+    """
+
+    template_fields: Sequence[str] = ("gstin", "username", "gstn_conn_id")
+    ui_color = "#f5efd0"
+
+    def __init__(
+        self,
+        *,
+        gstin: str,
+        username: str,
+        only_if_needed: bool = True,
+        gstn_conn_id: str = GstnHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.gstin = gstin
+        self.username = username
+        self.only_if_needed = only_if_needed
+        self.gstn_conn_id = gstn_conn_id
+
+    def execute(self, context: Context) -> str:
+        """
+        Extend the session, or request the password.
+
+        :return: the id that goes with the password
+        :raises AirflowSkipException: when there is a live session and no password is needed
+        """
+        with GstnHook(self.gstn_conn_id) as hook:
+            if self.only_if_needed and (ends_at := self._extended(hook)):
+                raise AirflowSkipException(
+                    f"GSTIN {self.gstin} has a session until {ends_at:%d-%m-%Y %H:%M} UTC; no one-time password needed."
+                )
+            otp_request_id = hook.request_otp(self.gstin, self.username)
+        self.log.info("GSTN sends a one-time password to the taxpayer of GSTIN %s.", self.gstin)
+        return otp_request_id
+
+    def _extended(self, hook: GstnHook) -> datetime | None:
+        if hook.find_session(self.gstin) is None:
+            return None
+        try:
+            return hook.refresh_session(self.gstin)
+        except GstnSessionExpired as error:
+            self.log.info("The known session cannot be extended, so a password is needed. %s", error)
+            return None
+
+
+class GstnVerifyOtpOperator(HITLEntryOperator):
+    """
+    Wait for a person to type the one-time password into Airflow's page, and open the session with it.
+
+    The task waits in ``awaiting_input`` (Airflow 3.3; before, in the triggerer) and holds no worker. A password
+    that GSTN refuses is asked for again. What was typed is removed from Airflow's record of the answer before
+    anything else happens.
+
+    :param gstin: the taxpayer (templated)
+    :param otp_request_id: what :class:`GstnRequestOtpOperator` returned (templated)
+    :param attempts: how often the person may type a password before a new one must be requested
+    :param gstn_conn_id: id of the connection (templated)
+    :param response_timeout: how long to wait for the person; the default is the life of a password, 10 minutes
+    :param notifiers: tell the person (any Airflow notifier)
+    """
+
+    template_fields: Sequence[str] = ("subject", "body", "gstin", "otp_request_id", "gstn_conn_id")
+    ui_color = "#f5dfd0"
+
+    def __init__(
+        self,
+        *,
+        gstin: str,
+        otp_request_id: str,
+        attempts: int = 3,
+        gstn_conn_id: str = GstnHook.default_conn_name,
+        response_timeout: timedelta = OTP_LIFE,
+        subject: str | None = None,
+        body: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.pop("params", None)  # the DAG's own, which are no fields of this form
+        super().__init__(
+            subject=subject or "One-time password of GSTN",
+            body=body,
+            params=form_fields(
+                {
+                    OTP_PARAM: Param(
+                        "",
+                        type="string",
+                        format="password",
+                        title="One-time password",
+                        description="The digits that GSTN sent to the taxpayer's mobile and mail",
+                    )
+                }
+            ),
+            defaults=None,  # without this a timeout would count as an answer
+            response_timeout=response_timeout,
+            **kwargs,
+        )
+        self.gstin = gstin
+        self.otp_request_id = otp_request_id
+        self.attempts = attempts
+        self.gstn_conn_id = gstn_conn_id
+        self._own_subject = subject is not None
+
+    def execute(self, context: Context) -> None:
+        """Ask the person."""
+        if not self._own_subject:
+            self.subject = f"One-time password of GSTN for GSTIN {self.gstin}"
+        self._ask(context, attempt=1)
+
+    def execute_complete(self, context: Context, event: dict[str, Any], attempt: int = 1) -> dict[str, str]:
+        """
+        Open the session with what the person typed.
+
+        :param event: the answer, as Airflow hands it over
+        :param attempt: which password of this request it is, from 1
+        :return: ``gstin`` and ``ends_at``, the end of the session unless it is extended before (UTC)
+        :raises GstnOtpRefused: when the last attempt was refused, too
+        """
+        if "error" in event:
+            raise GstnOtpRefused(
+                f"GSTIN {self.gstin}: no one-time password was typed in time ({event.get('error_type')})."
+                " Clear the task that requests it, and be there when it comes."
+            )
+        otp = str((event.get("params_input") or {}).get(OTP_PARAM) or "").strip()
+        if otp:
+            mask_secret(otp)
+        erase_human_input(context["ti"].id)
+        try:
+            with GstnHook(self.gstn_conn_id) as hook:
+                if not otp:
+                    raise GstnOtpRefused(f"GSTIN {self.gstin}: no one-time password was typed.")
+                ends_at = hook.verify_otp(self.gstin, self.otp_request_id, otp)
+        except GstnOtpRefused as error:
+            if attempt >= self.attempts:
+                raise
+            self.log.warning("%s Asking again (%d of %d).", error, attempt + 1, self.attempts)
+            self._ask(context, attempt + 1)
+        self.log.info("GSTIN %s has a session until %s.", self.gstin, ends_at.isoformat())
+        return {"gstin": self.gstin, "ends_at": ends_at.isoformat()}
+
+    def _ask(self, context: Context, attempt: int) -> None:
+        try:
+            super().execute(context)
+        except (TaskAwaitingInput, TaskDeferred) as parked:
+            parked.kwargs = {"attempt": attempt}
+            raise
+
+
+class GstnRefreshSessionOperator(BaseOperator):
+    """
+    Extend the taxpayer's session without a one-time password, if it is old enough.
+
+    :param gstin: the taxpayer (templated)
+    :param min_age: leave a session alone that was opened or extended less than this ago
+    :param gstn_conn_id: id of the connection (templated)
+    """
+
+    template_fields: Sequence[str] = ("gstin", "gstn_conn_id")
+    ui_color = "#e8f5d0"
+
+    def __init__(
+        self,
+        *,
+        gstin: str,
+        min_age: timedelta = timedelta(0),
+        gstn_conn_id: str = GstnHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.gstin = gstin
+        self.min_age = min_age
+        self.gstn_conn_id = gstn_conn_id
+
+    def execute(self, context: Context) -> dict[str, str]:
+        """
+        Extend the session.
+
+        :return: ``gstin`` and ``ends_at``, the end of the session unless it is extended before (UTC)
+        :raises GstnSessionExpired: when there is no session, or none that can be extended
+        """
+        with GstnHook(self.gstn_conn_id) as hook:
+            ends_at = hook.refresh_session(self.gstin, self.min_age)
+        self.log.info("GSTIN %s has a session until %s.", self.gstin, ends_at.isoformat())
+        return {"gstin": self.gstin, "ends_at": ends_at.isoformat()}
+
+
+class GstnLogoutOperator(BaseOperator):
+    """
+    End the taxpayer's session, unless tasks of this GSTIN are known to run: a logout would make them fail.
+
+    :param gstin: the taxpayer (templated)
+    :param force: do it even then (templated)
+    :param gstn_conn_id: id of the connection (templated)
+    """
+
+    template_fields: Sequence[str] = ("gstin", "force", "gstn_conn_id")
+    ui_color = "#eeeeee"
+
+    def __init__(
+        self,
+        *,
+        gstin: str,
+        force: bool | str = False,
+        gstn_conn_id: str = GstnHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.gstin = gstin
+        self.force = force
+        self.gstn_conn_id = gstn_conn_id
+
+    def execute(self, context: Context) -> None:
+        """
+        End the session.
+
+        :raises GstnBusy: when tasks of this GSTIN are known to run and it is not forced
+        :raises GstnSessionExpired: when there is no session
+        """
+        force = str(self.force).strip().lower() in {"true", "1", "yes"}
+        with GstnHook(self.gstn_conn_id) as hook:
+            hook.logout(self.gstin, force=force)
+        self.log.info("The session of GSTIN %s has ended.", self.gstin)

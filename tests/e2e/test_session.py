@@ -1,0 +1,97 @@
+"""GSTN sessions on a real Airflow; a robot answers Airflow's page as a person does, through the REST API."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from demo.airflow_stack import AirflowStack
+from tests.conftest import SAMPLE_FILE
+from tests.e2e.conftest import wait_until
+
+RTIN = "20MAYAS0100J1ZX"
+DAG = "session_and_reset"
+
+
+def start(airflow: AirflowStack, payload: Path = SAMPLE_FILE) -> str:
+    return airflow.trigger_dag(DAG, {"payload": str(payload), "gstin": RTIN})
+
+
+class Page:
+    """Airflow's page of a task that waits for a one-time password, used by a robot."""
+
+    def __init__(self, airflow: AirflowStack, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> None:
+        self.airflow = airflow
+        self.dag_id, self.run_id, self.task_id, self.map_index = dag_id, run_id, task_id, map_index
+        self.path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/{map_index}/hitlDetails"
+        self.answered = 0
+
+    def answer(self, otp: str) -> None:
+        """Type a one-time password as soon as the page asks for it."""
+        wait_until(self.asks)
+        self.airflow._call("PATCH", self.path, json={"chosen_options": ["OK"], "params_input": {"otp_token": otp}})
+        self.answered += 1
+
+    def asks(self) -> bool:
+        state = next(
+            task["state"]
+            for task in self.airflow.task_instances(self.dag_id, self.run_id)
+            if (task["task_id"], task["map_index"]) == (self.task_id, self.map_index)
+        )
+        # A person takes longer than the process of the task that parks: until the scheduler has heard of its end,
+        # Airflow takes an answer for a task that ended without a word, and fails it.
+        parked = sum(
+            f"Received executor event with state success for task instance TaskInstanceKey(dag_id='{self.dag_id}',"
+            f" task_id='{self.task_id}', run_id='{self.run_id}'"
+            in line
+            and f"map_index={self.map_index})" in line
+            for line in (self.airflow.logs / "scheduler.log").read_text().splitlines()
+        )
+        return state == "awaiting_input" and parked > self.answered
+
+
+def errors(airflow: AirflowStack, dag_id: str, run_id: str) -> dict[str, str | None]:
+    """Return what ended the failed tasks of a run."""
+    return {
+        task["task_id"]: airflow.task_error(dag_id, run_id, task["task_id"], task["try_number"])
+        for task in airflow.task_instances(dag_id, run_id)
+        if task["state"] == "failed"
+    }
+
+
+def states(airflow: AirflowStack, dag_id: str, run_id: str) -> dict[str, str]:
+    return {task["task_id"]: task["state"] for task in airflow.task_instances(dag_id, run_id)}
+
+
+@pytest.fixture
+def gst(airflow: AirflowStack, simulator):
+    """GST without any session, and an Airflow that knows of none."""
+    for variable in airflow._get("variables")["variables"]:
+        airflow._request("DELETE", f"variables/{variable['key']}")
+    simulator.gst.change_options({"task_seconds": 1})
+    return simulator.gst
+
+
+def test_a_wrong_password_is_asked_for_again_and_a_second_run_needs_none(airflow, gst, sample, tmp_path):
+    run_id = start(airflow)
+    page = Page(airflow, DAG, run_id, "verify_otp")
+    page.answer("000000")
+    page.answer(gst.last_otp(RTIN))
+    assert airflow.wait_for_run(DAG, run_id) == "success", errors(airflow, DAG, run_id)
+    assert airflow.xcom(DAG, run_id, "result")["outcome"] == "processed"
+    assert gst.counters()["otp_requests"] == 1
+    # One token for all tasks and the trigger.
+    assert gst.counters()["logins"] == 1
+
+    another = tmp_path / "another.json"
+    sample["invdata"] = {"b2b": [{**sample["invdata"]["b2b"][0], "inum": "another"}]}
+    another.write_text(json.dumps(sample))
+    second = start(airflow, another)
+    assert airflow.wait_for_run(DAG, second) == "success", errors(airflow, DAG, second)
+    ended = states(airflow, DAG, second)
+    assert (ended["request_otp"], ended["verify_otp"], ended["result"]) == ("skipped", "skipped", "success")
+    assert gst.counters()["otp_requests"] == 1
+    assert gst.counters()["gstn_refreshes"] == 1
+    assert gst.counters()["logins"] == 1

@@ -1,0 +1,137 @@
+"""One at a time on this host, whoever asks: processes, threads, coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+import uuid
+
+import pytest
+
+from airflow_provider_ims.sessions import single_flight
+from airflow_provider_ims.sessions.single_flight import aalone, alone
+
+HOLDER = """
+import sys
+from airflow_provider_ims.sessions.single_flight import alone
+with alone(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def key() -> str:
+    return f"test_{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(single_flight, "_pause", lambda: 0.001)
+
+
+class Room:
+    """A room for one; remembers the most that were in it."""
+
+    def __init__(self) -> None:
+        self.inside = self.most = self.visits = 0
+
+    def enter(self) -> None:
+        self.inside += 1
+        self.visits += 1
+        self.most = max(self.most, self.inside)
+
+    def leave(self) -> None:
+        self.inside -= 1
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_threads_go_one_at_a_time(key):
+    room = Room()
+
+    def visit() -> None:
+        for _ in range(5):
+            with alone(key):
+                room.enter()
+                threading.Event().wait(0.002)
+                room.leave()
+
+    visitors = [threading.Thread(target=visit) for _ in range(6)]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join()
+    assert (room.most, room.visits) == (1, 30)
+
+
+async def test_coroutines_go_one_at_a_time_and_the_loop_goes_on(key):
+    room = Room()
+
+    async def visit() -> None:
+        async with aalone(key):
+            room.enter()
+            await asyncio.sleep(0)
+            room.leave()
+
+    await asyncio.gather(*(visit() for _ in range(50)))
+    assert (room.most, room.visits) == (1, 50)
+
+
+@pytest.fixture
+def held(key):
+    """Another process that holds the key until it is told to let go."""
+    command = [sys.executable, "-c", HOLDER, key]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        yield holder
+    finally:
+        holder.communicate(b"\n", timeout=20)
+
+
+def test_another_process_is_waited_for(key, held, monkeypatch):
+    waits = []
+
+    def pause() -> float:
+        waits.append(1)
+        if len(waits) == 3:
+            held.stdin.write(b"let go\n")
+            held.stdin.flush()
+        return 0.01
+
+    monkeypatch.setattr(single_flight, "_pause", pause)
+    with alone(key):
+        assert held.wait(timeout=20) == 0
+    assert len(waits) >= 3
+
+
+async def test_a_holder_that_hangs_is_passed_over(key, held, monkeypatch, caplog):
+    monkeypatch.setattr(single_flight, "LONGEST_WAIT", 0.0)
+    async with aalone(key):
+        pass
+    with alone(key):
+        pass
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+
+
+def test_a_process_that_dies_lets_go(key, held):
+    held.kill()
+    held.wait()
+    with alone(key):
+        pass
+
+
+def test_different_keys_do_not_wait_for_each_other(key, held):
+    with alone(f"{key}_other"):
+        pass
+
+
+def test_the_lock_files_are_this_users_alone(key, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with alone(key):
+        [folder] = tmp_path.iterdir()
+        [file] = folder.iterdir()
+    assert folder.stat().st_mode & 0o077 == 0
+    assert file.stat().st_mode & 0o077 == 0
