@@ -56,9 +56,8 @@ def test_one_reset_is_sent_waited_for_without_a_worker_and_accounted_for(airflow
 
     counters = gst.counters()
     assert (counters["resets"], counters["reset_calls"]) == (1, 1)
-    # One login each for reset, first poll, trigger and result, and none left behind.
-    assert counters["logins"] == 4
-    assert counters["live_tokens"] == 0
+    # Reset, first poll, trigger and result share one token.
+    assert counters["logins"] == 1
 
     log = airflow.task_log("ims_reset", run_id, "wait")
     assert f"Task {reference_id}: processing" in log
@@ -73,7 +72,40 @@ def test_the_waiting_half_logs_in_once_however_often_it_polls(airflow, gst):
     wait_until(lambda: gst.counters()["status_calls"] >= 6)
     gst.advance(600)
     assert airflow.wait_for_run("steady_wait", run_id) == "success"
-    assert gst.counters()["logins"] == 3
+    assert gst.counters()["logins"] == 1
+
+
+def test_a_token_that_dies_while_waiting_is_renewed_in_the_triggerer_without_blocking_it(airflow, gst, busy_simulator):
+    other = busy_simulator.gst
+    connection = busy_simulator.connection
+    airflow._request("DELETE", "connections/gstn_other")
+    airflow._call(
+        "POST",
+        "connections",
+        json={**connection, "connection_id": "gstn_other", "extra": json.dumps(connection["extra"])},
+    )
+    other.open_session(RTIN)
+    runs = []
+    for service, conn_id in ((gst, "gstn_default"), (other, "gstn_other")):
+        service.change_options({"task_seconds": 600})
+        runs.append(start(airflow, "steady_wait", gstn_conn_id=conn_id))
+        airflow.wait_for_state("steady_wait", runs[-1], "wait", "deferred")
+        wait_until(lambda polled=service: polled.counters()["status_calls"] >= 2)
+
+    logins = gst.counters()["logins"]
+    gst.add_fault(Fault(call="login", kind="slow", seconds=15))
+    gst.add_fault(Fault(call="status", kind="expire_token"))
+    wait_until(lambda: not gst._faults)  # the trigger of the first run waits for the reply to its login
+    polls = other.counters()["status_calls"]
+    wait_until(lambda: other.counters()["status_calls"] >= polls + 3)
+    assert gst.counters()["logins"] == logins, "the other trigger went on only after the login"
+
+    wait_until(lambda: gst.counters()["logins"] == logins + 1)
+    for service, run_id in zip((gst, other), runs, strict=True):
+        service.advance(600)
+        assert airflow.wait_for_run("steady_wait", run_id) == "success"
+    # The triggerer put the new token into the store: the worker that ends the task does not log in.
+    assert gst.counters()["logins"] == logins + 1
 
 
 def test_a_partial_result_names_the_refused_documents_and_is_not_retried(airflow, gst, tmp_path):

@@ -13,8 +13,16 @@ for dag_id, timeout in (("short_wait", 3), ("steady_wait", 120)):
     with DAG(
         dag_id=dag_id,
         schedule=None,
-        params={"payload": ""},
+        params={"payload": "", "gstn_conn_id": "gstn_default"},
         default_args={"retries": 2, "retry_delay": timedelta(seconds=1)},
     ):
-        reset = ImsResetOperator(task_id="reset", payload="{{ params.payload }}")
-        ImsTaskSensor(task_id="wait", reference_id=reset.output, deferrable=True, poke_interval=1, timeout=timeout)
+        conn_id = "{{ params.gstn_conn_id }}"
+        reset = ImsResetOperator(task_id="reset", payload="{{ params.payload }}", gstn_conn_id=conn_id)
+        ImsTaskSensor(
+            task_id="wait",
+            reference_id=reset.output,
+            gstn_conn_id=conn_id,
+            deferrable=True,
+            poke_interval=1,
+            timeout=timeout,
+        )

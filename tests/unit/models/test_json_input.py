@@ -31,7 +31,7 @@ def test_a_byte_order_mark_is_no_fault(sample: dict):
         ("", "line 1 column 1", "valid JSON"),
         ("  \n ", "line 2 column 2", "valid JSON"),
         ("{", "line 1 column 2", "valid JSON"),
-        ('{\n  "rtin": "x",\n}', "line 3 column 1", "valid JSON"),
+        ('{\n  "rtin": "x"\n  "reqtyp": "y"}', "line 3 column 3", "valid JSON"),
         ("{'rtin': 'x'}", "line 1 column 2", "valid JSON"),
         ('{"rtin": "x"} {}', "line 1 column 15", "valid JSON"),
         ('{"rtin": "a\nb"}', "line 1 column 12", "valid JSON"),
