@@ -19,6 +19,12 @@ os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 
 import pytest  # noqa: E402
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Not in pyproject.toml: pytest would import airflow for it before the environment above is set.
+    config.addinivalue_line("filterwarnings", "error::airflow.exceptions.RemovedInAirflow4Warning")
+
+
 SAMPLE_FILE = Path(__file__).parents[1] / "example_dags" / "ims_reset_sample.json"
 
 

@@ -352,7 +352,9 @@ class GstnHook(_Named):
 
     def _check_gstin(self, gstin: str) -> None:
         if not isinstance(gstin, str) or not re.fullmatch(GSTIN_PATTERN, gstin):
-            raise GstnInvalidRequest(f"{gstin!r} is not a GSTIN of 15 characters in capitals. Nothing was sent.")
+            raise GstnInvalidRequest(
+                f"{gstin!r} is not a GSTIN of 15 characters with its PAN in capitals. Nothing was sent."
+            )
         if self.gstin is not None and gstin != self.gstin:
             raise GstnInvalidRequest(
                 f"The request is for GSTIN {gstin}, but this task acts for GSTIN {self.gstin}."

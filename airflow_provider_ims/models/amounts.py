@@ -32,10 +32,11 @@ def _without_float_tail(number: Decimal) -> Decimal:
     Cut what binary arithmetic left behind (0.1 + 0.2) and refuse a real third decimal (0.125).
 
     A sum of paise in floats is off by a few units in the last place, far below a millionth of a rupee; a
-    tax computed but not rounded is off by far more.
+    tax computed but not rounded is off by far more. Where floats are so coarse that the two cannot be told
+    apart, the number is refused.
     """
     rounded = number.quantize(_PAISA)
-    noise = max(1e-6, 8 * math.ulp(float(number)))
+    noise = min(0.0005, max(1e-6, 8 * math.ulp(float(number))))
     if abs(float(number - rounded)) > noise:
         raise PydanticCustomError("amount", "at most 2 decimals; round it to paise first")
     return rounded
@@ -44,12 +45,13 @@ def _without_float_tail(number: Decimal) -> Decimal:
 def _amount(limit: Decimal) -> BeforeValidator:
     def validate(value: object) -> Decimal:
         number = _exact(value)
-        if not number.is_finite() or not 0 <= number <= limit:
-            raise PydanticCustomError("amount", f"from 0 to {limit:,f}, positive also for credit notes")
-        exponent = number.as_tuple().exponent
-        if isinstance(exponent, int) and exponent < -2:
-            number = _without_float_tail(number)
-        return abs(number)  # -0 is 0
+        if number.is_finite() and abs(number) <= limit + 1:
+            exponent = number.as_tuple().exponent
+            if isinstance(exponent, int) and exponent < -2:
+                number = _without_float_tail(number)
+            if 0 <= number <= limit:
+                return abs(number)  # -0 is 0
+        raise PydanticCustomError("amount", f"from 0 to {limit:,f}, positive also for credit notes")
 
     return BeforeValidator(validate)
 

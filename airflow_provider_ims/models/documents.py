@@ -36,7 +36,7 @@ SourceForm = Literal["R1", "R1A", "IFF"]
 InvoiceType = Literal["R", "DE", "SEWP", "SEWOP", "CBW"]
 Action = Literal["A", "R", "P", "N"]
 
-_GSTIN_RULE = "a GSTIN of 15 characters in capitals: state, PAN, entity, kind, check digit"
+_GSTIN_RULE = "a GSTIN of 15 characters: state, PAN in capitals, entity, kind, check digit"
 _NUMBER_RULE = "1 to 16 letters, digits, / or -, as text, not only zeros and signs"
 _DATE_RULE = "a real date as DD-MM-YYYY"
 _TAX_RULE = f"a number from 0 to {TAX_MAX:,f} with at most 2 decimals"

@@ -24,8 +24,15 @@ class Fault(NamedTuple):
     def __str__(self) -> str:
         if self.value is None:
             return f"{self.place}: {self.rule}"
-        shown = repr(self.value)
+        shown = _shown(self.value)
         return f"{self.place}: {shown if len(shown) <= 60 else shown[:57] + '...'} - {self.rule}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python writes no integers of thousands of digits
+        return "a number of thousands of digits"
 
 
 class InvalidPayload(ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, NoReturn, Self
@@ -24,7 +25,7 @@ from airflow_provider_ims.models.documents import (
     Note,
 )
 from airflow_provider_ims.models.faults import Fault, InvalidPayload
-from airflow_provider_ims.models.gstin import check_digit, check_digit_fits
+from airflow_provider_ims.models.gstin import GSTIN_PATTERN, check_digit, check_digit_fits
 
 MAX_BODY_BYTES = 4_000_000
 """Vayana documents "4MB"; the smaller reading of it is the safe one (inferred)."""
@@ -163,7 +164,7 @@ def _as_object(source: object) -> Mapping[str, Any]:
         source = _parse_json(source)
     if not isinstance(source, Mapping):
         _refuse("(top)", source, "an object with rtin, reqtyp and invdata")
-    return source
+    return dict(source)
 
 
 def _refuse(place: str, value: object, rule: str) -> NoReturn:
@@ -173,8 +174,13 @@ def _refuse(place: str, value: object, rule: str) -> NoReturn:
 def _parse_json(text: str | bytes | bytearray) -> object:
     try:
         if not isinstance(text, str):
-            text = text.decode("utf-8-sig")
-        return json.loads(text, parse_float=Decimal, parse_constant=_not_json, object_pairs_hook=_without_repeated_keys)
+            text = text.decode()
+        return json.loads(
+            text.removeprefix("\ufeff"),
+            parse_float=Decimal,
+            parse_constant=_not_json,
+            object_pairs_hook=_without_repeated_keys,
+        )
     except UnicodeDecodeError as error:
         _refuse(f"byte {error.start}", error.object[error.start : error.end], "UTF-8 text")
     except json.JSONDecodeError as error:
@@ -182,7 +188,7 @@ def _parse_json(text: str | bytes | bytearray) -> object:
         _refuse(f"line {error.lineno} column {error.colno}", near, f"valid JSON ({error.msg})")
     except InvalidPayload:
         raise
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits; nesting without end
+    except (ValueError, ArithmeticError, RecursionError) as error:  # numbers and nesting without end
         _refuse("(top)", None, f"valid JSON ({error})")
 
 
@@ -213,7 +219,7 @@ def _faults_of(error: ValidationError) -> Iterator[Fault]:
             case "amount" | "date":
                 yield Fault(place, detail["input"], detail["msg"])
             case _:
-                is_item = isinstance(detail["loc"][-1], int)
+                is_item = bool(detail["loc"]) and isinstance(detail["loc"][-1], int)
                 rule = "an object with the fields of a document" if is_item else _rule_of(field)
                 yield Fault(place, detail["input"], rule)
 
@@ -278,8 +284,8 @@ def _wrong_check_digits(raw: Mapping[str, Any]) -> Iterator[Fault]:
     places += [(f"{place}.stin", document.get("stin")) for place, _, document in _raw_documents(raw)]
     told: set[object] = set()
     for place, gstin in places:
-        if gstin in told or not isinstance(gstin, str) or len(gstin) != 15 or not gstin.isalnum():
+        if not isinstance(gstin, str) or gstin in told or not re.fullmatch(GSTIN_PATTERN, gstin):
             continue
-        if gstin.isascii() and not check_digit_fits(gstin):
+        if not check_digit_fits(gstin):
             told.add(gstin)
             yield Fault(place, gstin, f"a GSTIN whose check digit is {check_digit(gstin)}; is it mistyped?")

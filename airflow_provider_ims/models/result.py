@@ -114,7 +114,7 @@ class ResetResult(BaseModel):
     @property
     def unexplained(self) -> int:
         """Number of refusals that GSTN counts and its report does not list."""
-        return max(0, self.errors - len(self.refused))
+        return max(0, self.errors - len({row[:4] for row in self.refused}))
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> ResetResult:
@@ -155,6 +155,8 @@ class ResetResult(BaseModel):
             unlisted = "refused"
         elif self.outcome in {"processed", "partial"} and not self.unexplained and not short:
             unlisted = "reset"
+        if self.outcome == "partial" and not self.refused:
+            unlisted = "unknown"  # some were refused, and nobody says which
         outcomes: dict[DocumentKey, DocumentOutcome] = dict.fromkeys(sent, unlisted)
         by_identity: dict[tuple[str, str, str], list[DocumentKey]] = {}
         for key in sent:
@@ -166,24 +168,29 @@ class ResetResult(BaseModel):
                 outcomes[named] = "refused"
                 continue
             alike = by_identity.get(named[1:], [])
-            if len(alike) == 1:  # under a section's name that we do not know, but it can be no other document
+            if (
+                len(alike) == 1 and row.number
+            ):  # under a section's name that we do not know, but it can be no other document
                 outcomes[alike[0]] = "refused"
                 continue
             stray.append(row)
-            for key in alike or [key for key in sent if _may_mean(row, named, key)]:
+            for key in alike or _may_be_meant(named, sent):
                 if outcomes[key] == "reset":
                     outcomes[key] = "unknown"
         return Account(outcomes, stray)
 
 
-def _may_mean(row: RefusedDocument, named: DocumentKey, key: DocumentKey) -> bool:
-    """Say whether a row that fits no document may still be about this one."""
-    same_section = named.section == key.section or not row.section
-    same_supplier = named.stin == key.stin or not row.stin
-    same_number = named.number == key.number or not row.number
-    same_period = named.rtnprd == key.rtnprd or not row.rtnprd
-    vague = not (row.section and row.stin and row.number and row.rtnprd)
-    return vague and same_section and same_supplier and same_number and same_period
+def _may_be_meant(named: DocumentKey, sent: list[DocumentKey]) -> list[DocumentKey]:
+    """
+    Return the documents that a refusal may be about although it names none of them.
+
+    GSTN may leave parts out, or write a number or period otherwise than it was sent.
+    """
+    agreeing = [key for key in sent if all(part in ("", known) for part, known in zip(named, key, strict=True))]
+    of_supplier = [key for key in sent if key.stin == named.stin]
+    of_section = [key for key in sent if key.section == named.section]
+    of_both = [key for key in of_supplier if key.section == named.section]
+    return agreeing or of_both or of_supplier or of_section or sent
 
 
 def _refusals(report: object) -> Iterator[RefusedDocument]:
@@ -233,4 +240,4 @@ def _text(value: object) -> str:
 
 def _count(value: object) -> int | None:
     text = _text(value)
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None

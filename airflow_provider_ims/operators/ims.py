@@ -42,7 +42,7 @@ def load_payload(payload: Payload, **rules: bool) -> ResetPayload:
     :raises GstnInvalidPayload: with every fault
     """
     try:
-        if isinstance(payload, str) and not payload.lstrip().startswith("{"):
+        if isinstance(payload, str) and not payload.lstrip("\ufeff \t\r\n").startswith("{"):
             return ResetPayload.parse(_read_file(payload), **rules)
         return ResetPayload.parse(payload, **rules)
     except InvalidPayload as error:

@@ -92,7 +92,8 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
 
     The task waits in ``awaiting_input`` (Airflow 3.3; before, in the triggerer) and holds no worker. A password
     that GSTN refuses is asked for again. What was typed is removed from Airflow's record of the answer before
-    anything else happens.
+    anything else happens. ``retries`` is 0 whatever the DAG says: Airflow would keep what was typed in its history
+    of the try that failed, for good. After an outage, clear the task to be asked again.
 
     :param gstin: the taxpayer (templated)
     :param otp_request_id: what :class:`GstnRequestOtpOperator` returned (templated)
@@ -118,6 +119,7 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
         **kwargs: Any,
     ) -> None:
         kwargs.pop("params", None)  # the DAG's own, which are no fields of this form
+        kwargs["retries"] = 0
         super().__init__(
             subject=subject or "One-time password of GSTN",
             body=body,

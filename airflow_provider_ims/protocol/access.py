@@ -28,6 +28,9 @@ from airflow_provider_ims.protocol.wire import (
 REFRESH_AHEAD = 120.0
 """Seconds before a token's end at which it is refreshed."""
 
+RENEWALS = 3
+"""How often a call looks for another token when the service refuses the one it has."""
+
 LOGIN_ATTEMPTS = 6
 """Logins in all while theodore says that the user has too many sessions; the pauses between grow to 32 s."""
 
@@ -60,7 +63,9 @@ def headers(settings: Settings, access: Access, *, gstin: str | None = None, wit
     if gstin is not None:
         common["X-FLYNN-N-GSTN-GSP-CODE"] = settings.gsp_code
         common[settings.gstin_header] = gstin
-    return json_headers({**settings.extra_headers, **common}, with_body=with_body)
+    ours = {name.lower() for name in common}
+    extra = {name: value for name, value in settings.extra_headers.items() if name.lower() not in ours}
+    return json_headers({**extra, **common}, with_body=with_body)
 
 
 def ping(settings: Settings, access: Access) -> Request:
@@ -136,31 +141,40 @@ class TokenKeeper:
         self._known = known
         self._clock = clock
         self._login_attempts = login_attempts
+        self._new_token: str | None = None
         self.key = f"gstn_token__{digest(settings.auth_url, settings.handle)}"
 
     def call(self, build: Callable[[Access], Request], read: Callable[[Reply], _T]) -> Exchange[_T]:
         """
         Make one call of the Enriched API.
 
-        A token that is refused is renewed once and the call repeated once: the service refuses a token before
-        it does any work (inferred).
+        A token that is refused is replaced and the call repeated: the service refuses a token before it does any
+        work (inferred). The store's token can be a dead one, too, so there are a few tries; but when a login has
+        just replaced the token and the new one is refused, its age is not the reason.
 
         :param build: builds the request
         :param read: reads the reply
         """
-        access = yield from self.access()
-        try:
-            return read((yield build(access)))
-        except ServiceError as error:
-            if error.kind is not Kind.TOKEN_EXPIRED:
-                raise
-        access = yield from self.access(refused=access.token)
-        try:
-            return read((yield build(access)))
-        except ServiceError as error:
-            if error.kind is Kind.TOKEN_EXPIRED:
-                error.kind = Kind.LOGIN
-            raise
+        self._new_token = refused = None
+        for _ in range(RENEWALS + 1):
+            access = yield from self.access(refused)
+            try:
+                return read((yield build(access)))
+            except ServiceError as error:
+                if error.kind is not Kind.TOKEN_EXPIRED:
+                    raise
+                rejection = ServiceError(
+                    Kind.LOGIN,
+                    error.call,
+                    code=error.code,
+                    message="a new token was refused, too",
+                    advice="Check org_id and the user's rights.",
+                    http_status=error.http_status,
+                )
+            if refused is not None and access.token == self._new_token:
+                break
+            refused = access.token
+        raise rejection
 
     def access(self, refused: str | None = None) -> Exchange[Access]:
         """
@@ -201,15 +215,18 @@ class TokenKeeper:
     def _log_in(self, refused: str | None) -> Exchange[KeptToken]:
         for attempt in range(1, self._login_attempts + 1):
             try:
-                return (yield from self._keep(theodore.read_login((yield theodore.login(self._settings)))))
+                kept = yield from self._keep(theodore.read_login((yield theodore.login(self._settings))))
             except ServiceError as error:
                 if error.kind is not Kind.TOKEN_LIMIT or attempt == self._login_attempts:
                     raise
+            else:
+                self._new_token = kept.token.value
+                return kept
             # Another host has just logged in, and is about to put its token into the store.
             yield Pause(random.uniform(0.5, 2.0**attempt))  # noqa: S311 - jitter, not a secret
-            kept = yield from self._stored(refused)
-            if kept is not None:
-                return kept
+            stored = yield from self._stored(refused)
+            if stored is not None:
+                return stored
         raise AssertionError("the last attempt returns or raises")
 
     def _stored(self, refused: str | None) -> Exchange[KeptToken | None]:

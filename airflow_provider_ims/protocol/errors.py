@@ -182,6 +182,8 @@ def _meaning_of_status(http_status: int) -> Meaning | None:
             return Meaning(Kind.REQUEST, "Check the host in the connection: it does not know this address.")
         case 413:
             return Meaning(Kind.REQUEST, "The request is larger than the service takes. Send fewer documents.")
+        case 408:
+            return Meaning(Kind.OUTAGE, _TRY_LATER)
         case 429:
             return Meaning(Kind.THROTTLED, "Ask less often.")
         case status if status >= 500:

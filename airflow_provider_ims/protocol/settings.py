@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +21,8 @@ AUTH_URLS = {
     "production": "https://services.vayana.com/theodore/apis/v1",
 }
 CONNECT_TIMEOUT = 10.0
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 _KNOWN_EXTRA = frozenset(
     {
@@ -120,14 +124,17 @@ class Settings:
         fields = _Fields(extra)
         environment = fields.choice("environment", EAS_URLS)
         eas_url = _base_url(host, port, scheme) or EAS_URLS.get(environment or "")
-        environment = environment or next((name for name, url in EAS_URLS.items() if url == eas_url), None)
-        auth_url = _base_url(fields.text("auth_url"), None, None) or AUTH_URLS.get(environment or "")
+        of_host = next((name for name, url in EAS_URLS.items() if url == eas_url), None)
+        auth_url = _base_url(fields.text("auth_url"), None, None) or AUTH_URLS.get(environment or of_host or "")
         faults = fields.faults
+        unclear = bool(faults)  # an environment that nobody knows explains the URLs that are missing
+        if environment and of_host and environment != of_host:
+            faults.append(Fault("environment", environment, f"{of_host}, which is what the host is"))
         if not login:
             faults.append(Fault("login", None, "is missing: e-mail address or mobile number of the theodore user"))
         if not password:
             faults.append(Fault("password", None, "is missing: password of the theodore user"))
-        if not eas_url:
+        if not eas_url and not unclear:
             faults.append(
                 Fault(
                     "host",
@@ -135,7 +142,7 @@ class Settings:
                     "is missing: give the Enriched API's URL, or environment sandbox or production",
                 )
             )
-        elif not auth_url:
+        elif not auth_url and not unclear:
             faults.append(
                 Fault(
                     "auth_url",
@@ -145,7 +152,8 @@ class Settings:
             )
         for name, url in (("host", eas_url), ("auth_url", auth_url)):
             if url and not _is_http(url):
-                faults.append(Fault(name, url, "a URL like https://solo.enriched-api.vayana.com"))
+                # The URL is not shown: somebody may have put a password or a token into it.
+                faults.append(Fault(name, None, "is not a URL like https://solo.enriched-api.vayana.com"))
         settings = cls(
             eas_url=eas_url or "",
             auth_url=auth_url or "",
@@ -154,7 +162,7 @@ class Settings:
             org_id=fields.text("org_id"),
             gsp_code=fields.text("gsp_code") or cls.gsp_code,
             gstn_api_version=fields.text("gstn_api_version") or cls.gstn_api_version,
-            gstin_header=fields.text("gstin_header") or cls.gstin_header,
+            gstin_header=fields.header_name("gstin_header") or cls.gstin_header,
             extra_headers=fields.headers("extra_headers"),
             timeout=fields.number("timeout", cls.timeout, low=1, high=600),
             verify_ssl=fields.flag_or_path("verify_ssl"),
@@ -174,7 +182,7 @@ class _Fields:
         self.values: Mapping[str, Any] = {}
         try:
             values = json.loads(extra) if extra and extra.strip() else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             values = None
         if isinstance(values, dict):
             self.values = values
@@ -189,7 +197,7 @@ class _Fields:
         if not isinstance(value, str) or not value.isprintable():
             self._fault(name, "text of one line")
             return None
-        return value.strip()
+        return value.strip() or None
 
     def choice(self, name: str, choices: Mapping[str, str]) -> str | None:
         value = self.text(name)
@@ -204,7 +212,7 @@ class _Fields:
             return default
         try:
             number = float(value) if not isinstance(value, bool) else float("nan")
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = float("nan")
         if low <= number <= high:
             return number
@@ -220,19 +228,27 @@ class _Fields:
         text = self.text(name) or ""
         return {"true": True, "false": False}.get(text.lower(), text or True)
 
+    def header_name(self, name: str) -> str | None:
+        value = self.text(name)
+        if value is not None and not _HEADER_NAME.fullmatch(value):
+            self._fault(name, "the name of an HTTP header")
+            return None
+        return value
+
     def headers(self, name: str) -> Mapping[str, str]:
         value = self.values.get(name)
         if isinstance(value, str) and value.strip():
-            try:
+            with suppress(ValueError, RecursionError):  # told below
                 value = json.loads(value)
-            except ValueError:
-                self._fault(name, "a JSON object of header names and values")
-                return {}
         if not value:
             return {}
-        if isinstance(value, dict) and all(isinstance(v, str) and v.isprintable() for v in value.values()):
+        if isinstance(value, dict) and all(
+            _HEADER_NAME.fullmatch(key) and isinstance(text, str) and text.isascii() and text.isprintable()
+            for key, text in value.items()
+        ):
             return value
-        self.faults.append(Fault(name, None, "is not a JSON object of header names and values of one line"))
+        # What stands there is not shown: a header may hold a secret.
+        self.faults.append(Fault(name, None, "is not a JSON object of header names and values in plain ASCII"))
         return {}
 
     def _fault(self, name: str, rule: str) -> None:
@@ -245,15 +261,20 @@ def _base_url(host: str | None, port: int | None, scheme: str | None) -> str | N
     url = host.strip().rstrip("/")
     if "://" not in url:
         url = f"{scheme or 'https'}://{url}"
-    if port and urlsplit(url).netloc.rsplit(":", 1)[-1] != str(port):
+    try:
         parts = urlsplit(url)
-        url = parts._replace(netloc=f"{parts.netloc}:{port}").geturl()
+        if port and parts.hostname and parts.port is None:
+            url = parts._replace(netloc=f"{parts.netloc}:{port}").geturl()
+    except ValueError:
+        pass  # told by _is_http
     return url
 
 
 def _is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
+        has_port = parts.port is None or parts.port > 0
     except ValueError:
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.query and not parts.username
+    plain = not parts.query and not parts.fragment and parts.username is None
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and has_port and plain

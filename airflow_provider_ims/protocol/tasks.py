@@ -58,12 +58,12 @@ def read_status(reply: Reply, reference_id: str) -> TaskStatus:
     call = f"status of task {reference_id}"
     data = read_data(reply, call)
     task = data
-    if isinstance(data, Mapping) and "status" not in data and isinstance(data.get("task"), Mapping):
+    if isinstance(data, Mapping) and data.get("status") is None and isinstance(data.get("task"), Mapping):
         task = data["task"]
     word = task.get("status") if isinstance(task, Mapping) else None
     if not isinstance(task, Mapping) or not isinstance(word, str) or not word.strip():
         raise unreadable(call, "the reply holds no status", reply)
-    if task.get("id") not in {None, reference_id}:
+    if task.get("id") not in (None, reference_id):
         raise unreadable(call, "the reply is about another task", reply)
     jobs = task.get("jobs")
     jobs = jobs if isinstance(jobs, Mapping) else {}
@@ -86,7 +86,7 @@ def read_result(reply: Reply, reference_id: str) -> Mapping[str, Any]:
         data = read_data(reply, call)
     except ServiceError as error:
         # The code for "asked before completion" was not seen, only that it is a 400 (inferred).
-        if error.http_status == 400 and meaning_of(error.code) is None:
+        if error.http_status == 400 and error.kind is Kind.REQUEST and meaning_of(error.code) is None:
             raise ServiceError(
                 Kind.NOT_READY,
                 call,

@@ -87,7 +87,8 @@ def read_login(reply: Reply) -> Token:
         return _token(read_data(reply, _LOGIN), _LOGIN, reply)
     except ServiceError as error:
         # theodore's code for a wrong password was not seen; any 4xx of a login is about the user (inferred).
-        if error.kind in {Kind.REQUEST, Kind.TOKEN_EXPIRED} and error.http_status not in {None, 404}:
+        is_4xx = error.http_status is not None and 400 <= error.http_status < 500 and error.http_status != 404
+        if error.kind in {Kind.REQUEST, Kind.TOKEN_EXPIRED} and is_4xx:
             raise ServiceError(
                 Kind.LOGIN,
                 _LOGIN,
@@ -133,9 +134,9 @@ def _token(data: Any, call: str, reply: Reply) -> Token:
     if not isinstance(data, Mapping) or not isinstance(data.get("token"), str) or not data["token"]:
         raise unreadable(call, "the reply holds no token", reply)
     expiry = data.get("expiry")
-    if isinstance(expiry, str) and expiry.isdigit():
+    if isinstance(expiry, str) and expiry.isdigit() and len(expiry) < 18:
         expiry = int(expiry)
-    if not isinstance(expiry, (int, float)) or isinstance(expiry, bool):
+    if not isinstance(expiry, (int, float)) or isinstance(expiry, bool) or not 0 < expiry < 1e15:
         raise unreadable(call, "the reply holds no expiry", reply)
     return Token(data["token"], expiry / 1000, tuple(_organisations(data.get("associatedOrgs"))))
 

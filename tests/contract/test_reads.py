@@ -193,6 +193,17 @@ def test_a_token_that_another_worker_renewed_is_taken_from_the_store(simulator, 
     assert simulator["logins"] - before == 1
 
 
+def test_a_token_in_the_store_that_is_dead_as_well_is_replaced(simulator, submitted, shared_store):
+    with GstnHook(store=shared_store) as one, GstnHook(store=shared_store) as other:
+        one.get_task_status(submitted)
+        shared_store.kept.clear()  # as when two hosts log in at the same moment: the later one's token stays
+        other.get_task_status(submitted)
+        simulator.gst.advance(21 * 60)
+        assert one.get_task_status(submitted).state == "completed"
+        assert other.get_task_status(submitted).state == "completed"
+    assert simulator["logins"] == 4  # the one that submitted, two at the same moment, and one for both
+
+
 def test_an_unknown_connection_is_named(read, simulator):
     with pytest.raises(GstnInvalidConnection, match="'nowhere' is not defined.*AIRFLOW_CONN_NOWHERE"):
         read("get_task_status", "r-1", gstn_conn_id="nowhere")

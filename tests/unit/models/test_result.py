@@ -413,3 +413,18 @@ def test_a_success_that_counts_fewer_documents_than_were_sent_is_not_believed(pr
 def test_a_count_that_is_not_short_casts_no_doubt(proc_cnt: Any):
     read = partial({"b2b": [entry("1")]}, proc_cnt=proc_cnt)
     assert list(outcomes(read, b2b=numbered("b2b", "1", "2", "3")).values()) == ["refused", "reset", "reset"]
+
+
+def test_a_partial_result_that_lists_nothing_leaves_every_document_in_doubt():
+    for counts in ({}, {"err_cnt": "0"}):
+        assert set(outcomes(result("PE", **counts), b2b=numbered("b2b", "1", "2")).values()) == {"unknown"}
+
+
+def test_a_refusal_that_is_listed_twice_is_one_refusal():
+    read = partial({"b2b": [entry("1"), entry("1")]}, err_cnt="2")
+    assert read.unexplained == 1
+
+
+def test_a_refusal_under_another_writing_of_the_number_casts_doubt_on_the_suppliers_documents():
+    read = partial({"b2b": [entry("0001")]}, err_cnt="1")
+    assert set(outcomes(read, b2b=numbered("b2b", "1", "2")).values()) == {"unknown"}

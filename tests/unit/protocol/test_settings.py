@@ -261,3 +261,57 @@ def test_no_secret_shows_in_an_error():
 )
 def test_hosts_that_would_get_the_password_unencrypted_are_known(host: str, auth_url: str, exposed: list[str]):
     assert read({"auth_url": auth_url}, host=host).plain_http == exposed
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("host", "https://user:topsecret@eas.test"),
+        ("host", "https://eas.test/?token=topsecret"),
+        ("extra_headers", "{X-Key: topsecret"),
+        ("extra_headers", '{"X-Key": ["topsecret"]}'),
+    ],
+)
+def test_a_field_that_may_hold_a_secret_is_named_and_not_shown(field, value):
+    extra = {"auth_url": "https://auth.test"} | ({field: value} if field != "host" else {})
+    with pytest.raises(InvalidConnection) as caught:
+        Settings.from_connection(
+            "c",
+            host=value if field == "host" else "https://eas.test",
+            login="a@b.in",
+            password="p",
+            extra=json.dumps(extra),
+        )
+    assert [fault.place for fault in caught.value.faults] == [field]
+    assert "topsecret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["https://", "https://h:abc", "https://h#f", "https://@h", "[bad", "ftp://h"])
+def test_a_host_that_is_no_base_url_is_told(host):
+    with pytest.raises(InvalidConnection, match="host"):
+        Settings.from_connection(
+            "c", host=host, port=9000, login="a@b.in", password="p", extra='{"auth_url": "https://auth.test"}'
+        )
+
+
+def test_a_live_host_with_the_sandboxs_environment_is_refused():
+    with pytest.raises(InvalidConnection, match="environment"):
+        Settings.from_connection(
+            "c",
+            host="https://live.enriched-api.vayana.com",
+            login="a@b.in",
+            password="p",
+            extra='{"environment": "sandbox"}',
+        )
+
+
+@pytest.mark.parametrize("headers", [{"X Y": "a"}, {"X\nY": "a"}, {"X": "a\nb"}, {"X": "₹"}])
+def test_headers_that_http_does_not_carry_are_refused(headers):
+    with pytest.raises(InvalidConnection, match="extra_headers"):
+        Settings.from_connection(
+            "c",
+            host="https://eas.test",
+            login="a@b.in",
+            password="p",
+            extra=json.dumps({"auth_url": "https://auth.test", "extra_headers": headers}),
+        )
