@@ -251,3 +251,11 @@ def test_the_uri_form_of_a_connection_works(read, simulator, submitted, monkeypa
     )
     monkeypatch.setenv("AIRFLOW_CONN_URI", uri)
     assert read("get_task_status", submitted, gstn_conn_id="uri").state == "running"
+
+
+def test_a_connection_from_a_secrets_backend_works(read, simulator, submitted, tmp_path, monkeypatch):
+    file = tmp_path / "connections.json"
+    file.write_text(json.dumps({"from_vault": simulator.server.connection}))
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", "airflow.secrets.local_filesystem.LocalFilesystemBackend")
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND_KWARGS", json.dumps({"connections_file_path": str(file)}))
+    assert read("get_task_status", submitted, gstn_conn_id="from_vault").state == "running"

@@ -73,7 +73,7 @@ def dags_below(root: Path) -> Path:
 
 def connection_to(server: SimulatorServer) -> dict[str, str]:
     """Return the environment with the connection."""
-    return {"AIRFLOW_CONN_GSTN_DEFAULT": server.connection_json}
+    return {"AIRFLOW_CONN_GSTN_DEFAULT": server.connection_json, "AIRFLOW__CORE__TEST_CONNECTION": "Enabled"}
 
 
 @pytest.fixture
