@@ -90,6 +90,12 @@ def busy_simulator(_busy_server: SimulatorServer) -> SimulatorServer:
     return _busy_server
 
 
+def forget_sessions(airflow: AirflowStack) -> None:
+    """Empty the session store of an Airflow, whose tokens a simulator that was reset does not know."""
+    for variable in airflow._get("variables")["variables"]:
+        airflow._request("DELETE", f"variables/{variable['key']}")
+
+
 def wait_until(done: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for something that will happen soon."""
     deadline = time.monotonic() + seconds

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from tests.e2e.conftest import wait_until
+from tests.e2e.conftest import forget_sessions, wait_until
 
 log = logging.getLogger(__name__)
 
@@ -17,8 +17,7 @@ RTIN = "20MAYAS0100J1ZX"
 @pytest.fixture
 def reference_id(busy_airflow, busy_simulator, sample) -> str:
     """A task that runs for as long as the test does, in a service that nobody has logged in to yet."""
-    for variable in busy_airflow._get("variables")["variables"]:
-        busy_airflow._request("DELETE", f"variables/{variable['key']}")
+    forget_sessions(busy_airflow)
     gst = busy_simulator.gst
     gst.open_session(RTIN)
     gst.change_options({"task_seconds": 86_400})

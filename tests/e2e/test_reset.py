@@ -12,15 +12,16 @@ from airflow_provider_ims.simulator.options import Fault, NextTask
 from airflow_provider_ims.simulator.server import SimulatorServer
 from demo.airflow_stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
-from tests.e2e.conftest import wait_until
+from tests.e2e.conftest import forget_sessions, wait_until
 
 RTIN = "20MAYAS0100J1ZX"
 SUPPLIER = "24MAYAS0100J1JD"
 
 
 @pytest.fixture
-def gst(simulator: SimulatorServer):
-    """GST with a live session of the sample's recipient."""
+def gst(airflow: AirflowStack, simulator: SimulatorServer):
+    """GST with a live session of the sample's recipient, and an Airflow that has not logged in yet."""
+    forget_sessions(airflow)
     simulator.gst.open_session(RTIN)
     return simulator.gst
 
