@@ -22,6 +22,7 @@ with DAG(
 ) as dag:
     GstnRefreshSessionOperator.partial(
         task_id="refresh",
+        map_index_template="{{ task.gstin }}",
         min_age=timedelta(hours=3),  # hourly runs, so that two of them may fail before a session ends
     ).expand(gstin=["20MAYAS0100J1ZX"])
 # [END howto_gstn_refresh]

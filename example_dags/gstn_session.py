@@ -33,8 +33,9 @@ with DAG(
     @task_group
     def session(gstin: str, username: str) -> None:
         """Request a one-time password unless there is a live session, and open the session with it."""
-        request = GstnRequestOtpOperator(task_id="request_otp", gstin=gstin, username=username)
-        GstnVerifyOtpOperator(task_id="verify_otp", gstin=gstin, otp_request_id=request.output)
+        named = {"map_index_template": "{{ task.gstin }}"}  # Airflow's pages show the GSTIN, not a number
+        request = GstnRequestOtpOperator(task_id="request_otp", gstin=gstin, username=username, **named)
+        GstnVerifyOtpOperator(task_id="verify_otp", gstin=gstin, otp_request_id=request.output, **named)
 
     session.expand_kwargs(taxpayers())
 # [END howto_gstn_session]

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_ims import exceptions
+from airflow_provider_ims.get_provider_info import get_provider_info
+from airflow_provider_ims.models.codes import MEANINGS
 from airflow_provider_ims.protocol import settings
 
 ROOT = Path(__file__).parents[3]
@@ -47,3 +49,21 @@ def test_every_exception_is_documented():
 def test_every_field_of_the_connection_is_documented():
     documented = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs/connection.md").read_text(), re.MULTILINE))
     assert documented == settings._KNOWN_EXTRA
+
+
+def test_the_page_on_sessions_includes_both_dags():
+    included = {found["file"] for found in INCLUDE.finditer((ROOT / "docs/sessions.md").read_text())}
+    assert included == {"example_dags/gstn_session.py", "example_dags/gstn_refresh.py"}
+
+
+def test_the_page_on_sessions_says_of_each_code_what_it_raises():
+    rows = re.findall(r"^\| (`[A-Z0-9`, ]+`) \| `(\w+)` \|", (ROOT / "docs/sessions.md").read_text(), re.MULTILINE)
+    assert rows
+    for codes, raised in rows:
+        for code in re.findall(r"\w+", codes):
+            assert exceptions._OF_KIND[MEANINGS[code].kind].__name__ == raised, code
+
+
+def test_every_setting_is_documented():
+    documented = re.findall(r"^\| `\[gstn\] (\w+)`", (ROOT / "docs/sessions.md").read_text(), re.MULTILINE)
+    assert documented == list(get_provider_info()["config"]["gstn"]["options"])
