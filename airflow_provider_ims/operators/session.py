@@ -17,7 +17,7 @@ from airflow_provider_ims._compat import (
     form_fields,
     mask_secret,
 )
-from airflow_provider_ims.exceptions import GstnOtpRefused, GstnSessionExpired
+from airflow_provider_ims.exceptions import GstnOtpRefused, GstnSessionExpired, GstnTransientError
 from airflow_provider_ims.hooks.gstn import GstnHook
 
 if TYPE_CHECKING:
@@ -91,9 +91,10 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
     Wait for a person to type the one-time password into Airflow's page, and open the session with it.
 
     The task waits in ``awaiting_input`` (Airflow 3.3; before, in the triggerer) and holds no worker. A password
-    that GSTN refuses is asked for again. What was typed is removed from Airflow's record of the answer before
-    anything else happens. ``retries`` is 0 whatever the DAG says: Airflow would keep what was typed in its history
-    of the try that failed, for good. After an outage, clear the task to be asked again.
+    that GSTN refuses, or that meets an outage, is asked for again. What was typed is removed from Airflow's record
+    of the answer before anything else happens. ``retries`` is 0 whatever the DAG says: Airflow would keep what was
+    typed in its history of the try that failed, for good. To ask several taxpayers, map a task group, as the
+    example does: a task that is mapped by itself takes its retries from the DAG.
 
     :param gstin: the taxpayer (templated)
     :param otp_request_id: what :class:`GstnRequestOtpOperator` returned (templated)
@@ -146,8 +147,6 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
 
     def execute(self, context: Context) -> None:
         """Ask the person."""
-        if not self._own_subject:
-            self.subject = f"One-time password of GSTN for GSTIN {self.gstin}"
         self._ask(context, attempt=1)
 
     def execute_complete(self, context: Context, event: dict[str, Any], attempt: int = 1) -> dict[str, str]:
@@ -173,15 +172,20 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
                 if not otp:
                     raise GstnOtpRefused(f"GSTIN {self.gstin}: no one-time password was typed.")
                 ends_at = hook.verify_otp(self.gstin, self.otp_request_id, otp)
-        except GstnOtpRefused as error:
+        except (GstnOtpRefused, GstnTransientError) as error:
             if attempt >= self.attempts:
-                raise
+                # Permanent in either case: Airflow would keep what was typed with the try that a retry follows.
+                raise GstnOtpRefused(
+                    f"{error} Clear the task that requests the one-time password to begin anew.", code=error.code
+                ) from None
             self.log.warning("%s Asking again (%d of %d).", error, attempt + 1, self.attempts)
             self._ask(context, attempt + 1)
         self.log.info("GSTIN %s has a session until %s.", self.gstin, ends_at.isoformat())
         return {"gstin": self.gstin, "ends_at": ends_at.isoformat()}
 
     def _ask(self, context: Context, attempt: int) -> None:
+        if not self._own_subject:
+            self.subject = f"One-time password of GSTN for GSTIN {self.gstin}"
         try:
             super().execute(context)
         except (TaskAwaitingInput, TaskDeferred) as parked:

@@ -30,7 +30,13 @@ class Page:
 
     def answer(self, otp: str) -> None:
         """Type a one-time password as soon as the page asks for it."""
-        wait_until(self.asks)
+        try:
+            wait_until(self.asks)
+        except AssertionError:
+            found = errors(self.airflow, self.dag_id, self.run_id)
+            raise AssertionError(
+                f"{self.task_id} does not ask; {states(self.airflow, self.dag_id, self.run_id)}, {found}"
+            ) from None
         self.airflow._call("PATCH", self.path, json={"chosen_options": ["OK"], "params_input": {"otp_token": otp}})
         self.answered += 1
 

@@ -133,9 +133,17 @@ class TestVerify:
 
     def test_what_was_typed_is_erased_before_it_is_used(self, hook, page):
         hook.raises["verify_otp"] = GstnServiceUnavailable("503")
-        with pytest.raises(GstnServiceUnavailable):
-            self.answer("918273")
+        with pytest.raises(GstnOtpRefused):
+            self.answer("918273", attempt=3)
         assert page == [{"erased": "ti-1"}]
+
+    def test_an_outage_is_survived_by_asking_again(self, hook):
+        hook.raises["verify_otp"] = GstnServiceUnavailable("503")
+        with pytest.raises(TaskAwaitingInput):
+            self.answer("918273")
+
+    def test_no_retry_keeps_what_was_typed_in_airflows_history(self):
+        assert self.verify(retries=5).retries == 0
 
     @pytest.mark.parametrize("otp", ["000000", "", None])
     def test_a_refused_or_empty_password_is_asked_for_again(self, hook, otp):
