@@ -106,5 +106,5 @@ def _transport_error(request: Request, error: BaseException, *, sent: bool) -> S
     # Only the error's class is told: its text can hold the whole URL.
     host = urlsplit(request.url).netloc
     if sent:
-        return no_reply(request.call, host, type(error).__name__, repeatable=request.repeatable)
+        return no_reply(request, host, type(error).__name__)
     return unreachable(request.call, host, type(error).__name__)

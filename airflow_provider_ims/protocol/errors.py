@@ -8,11 +8,11 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from airflow_provider_ims.models.codes import Kind, Meaning, meaning_of
-from airflow_provider_ims.protocol.wire import Reply
+from airflow_provider_ims.protocol.wire import Reply, Request
 
 _MAX_TEXT = 300
 _TRY_LATER = "Nothing is wrong with the request. Try again later."
-_DO_NOT_RESEND = "It may have been done or not: look at the documents on the GST portal before sending it again."
+DO_NOT_RESEND = "It may have been done or not: look at the documents on the GST portal before sending it again."
 
 
 class ServiceError(Exception):
@@ -60,7 +60,7 @@ class ServiceError(Exception):
             self.call,
             code=self.code,
             message=self.message,
-            advice=_DO_NOT_RESEND,
+            advice=DO_NOT_RESEND,
             http_status=self.http_status,
         )
 
@@ -96,13 +96,13 @@ def unreachable(call: str, host: str, reason: str) -> ServiceError:
     )
 
 
-def no_reply(call: str, host: str, reason: str, *, repeatable: bool) -> ServiceError:
+def no_reply(request: Request, host: str, reason: str) -> ServiceError:
     """Return the error for a request that was sent, or may have been, and got no whole reply."""
     return ServiceError(
-        Kind.OUTAGE if repeatable else Kind.LOST_REPLY,
-        call,
+        Kind.OUTAGE if request.repeatable else Kind.LOST_REPLY,
+        request.call,
         message=f"{host}: {reason}",
-        advice=_TRY_LATER if repeatable else _DO_NOT_RESEND,
+        advice=_TRY_LATER if request.repeatable else request.if_lost,
     )
 
 

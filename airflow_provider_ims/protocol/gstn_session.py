@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
 
 from airflow_provider_ims.models.codes import Kind
 from airflow_provider_ims.protocol.access import Access, TokenKeeper, digest, headers
@@ -22,6 +23,8 @@ SESSION_SECONDS = 6 * 3600.0
 
 TASK_DAYS = 7
 """Vayana keeps a task's data for so long; an older one cannot be asked about."""
+
+_T = TypeVar("_T")
 
 
 class GstnSession(NamedTuple):
@@ -86,25 +89,33 @@ class GstnSessions:
     def refresh(self, gstin: str) -> Exchange[GstnSession]:
         """Extend the session that is in the store."""
         session = yield from self._needed(gstin)
-        try:
-            session_id = yield from self._tokens.call(
-                lambda access: refresh(self._settings, access, gstin, session.session_id),
-                lambda reply: read_session(reply, gstin),
-            )
-        except ServiceError as error:
-            if error.kind is Kind.GSTN_SESSION:
-                yield Save(self._session_key(gstin), None)
-            raise
+        session_id = yield from self._with_known_session(
+            gstin,
+            lambda access: refresh(self._settings, access, gstin, session.session_id),
+            lambda reply: read_session(reply, gstin),
+        )
         return (yield from self._keep(gstin, session._replace(session_id=session_id, renewed_at=self._clock())))
 
     def logout(self, gstin: str) -> Exchange[None]:
         """End the session that is in the store."""
         session = yield from self._needed(gstin)
-        yield from self._tokens.call(
+        yield from self._with_known_session(
+            gstin,
             lambda access: logout(self._settings, access, gstin, session.session_id),
             lambda reply: read_logout(reply, gstin),
         )
         yield Save(self._session_key(gstin), None)
+
+    def _with_known_session(
+        self, gstin: str, build: Callable[[Access], Request], read: Callable[[Reply], _T]
+    ) -> Exchange[_T]:
+        """Make a call with the session that is in the store, and forget it if GSTN does not know it any more."""
+        try:
+            return (yield from self._tokens.call(build, read))
+        except ServiceError as error:
+            if error.kind is Kind.GSTN_SESSION:
+                yield Save(self._session_key(gstin), None)
+            raise
 
     def find(self, gstin: str) -> Exchange[GstnSession | None]:
         """Return the session that is in the store, if there is one; it may have ended."""
@@ -164,7 +175,12 @@ def _read_json(text: str | None) -> dict[str, Any]:
 
 def request_otp(settings: Settings, access: Access, gstin: str, username: str) -> Request:
     """Build the request for a one-time password; GSTN sends it to the taxpayer's mobile and mail."""
-    return _authenticate(settings, access, gstin, "OTPREQUEST", {"gstin": gstin, "username": username})
+    request = _authenticate(settings, access, gstin, "OTPREQUEST", {"gstin": gstin, "username": username})
+    return replace(
+        request,
+        repeatable=False,  # each one sends a message to the taxpayer's phone
+        if_lost="A one-time password that arrives now cannot be used; request another one.",
+    )
 
 
 def verify_otp(settings: Settings, access: Access, gstin: str, otp_request_id: str, otp: str) -> Request:
@@ -205,7 +221,6 @@ def _authenticate(settings: Settings, access: Access, gstin: str, action: str, b
         url=f"{settings.eas_url}/basic/gstn/v3.0/taxpayerapi/{settings.gstn_api_version}/authenticate",
         headers={**headers(settings, access, gstin=gstin, with_body=True), "action": action},
         body=json.dumps(body).encode(),
-        repeatable=False,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_ims.protocol.access import Access, headers
+from airflow_provider_ims.protocol.errors import DO_NOT_RESEND
 from airflow_provider_ims.protocol.settings import Settings
 from airflow_provider_ims.protocol.tasks import read_submitted
 from airflow_provider_ims.protocol.wire import Reply, Request
@@ -22,6 +23,7 @@ def reset(settings: Settings, access: Access, rtin: str, body: bytes) -> Request
         headers=headers(settings, access, gstin=rtin, with_body=True),
         body=body,
         repeatable=False,
+        if_lost=DO_NOT_RESEND,
     )
 
 

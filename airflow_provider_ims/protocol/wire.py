@@ -17,7 +17,8 @@ class Request:
     :param url: where to; holds no secret
     :param headers: all headers; hold the token
     :param body: JSON as sent, or nothing
-    :param repeatable: whether sending it twice does no more than sending it once
+    :param repeatable: whether it may be sent again when its reply is lost
+    :param if_lost: what a person does when the reply to a request that is not repeatable is lost
     """
 
     call: str
@@ -26,6 +27,7 @@ class Request:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
     repeatable: bool = True
+    if_lost: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_provider_ims.exceptions import GstnBusy, GstnInvalidRequest, GstnOtpRefused, GstnSessionExpired
+from airflow_provider_ims.exceptions import (
+    GstnAmbiguousSubmission,
+    GstnBusy,
+    GstnInvalidRequest,
+    GstnOtpRefused,
+    GstnServiceUnavailable,
+    GstnSessionExpired,
+)
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.sessions.store import MemorySessionStore
 
@@ -152,3 +159,26 @@ def test_test_connection_says_in_words_what_is_wrong(simulator, monkeypatch, cha
     assert not works
     assert says in text
     assert "nonsense" not in text
+
+
+def test_a_logout_of_a_session_that_gstn_does_not_know_any_more_forgets_it(simulator, hook):
+    hook.verify_otp(GSTIN, hook.request_otp(GSTIN, "portal.user"), "424242")
+    simulator.gst.open_session(GSTIN)  # somebody else opened another one
+    with pytest.raises(GstnSessionExpired):
+        hook.logout(GSTIN)
+    assert hook.find_session(GSTIN) is None
+
+
+def test_a_lost_reply_to_an_otp_request_says_what_to_do_and_is_not_sent_again(simulator, hook):
+    simulator.fault("otp", "drop_after")
+    with pytest.raises(GstnAmbiguousSubmission, match="request another one"):
+        hook.request_otp(GSTIN, "portal.user")
+    assert simulator["otp_requests"] == 1
+
+
+def test_a_lost_reply_to_a_refresh_may_be_tried_again(simulator, hook):
+    hook.verify_otp(GSTIN, hook.request_otp(GSTIN, "portal.user"), "424242")
+    simulator.fault("gstn_refresh", "drop_before")
+    with pytest.raises(GstnServiceUnavailable):
+        hook.refresh_session(GSTIN)
+    hook.refresh_session(GSTIN)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_ims.models.codes import Kind
 from airflow_provider_ims.protocol.errors import ServiceError, no_reply, read_data, unreachable
-from airflow_provider_ims.protocol.wire import Reply
+from airflow_provider_ims.protocol.wire import Reply, Request
 from tests.unit.builders import gstn_error, long, long_error, reply, short, short_error
 
 # The contract's table of Vayana's codes: code, HTTP status, kind.
@@ -254,10 +254,11 @@ def test_a_text_of_the_service_is_kept_short():
 
 
 def test_an_error_of_a_call_that_was_not_answered_names_the_host_and_says_whether_to_repeat():
-    lost = no_reply("IMS reset", "eas.test", "ReadTimeout", repeatable=False)
+    reset = Request("IMS reset", "PUT", "https://eas.test/x", {}, repeatable=False, if_lost="Look before sending it.")
+    lost = no_reply(reset, "eas.test", "ReadTimeout")
     assert lost.kind is Kind.LOST_REPLY
-    assert "before sending it again" in lost.advice
-    again = no_reply("status of task t-1", "eas.test", "ReadTimeout", repeatable=True)
+    assert lost.advice == "Look before sending it."
+    again = no_reply(Request("status of task t-1", "GET", "https://eas.test/x", {}), "eas.test", "ReadTimeout")
     assert again.kind is Kind.OUTAGE
     away = unreachable("IMS reset", "eas.test", "NewConnectionError")
     assert away.kind is Kind.UNREACHABLE

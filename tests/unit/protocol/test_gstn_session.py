@@ -43,8 +43,10 @@ def test_a_call_of_the_session(action: str):
 
 
 @pytest.mark.parametrize("action", CALLS)
-def test_no_call_of_the_session_may_be_sent_twice(action: str):
-    assert not build(action).repeatable
+def test_only_the_call_that_sends_a_message_to_a_phone_is_never_repeated_by_itself(action: str):
+    request = build(action)
+    assert request.repeatable == (action != "OTPREQUEST")
+    assert bool(request.if_lost) == (action == "OTPREQUEST")
 
 
 @pytest.mark.parametrize("action", CALLS)
