@@ -19,6 +19,10 @@ from airflow_provider_ims.models.task import TaskStatus
 LONGEST_BACKOFF = 300.0
 """Seconds; cap of the wait after failed polls, and of an exponential wait that was given no cap."""
 
+SETTLING = 5.0
+"""Seconds before the first poll: Airflow's LocalExecutor fails a task that is resumed before the scheduler has heard
+that the process which deferred it has ended."""
+
 log = logging.getLogger(__name__)
 
 
@@ -109,7 +113,7 @@ class ImsTaskTrigger(BaseTrigger):
     async def _wait(self) -> dict[str, str]:
         last = "nothing yet"
         failures = 0
-        delay = self._next_wait()
+        delay = max(SETTLING, self._next_wait())
         async with GstnAsyncHook(self.gstn_conn_id, read_attempts=1) as hook:
             while True:
                 await asyncio.sleep(max(0.0, min(delay, self.end_time - time.time())))

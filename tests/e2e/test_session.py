@@ -41,11 +41,11 @@ class Page:
         self.answered += 1
 
     def asks(self) -> bool:
-        state = next(
-            task["state"]
+        states_of_tasks = {
+            (task["task_id"], task["map_index"]): task["state"]
             for task in self.airflow.task_instances(self.dag_id, self.run_id)
-            if (task["task_id"], task["map_index"]) == (self.task_id, self.map_index)
-        )
+        }
+        state = states_of_tasks.get((self.task_id, self.map_index))  # none before Airflow has expanded a mapped task
         # A person takes longer than the process of the task that parks: until the scheduler has heard of its end,
         # Airflow takes an answer for a task that ended without a word, and fails it.
         parked = sum(
@@ -100,3 +100,25 @@ def test_a_wrong_password_is_asked_for_again_and_a_second_run_needs_none(airflow
     assert gst.counters()["otp_requests"] == 1
     assert gst.counters()["gstn_refreshes"] == 1
     assert gst.counters()["logins"] == 1
+
+
+def test_the_example_opens_and_keeps_sessions_and_one_taxpayer_stops_no_other(airflow, gst):
+    closed = "27AAPFU0939F1ZV"
+    gst.change_options({"api_access_off": {closed}})
+    taxpayers = [{"gstin": gstin, "username": "portal.user"} for gstin in (closed, RTIN)]
+    run_id = airflow.trigger_dag("gstn_session", {"taxpayers": taxpayers})
+    page = Page(airflow, "gstn_session", run_id, "session.verify_otp", map_index=1)
+    wait_until(lambda: gst.last_otp(RTIN) is not None)
+    page.answer(gst.last_otp(RTIN))
+    assert airflow.wait_for_run("gstn_session", run_id) == "failed"
+    ended = {
+        (task["task_id"], task["map_index"]): task["state"] for task in airflow.task_instances("gstn_session", run_id)
+    }
+    assert ended["session.verify_otp", 1] == "success"
+    assert (ended["session.request_otp", 0], ended["session.verify_otp", 0]) == ("failed", "upstream_failed")
+
+    opened = gst.state()["sessions"]
+    refreshed = airflow.trigger_dag("gstn_refresh")
+    assert airflow.wait_for_run("gstn_refresh", refreshed) == "success", errors(airflow, "gstn_refresh", refreshed)
+    assert gst.state()["sessions"] == opened  # too young to be extended
+    assert gst.counters()["otp_requests"] == 1
