@@ -38,7 +38,10 @@ class Meaning(NamedTuple):
     advice: str
 
 
-_OPEN_SESSION = "Open a GSTN session for this GSTIN with a one-time password, then run this again."
+OPEN_SESSION = (
+    "Open a GSTN session for this GSTIN: run the DAG gstn_session (of the examples, or your copy of it) and type the"
+    " one-time password. Then run this again."
+)
 _TRY_LATER = "Nothing is wrong with the request. Try again later."
 _FIX_REQUEST = "Correct the request; sending it again unchanged will fail again."
 _CHECK_ORG = "Set org_id in the connection's extra to an organisation of this theodore user."
@@ -72,17 +75,17 @@ MEANINGS: dict[str, Meaning] = {
     "err-content-type-not-set-correctly": Meaning(Kind.REQUEST, _FIX_REQUEST),
     "err-issue-with-parameter": Meaning(Kind.LOGIN, "Check login and password of the connection."),
     # GSTN: sessions
-    "AUTH103": Meaning(Kind.GSTN_SESSION, _OPEN_SESSION),
-    "AUTH158": Meaning(Kind.GSTN_SESSION, _OPEN_SESSION),
-    "AUTH4033": Meaning(Kind.GSTN_SESSION, _OPEN_SESSION),
-    "AUTH4038": Meaning(Kind.GSTN_SESSION, _OPEN_SESSION),
-    "OTP0011": Meaning(Kind.GSTN_SESSION, _OPEN_SESSION),
-    "RET11402": Meaning(Kind.GSTN_SESSION, _OPEN_SESSION),
-    "RET11407": Meaning(Kind.GSTN_SESSION, _OPEN_SESSION),
-    "RET2B1010": Meaning(Kind.GSTN_SESSION, _OPEN_SESSION),
-    "RT-R1R3BAV-1007": Meaning(Kind.GSTN_SESSION, _OPEN_SESSION),
-    "RETOTPREQUEST": Meaning(Kind.GSTN_SESSION, _OPEN_SESSION),
-    "EVCREQUEST": Meaning(Kind.GSTN_SESSION, _OPEN_SESSION),
+    "AUTH103": Meaning(Kind.GSTN_SESSION, OPEN_SESSION),
+    "AUTH158": Meaning(Kind.GSTN_SESSION, OPEN_SESSION),
+    "AUTH4033": Meaning(Kind.GSTN_SESSION, OPEN_SESSION),
+    "AUTH4038": Meaning(Kind.GSTN_SESSION, OPEN_SESSION),
+    "OTP0011": Meaning(Kind.GSTN_SESSION, OPEN_SESSION),
+    "RET11402": Meaning(Kind.GSTN_SESSION, OPEN_SESSION),
+    "RET11407": Meaning(Kind.GSTN_SESSION, OPEN_SESSION),
+    "RET2B1010": Meaning(Kind.GSTN_SESSION, OPEN_SESSION),
+    "RT-R1R3BAV-1007": Meaning(Kind.GSTN_SESSION, OPEN_SESSION),
+    "RETOTPREQUEST": Meaning(Kind.GSTN_SESSION, OPEN_SESSION),
+    "EVCREQUEST": Meaning(Kind.GSTN_SESSION, OPEN_SESSION),
     "AUTH4034": Meaning(
         Kind.OTP,
         "Type the newest one-time password that GSTN sent; request a new one if it is over 10 minutes old.",

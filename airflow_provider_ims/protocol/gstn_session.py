@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
-from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.models.codes import OPEN_SESSION, Kind
 from airflow_provider_ims.protocol.access import Access, TokenKeeper, digest, headers
 from airflow_provider_ims.protocol.errors import ServiceError, read_data, unreadable
 from airflow_provider_ims.protocol.settings import Settings
@@ -154,7 +154,7 @@ class GstnSessions:
                 Kind.GSTN_SESSION,
                 f"GSTN session of GSTIN {gstin}",
                 message="none is known to this Airflow",
-                advice="Run the DAG that opens GSTN sessions (see gstn_session in the examples) for this GSTIN.",
+                advice=OPEN_SESSION,
             )
         return session
 
