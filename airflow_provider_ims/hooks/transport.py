@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError, SSLError
 
 from airflow_provider_ims.protocol.errors import ServiceError, no_reply, unreachable
 from airflow_provider_ims.protocol.settings import CONNECT_TIMEOUT, Settings
@@ -99,6 +99,8 @@ def _may_have_been_sent(error: requests.RequestException) -> bool:
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
         return False
     reason = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(reason, SSLError) and isinstance(reason.args[0], ssl.SSLCertVerificationError):
+        return False  # the other side's certificate is looked at before anything is sent
     return not isinstance(reason, (NewConnectionError, ConnectTimeoutError, ProxyError))
 
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
+import ssl
+import threading
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from airflow_provider_ims.exceptions import (
     GstnAmbiguousSubmission,
@@ -106,6 +115,41 @@ def test_nobody_listening_is_safe_to_retry(simulator, payload, free_port, monkey
     connection["host"] = f"http://127.0.0.1:{free_port}"
     monkeypatch.setenv("AIRFLOW_CONN_NOBODY", json.dumps(connection))
     with GstnHook("nobody") as hook, pytest.raises(GstnServiceUnavailable, match="nothing was sent"):
+        hook.submit_reset(payload)
+
+
+@pytest.fixture
+def tls_port(tmp_path):
+    """A port where somebody speaks TLS with a certificate that nobody vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path / "tls.pem"
+    file.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_certificate_that_nobody_vouches_for_means_that_nothing_was_sent(simulator, payload, tls_port, monkeypatch):
+    connection = simulator.server.connection
+    connection["host"] = f"https://127.0.0.1:{tls_port}"
+    monkeypatch.setenv("AIRFLOW_CONN_STRANGER", json.dumps(connection))
+    with GstnHook("stranger") as hook, pytest.raises(GstnServiceUnavailable, match="nothing was sent"):
         hook.submit_reset(payload)
 
 
