@@ -42,8 +42,9 @@ OPEN_SESSION = (
     "Open a GSTN session for this GSTIN: run the DAG gstn_session (of the examples, or your copy of it) and type the"
     " one-time password. Then run this again."
 )
-_TRY_LATER = "Nothing is wrong with the request. Try again later."
-_FIX_REQUEST = "Correct the request; sending it again unchanged will fail again."
+CHECK_LOGIN = "Check login and password of the connection."
+TRY_LATER = "Nothing is wrong with the request. Try again later."
+FIX_REQUEST = "Correct the request; sending it again unchanged will fail again."
 _CHECK_ORG = "Set org_id in the connection's extra to an organisation of this theodore user."
 _REFETCH = (
     "Download the document from IMS again, rebuild the reset from what GSTN holds now (prev_status and"
@@ -61,10 +62,10 @@ MEANINGS: dict[str, Meaning] = {
         Kind.TOKEN_LIMIT,
         "theodore allows 10 sessions per user. Wait for one to end, or give this Airflow a user of its own.",
     ),
-    "err-unable-to-decrypt-message-with-key": Meaning(Kind.REQUEST, _FIX_REQUEST),
-    "err-aes-decryption-failed": Meaning(Kind.REQUEST, _FIX_REQUEST),
+    "err-unable-to-decrypt-message-with-key": Meaning(Kind.REQUEST, FIX_REQUEST),
+    "err-aes-decryption-failed": Meaning(Kind.REQUEST, FIX_REQUEST),
     "err-invalid-gstin-format": Meaning(Kind.REQUEST, "Correct the GSTIN."),
-    "err-invalid-request-params": Meaning(Kind.REQUEST, _FIX_REQUEST),
+    "err-invalid-request-params": Meaning(Kind.REQUEST, FIX_REQUEST),
     "err-invalid-gst-returns-api-version": Meaning(
         Kind.REQUEST, "Set gstn_api_version in the connection's extra to a version that GSTN has released."
     ),
@@ -72,8 +73,8 @@ MEANINGS: dict[str, Meaning] = {
         Kind.NOT_FOUND,
         "Check the reference id and org_id; Vayana keeps a task's data for 7 days from its creation.",
     ),
-    "err-content-type-not-set-correctly": Meaning(Kind.REQUEST, _FIX_REQUEST),
-    "err-issue-with-parameter": Meaning(Kind.LOGIN, "Check login and password of the connection."),
+    "err-content-type-not-set-correctly": Meaning(Kind.REQUEST, FIX_REQUEST),
+    "err-issue-with-parameter": Meaning(Kind.LOGIN, CHECK_LOGIN),
     # GSTN: sessions
     "AUTH103": Meaning(Kind.GSTN_SESSION, OPEN_SESSION),
     "AUTH158": Meaning(Kind.GSTN_SESSION, OPEN_SESSION),
@@ -100,7 +101,7 @@ MEANINGS: dict[str, Meaning] = {
         "This GST user has as many sessions with this GSP as GSTN allows. Log one out, or wait for its end.",
     ),
     "AUTH4032": Meaning(Kind.REQUEST, "Correct the GST portal username of this GSTIN."),
-    "AUTH4035": Meaning(Kind.REQUEST, _FIX_REQUEST),
+    "AUTH4035": Meaning(Kind.REQUEST, FIX_REQUEST),
     "AUTH4041": Meaning(Kind.REQUEST, "The state code that the GSP sent is not the GSTIN's. Report it to Vayana."),
     "AUT4033": Meaning(Kind.REQUEST, "GSTN does not know the GSP's client id. Report it to Vayana."),
     "TEC4002": Meaning(Kind.OUTAGE, "The GSP's copy of GSTN's public key is out of date. Report it to Vayana."),
@@ -109,19 +110,19 @@ MEANINGS: dict[str, Meaning] = {
     "IMSSAV0015": Meaning(
         Kind.BUSY, "GSTN works on one save or reset per GSTIN at a time. Wait for the earlier one to end."
     ),
-    "IMSSAV005": Meaning(Kind.REQUEST, "GSTN's schema refused the whole request. " + _FIX_REQUEST),
+    "IMSSAV005": Meaning(Kind.REQUEST, "GSTN's schema refused the whole request. " + FIX_REQUEST),
     "IMSSAV0054": Meaning(Kind.REFUSED, "GSTN wants itcRedReq for an accepted credit note; decide it on the portal."),
     "IMS2B007": Meaning(Kind.REFUSED, "The period is wrong or its GSTR-3B is filed: nothing can be changed any more."),
-    "GEN5001": Meaning(Kind.REQUEST, "A mandatory parameter is missing. " + _FIX_REQUEST),
-    "RET11400": Meaning(Kind.REQUEST, _FIX_REQUEST),
-    "RET11403": Meaning(Kind.REQUEST, _FIX_REQUEST),
-    "RET11404": Meaning(Kind.REQUEST, _FIX_REQUEST),
+    "GEN5001": Meaning(Kind.REQUEST, "A mandatory parameter is missing. " + FIX_REQUEST),
+    "RET11400": Meaning(Kind.REQUEST, FIX_REQUEST),
+    "RET11403": Meaning(Kind.REQUEST, FIX_REQUEST),
+    "RET11404": Meaning(Kind.REQUEST, FIX_REQUEST),
     "RET11409": Meaning(Kind.REQUEST, "Correct the GST portal username of this GSTIN."),
     # GSTN: down (inferred: seen as outages by clients in use)
-    "GEN4004": Meaning(Kind.OUTAGE, _TRY_LATER),
-    "GEN5008": Meaning(Kind.OUTAGE, _TRY_LATER),
-    "GSPERR300:GSPGSTDOWN": Meaning(Kind.OUTAGE, _TRY_LATER),
-    **{f"RET1250{digit}": Meaning(Kind.OUTAGE, _TRY_LATER) for digit in range(10)},
+    "GEN4004": Meaning(Kind.OUTAGE, TRY_LATER),
+    "GEN5008": Meaning(Kind.OUTAGE, TRY_LATER),
+    "GSPERR300:GSPGSTDOWN": Meaning(Kind.OUTAGE, TRY_LATER),
+    **{f"RET1250{digit}": Meaning(Kind.OUTAGE, TRY_LATER) for digit in range(10)},
 }
 
 _UNKNOWN_DOCUMENT_CODE = "Look the document up on the GST portal; this code is not in our table."

@@ -13,6 +13,7 @@ from airflow_provider_ims.models.amounts import TAX_MAX, VAL_MAX, DocumentValue,
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
 
 # Source of every rule here: GSTN's JSON schema of the IMS reset request.
+_DATE_RULE = "a real date as DD-MM-YYYY"
 _DATE = re.compile(r"[0-9]{2}-[0-9]{2}-[0-9]{4}")
 _NUMBER_PATTERN = r"^[0/-]*[1-9A-Za-z][0-9A-Za-z/-]*$"
 
@@ -24,7 +25,7 @@ def _real_date(value: str) -> str:
             return value
     except ValueError:
         pass
-    raise PydanticCustomError("date", "a real date as DD-MM-YYYY")
+    raise PydanticCustomError("date", _DATE_RULE)
 
 
 Gstin = Annotated[str, StringConstraints(pattern=GSTIN_PATTERN)]
@@ -38,7 +39,6 @@ Action = Literal["A", "R", "P", "N"]
 
 _GSTIN_RULE = "a GSTIN of 15 characters: state, PAN in capitals, entity, kind, check digit"
 _NUMBER_RULE = "1 to 16 letters, digits, / or -, as text, not only zeros and signs"
-_DATE_RULE = "a real date as DD-MM-YYYY"
 _TAX_RULE = f"a number from 0 to {TAX_MAX:,f} with at most 2 decimals"
 
 RULES: dict[str, str] = {

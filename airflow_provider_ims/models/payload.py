@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, NoReturn, Self
 
@@ -107,7 +107,8 @@ class ResetPayload(BaseModel):
             faults.extend(_faults_of(error))
         faults.extend(_faults_between_documents(raw, allow_no_action=allow_no_action))
         if strict_gstin:
-            faults.extend(_wrong_check_digits(raw))
+            suppliers = ((f"{place}.stin", document.get("stin")) for place, _, document in _raw_documents(raw))
+            faults.extend(_wrong_check_digits([("rtin", raw.get("rtin")), *suppliers]))
         if faults or payload is None:
             raise InvalidPayload(faults)
         filled: Any = {section: documents for section, documents in payload.sections() if documents}
@@ -136,7 +137,10 @@ class ResetPayload(BaseModel):
 
     def doubtful_gstins(self) -> list[Fault]:
         """Return the GSTINs whose check digit is wrong: mistyped, or invented by a sandbox."""
-        return list(_wrong_check_digits(self.model_dump()))
+        places: list[tuple[str, object]] = [("rtin", self.rtin)]
+        for section, documents in self.sections():
+            places += [(f"invdata.{section}[{index}].stin", each.stin) for index, each in enumerate(documents)]
+        return list(_wrong_check_digits(places))
 
     def body(self) -> bytes:
         """Return the request as the UTF-8 JSON that is sent: compact, numbers as numbers."""
@@ -279,9 +283,7 @@ def _faults_between_documents(raw: Mapping[str, Any], *, allow_no_action: bool) 
         yield Fault("invdata", None, "is empty: at least one document is needed")
 
 
-def _wrong_check_digits(raw: Mapping[str, Any]) -> Iterator[Fault]:
-    places = [("rtin", raw.get("rtin"))]
-    places += [(f"{place}.stin", document.get("stin")) for place, _, document in _raw_documents(raw)]
+def _wrong_check_digits(places: Iterable[tuple[str, object]]) -> Iterator[Fault]:
     told: set[object] = set()
     for place, gstin in places:
         if not isinstance(gstin, str) or gstin in told or not re.fullmatch(GSTIN_PATTERN, gstin):

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from airflow_provider_ims.models.codes import Kind, Meaning, meaning_of
+from airflow_provider_ims.models.codes import FIX_REQUEST, TRY_LATER, Kind, Meaning, meaning_of
 from airflow_provider_ims.protocol.wire import Reply, Request
 
 _MAX_TEXT = 300
-_TRY_LATER = "Nothing is wrong with the request. Try again later."
 DO_NOT_RESEND = "It may have been done or not: look at the documents on the GST portal before sending it again."
 
 
@@ -102,7 +101,7 @@ def no_reply(request: Request, host: str, reason: str) -> ServiceError:
         Kind.OUTAGE if request.repeatable else Kind.LOST_REPLY,
         request.call,
         message=f"{host}: {reason}",
-        advice=_TRY_LATER if request.repeatable else request.if_lost,
+        advice=TRY_LATER if request.repeatable else request.if_lost,
     )
 
 
@@ -183,13 +182,13 @@ def _meaning_of_status(http_status: int) -> Meaning | None:
         case 413:
             return Meaning(Kind.REQUEST, "The request is larger than the service takes. Send fewer documents.")
         case 408:
-            return Meaning(Kind.OUTAGE, _TRY_LATER)
+            return Meaning(Kind.OUTAGE, TRY_LATER)
         case 429:
             return Meaning(Kind.THROTTLED, "Ask less often.")
         case status if status >= 500:
-            return Meaning(Kind.OUTAGE, _TRY_LATER)
+            return Meaning(Kind.OUTAGE, TRY_LATER)
         case status if status >= 400:
-            return Meaning(Kind.REQUEST, "Correct the request; sending it again unchanged will fail again.")
+            return Meaning(Kind.REQUEST, FIX_REQUEST)
         case status if status >= 300:
             return Meaning(Kind.REQUEST, "The host sends us elsewhere. Correct the host in the connection.")
         case _:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.models.codes import CHECK_LOGIN, Kind
 from airflow_provider_ims.protocol.errors import ServiceError, read_data, unreadable
 from airflow_provider_ims.protocol.settings import Settings
 from airflow_provider_ims.protocol.wire import Reply, Request, json_headers
@@ -93,7 +93,7 @@ def read_login(reply: Reply) -> Token:
                 Kind.LOGIN,
                 _LOGIN,
                 code=error.code,
-                advice="Check login and password of the connection.",
+                advice=CHECK_LOGIN,
                 place=error.place,
                 http_status=error.http_status,
             ) from None
