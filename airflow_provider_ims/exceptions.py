@@ -109,6 +109,10 @@ class GstnAmbiguousSubmission(GstnPermanentError):
     """The request was sent and its reply is lost: it may have been done or not. Never resent blindly."""
 
 
+class GstnNoDocuments(GstnPermanentError):
+    """GSTN holds no documents of the kind that was asked for."""
+
+
 class GstnTaskFailed(GstnPermanentError):
     """The service says that the task failed."""
 
@@ -150,6 +154,7 @@ _OF_KIND: dict[Kind, type[GstnError]] = {
     Kind.UNREACHABLE: GstnServiceUnavailable,
     Kind.NOT_FOUND: GstnTaskNotFound,
     Kind.NOT_READY: GstnResultNotReady,
+    Kind.NO_DOCUMENTS: GstnNoDocuments,
     Kind.REQUEST: GstnInvalidRequest,
     Kind.REFUSED: GstnRefused,
     Kind.UNREADABLE: GstnUnreadableReply,

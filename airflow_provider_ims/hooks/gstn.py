@@ -1,128 +1,55 @@
-"""The hooks: one connection to Vayana's Enriched API, its theodore token and the GSTN sessions behind it."""
+"""The hook: one connection to Vayana's Enriched API, its theodore token and the GSTN sessions behind it."""
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
-
-from airflow.sdk import BaseHook
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow_provider_ims._compat import AirflowNotFoundException
 from airflow_provider_ims.exceptions import (
     GstnBusy,
     GstnError,
-    GstnInvalidConnection,
     GstnInvalidRequest,
+    GstnNoDocuments,
     GstnPayloadTooLarge,
     GstnTaskNotFound,
     of_service_error,
 )
-from airflow_provider_ims.hooks.exchanges import acarry_out, carry_out
-from airflow_provider_ims.hooks.retries import awaited_reads, reads
-from airflow_provider_ims.hooks.transport import asend, open_async_session, open_session, send
+from airflow_provider_ims.hooks.awaited import GstnAsyncHook
+from airflow_provider_ims.hooks.base import Build, GstnBaseHook, given
+from airflow_provider_ims.hooks.exchanges import carry_out
+from airflow_provider_ims.hooks.retries import reads
+from airflow_provider_ims.hooks.transport import open_session, send
+from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES, ResetPayload
 from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.models.task import TaskStatus
 from airflow_provider_ims.protocol import access, ims, tasks
-from airflow_provider_ims.protocol.access import Access, KeptToken, TokenKeeper
+from airflow_provider_ims.protocol.access import Access, TokenKeeper
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.gstn_session import GstnSession, GstnSessions
-from airflow_provider_ims.protocol.settings import InvalidConnection, Settings
+from airflow_provider_ims.protocol.settings import Settings
 from airflow_provider_ims.protocol.wire import Exchange, Reply, Request
-from airflow_provider_ims.sessions.store import MemorySessionStore, SessionStore, session_store
+from airflow_provider_ims.sessions.store import MemorySessionStore
 
 if TYPE_CHECKING:
-    import aiohttp
     import requests
-    from airflow.sdk import Connection
 
-READ_ATTEMPTS = 4
+__all__ = ["GstnAsyncHook", "GstnHook"]
 
 TEST_TIMEOUT = 10.0
 """Seconds that each call of a connection test may take; the form waits a minute in all."""
 
 _T = TypeVar("_T")
-_Build = Callable[[Settings, Access], Request]
 
 
-# Tokens that this process knows, so that its hooks need not ask the store each time.
-_KNOWN_TOKENS: dict[str, KeptToken] = {}
-
-
-class _Named(BaseHook):
-    """What Airflow asks of the hooks of a connection type."""
-
-    conn_name_attr: ClassVar[str] = "gstn_conn_id"
-    default_conn_name: ClassVar[str] = "gstn_default"
-    conn_type: ClassVar[str] = "gstn"
-    hook_name: ClassVar[str] = "GSTN (Vayana Enriched API)"
-
-    _clock = staticmethod(time.time)
-
-    def __init__(
-        self,
-        gstn_conn_id: str = default_conn_name,
-        gstin: str | None = None,
-        *,
-        read_attempts: int = READ_ATTEMPTS,
-        store: SessionStore | None = None,
-    ) -> None:
-        super().__init__()
-        self.gstn_conn_id = gstn_conn_id
-        self.gstin = gstin
-        self.read_attempts = read_attempts
-        self._own_store = store
-
-    @cached_property
-    def _store(self) -> SessionStore:
-        return self._own_store or session_store()
-
-    @cached_property
-    def _known_tokens(self) -> dict[str, KeptToken]:
-        return _KNOWN_TOKENS if self._own_store is None else {}
-
-    def _settings_of(self, connection: Connection) -> Settings:
-        try:
-            settings = Settings.from_connection(
-                self.gstn_conn_id,
-                host=connection.host,
-                port=connection.port,
-                scheme=connection.schema,
-                login=connection.login,
-                password=connection.password,
-                extra=connection.extra,
-            )
-        except InvalidConnection as error:
-            raise GstnInvalidConnection(str(error)) from None
-        if settings.unknown:
-            self.log.warning(
-                "Connection %r: the extra has fields that mean nothing here: %s. Are they mistyped?",
-                self.gstn_conn_id,
-                ", ".join(settings.unknown),
-            )
-        if settings.plain_http:
-            self.log.warning(
-                "Connection %r: password and token travel unencrypted to %s; use https.",
-                self.gstn_conn_id,
-                ", ".join(settings.plain_http),
-            )
-        return settings
-
-    def _no_such_connection(self) -> GstnInvalidConnection:
-        return GstnInvalidConnection(
-            f"The connection {self.gstn_conn_id!r} is not defined. Add it under Admin > Connections with type"
-            f" {self.conn_type!r}, or set AIRFLOW_CONN_{self.gstn_conn_id.upper()}."
-        )
-
-
-class GstnHook(_Named):
+class GstnHook(GstnBaseHook):
     """
     Speak to Vayana's Enriched API from a task.
 
@@ -271,11 +198,13 @@ class GstnHook(_Named):
         self._run(self._sessions.logout(gstin))
         self._run(self._sessions.forget_tasks(gstin))
 
-    def submit_reset(self, payload: ResetPayload) -> str:
+    def submit_reset(self, payload: ResetPayload, *, before_sending: Callable[[], None] = lambda: None) -> str:
         """
         Send a reset. It is sent once: a reply that is lost is not answered with a second request.
 
         :param payload: the request
+        :param before_sending: called when all is ready (logged in, body written), just before the request goes out;
+            called again if it goes out again because its token was refused
         :return: the reference id of the task that does it
         :raises GstnPayloadTooLarge: when the body is over 4,000,000 bytes; nothing was sent
         :raises GstnSessionExpired: when there is no live GSTN session for ``rtin``
@@ -289,16 +218,36 @@ class GstnHook(_Named):
                 f"The reset for GSTIN {payload.rtin} is {len(body):,} bytes with {payload.count():,} documents;"
                 f" the service takes {MAX_BODY_BYTES:,} bytes. Split it. Nothing was sent."
             )
-        reference_id = self._call(
-            lambda settings, with_access: ims.reset(settings, with_access, payload.rtin, body),
-            lambda reply: ims.read_reset(reply, payload.rtin),
-        )
+
+        def build(settings: Settings, with_access: Access) -> Request:
+            before_sending()
+            return ims.reset(settings, with_access, payload.rtin, body)
+
+        reference_id = self._call(build, lambda reply: ims.read_reset(reply, payload.rtin))
         try:
             self._run(self._sessions.remember_task(payload.rtin, reference_id))
         except Exception:
             # The reset is accepted: whatever the store does, its reference id must reach the caller.
             self.log.warning("Task %s could not be noted; a logout will not know of it.", reference_id, exc_info=True)
         return reference_id
+
+    def submit_download(self, gstin: str, section: str, status: str | None = None) -> str:
+        """
+        Have the documents that GSTN holds made ready for download; nothing is changed by it.
+
+        :param gstin: the taxpayer
+        :param section: ``b2b``, ``b2ba``, ``b2bdn``, ``b2bdna``, ``b2bcn``, ``b2bcna``, ``ecom`` or ``ecoma``
+        :param status: only documents with this action: ``A``, ``R``, ``P`` or ``N``; ``None`` for all
+        :return: the reference id of the task, whose pages :meth:`get_task_pages` reads
+        :raises GstnSessionExpired: when there is no live GSTN session for the taxpayer
+        """
+        self._check_gstin(gstin)
+        if section not in SECTIONS:
+            raise GstnInvalidRequest(f"{section!r} is no section; GSTN knows {', '.join(SECTIONS)}. Nothing was sent.")
+        return self._read(
+            lambda settings, with_access: ims.download(settings, with_access, gstin, section, status),
+            lambda reply: ims.read_download(reply, gstin, section),
+        )
 
     def get_task_status(self, reference_id: str) -> TaskStatus:
         """
@@ -307,7 +256,7 @@ class GstnHook(_Named):
         :param reference_id: what the request returned
         :raises GstnTaskNotFound: when the service knows no such task, or not any more (7 days)
         """
-        reference_id = _given(reference_id)
+        reference_id = given(reference_id)
         return self._read(
             lambda settings, with_access: tasks.status(settings, with_access, reference_id),
             lambda reply: tasks.read_status(reply, reference_id),
@@ -321,17 +270,53 @@ class GstnHook(_Named):
         :raises GstnResultNotReady: when the task is not complete
         :raises GstnTaskNotFound: when the service knows no such task, or not any more (7 days)
         """
-        reference_id = _given(reference_id)
+        return ResetResult.parse(self._result(given(reference_id)))
+
+    def get_task_pages(self, reference_id: str) -> Iterator[Mapping[str, Any]]:
+        """
+        Fetch a task's result that comes in pages, such as a download's, one page at a time.
+
+        Whether the first page is 0 or 1 is not documented: 0 is tried, and 1 if there is none.
+
+        :param reference_id: what :meth:`submit_download` returned
+        :raises GstnResultNotReady: when the task is not complete
+        :raises GstnTaskNotFound: when the service knows no such task, or not any more (7 days)
+        """
+        reference_id = given(reference_id)
+        try:
+            count = tasks.read_page_count(self._result(reference_id), reference_id)
+        except GstnNoDocuments:
+            return
+        except ServiceError as error:
+            raise of_service_error(error) from None
+        first = 0
+        for index in range(count):
+            try:
+                page = self._page(reference_id, first + index)
+            except GstnTaskNotFound:
+                if first + index > 0:
+                    raise
+                first = 1
+                page = self._page(reference_id, first)
+            yield page
+
+    def _result(self, reference_id: str) -> Mapping[str, Any]:
         return self._read(
             lambda settings, with_access: tasks.result(settings, with_access, reference_id),
-            lambda reply: ResetResult.parse(tasks.read_result(reply, reference_id)),
+            lambda reply: tasks.read_result(reply, reference_id),
         )
 
-    def _read(self, build: _Build, read: Callable[[Reply], _T]) -> _T:
+    def _page(self, reference_id: str, number: int) -> Mapping[str, Any]:
+        return self._read(
+            lambda settings, with_access: tasks.page(settings, with_access, reference_id, number),
+            lambda reply: tasks.read_page(reply, reference_id, number),
+        )
+
+    def _read(self, build: Build, read: Callable[[Reply], _T]) -> _T:
         result: _T = reads(self.read_attempts)(self._call, build, read)
         return result
 
-    def _call(self, build: _Build, read: Callable[[Reply], _T]) -> _T:
+    def _call(self, build: Build, read: Callable[[Reply], _T]) -> _T:
         return self._run(self._tokens.call(lambda with_access: build(self.settings, with_access), read))
 
     def _run(self, exchange: Exchange[_T]) -> _T:
@@ -362,77 +347,5 @@ class GstnHook(_Named):
             )
 
 
-class GstnAsyncHook(_Named):
-    """
-    Ask about tasks from within an event loop, such as the triggerer's.
-
-    The same as :class:`GstnHook` over one ``aiohttp`` session; use it as an async context manager.
-
-    :param gstn_conn_id: id of an Airflow connection of type ``gstn``
-    :param gstin: kept for symmetry with :class:`GstnHook`; reading a task does not need it
-    :param read_attempts: how often a read is tried in all
-    :param store: where token and sessions are kept; by default what ``[gstn] session_store`` names
-    """
-
-    _settings: Settings
-    _tokens: TokenKeeper
-    _session: aiohttp.ClientSession
-
-    async def __aenter__(self) -> Self:
-        try:
-            self._settings = self._settings_of(await self.aget_connection(self.gstn_conn_id))
-        except AirflowNotFoundException:
-            raise self._no_such_connection() from None
-        self._tokens = TokenKeeper(self._settings, self._known_tokens, self._clock)
-        self._session = await open_async_session(self._settings)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if not self._store.is_shared:
-                await self._run(self._tokens.log_out())
-        except GstnError as error_of_logout:
-            self.log.info("The theodore token was not logged out and ends by itself. %s", error_of_logout)
-        finally:
-            await self._session.close()
-
-    async def get_task_status(self, reference_id: str) -> TaskStatus:
-        """Ask how far a task is; see :meth:`GstnHook.get_task_status`."""
-        reference_id = _given(reference_id)
-        return await self._read(
-            lambda settings, with_access: tasks.status(settings, with_access, reference_id),
-            lambda reply: tasks.read_status(reply, reference_id),
-        )
-
-    async def get_task_result(self, reference_id: str) -> ResetResult:
-        """Fetch what came of a reset; see :meth:`GstnHook.get_task_result`."""
-        reference_id = _given(reference_id)
-        return await self._read(
-            lambda settings, with_access: tasks.result(settings, with_access, reference_id),
-            lambda reply: ResetResult.parse(tasks.read_result(reply, reference_id)),
-        )
-
-    async def _read(self, build: _Build, read: Callable[[Reply], _T]) -> _T:
-        async def once() -> _T:
-            return await self._run(self._tokens.call(lambda with_access: build(self._settings, with_access), read))
-
-        return await awaited_reads(self.read_attempts)(once)
-
-    async def _run(self, exchange: Exchange[_T]) -> _T:
-        try:
-            return await acarry_out(exchange, lambda request: asend(self._session, request), self._store)
-        except ServiceError as error:
-            raise of_service_error(error) from None
-
-
 def _end_of(session: GstnSession) -> datetime:
     return datetime.fromtimestamp(session.ends_at, UTC)
-
-
-def _given(reference_id: Any) -> str:
-    text = "" if reference_id is None else str(reference_id).strip()
-    if text in {"", "None"}:
-        raise GstnInvalidRequest("The reference id is empty. Did the task that sends the reset push one?")
-    return text

@@ -19,6 +19,7 @@ class Kind(Enum):
     OUTAGE = "the service or GSTN is down for now"
     NOT_FOUND = "no such task"
     NOT_READY = "asked too early"
+    NO_DOCUMENTS = "GSTN holds no such documents"
     REQUEST = "the request is not as it must be"
     REFUSED = "GSTN or the service refused"
     UNREADABLE = "the reply is not what the contract says"
@@ -46,6 +47,7 @@ CHECK_LOGIN = "Check login and password of the connection."
 TRY_LATER = "Nothing is wrong with the request. Try again later."
 FIX_REQUEST = "Correct the request; sending it again unchanged will fail again."
 _CHECK_ORG = "Set org_id in the connection's extra to an organisation of this theodore user."
+_NO_DOCUMENTS = "Nothing is wrong if the taxpayer has none; else check section and status."
 _REFETCH = (
     "Download the document from IMS again, rebuild the reset from what GSTN holds now (prev_status and"
     " amounts), and send it once more."
@@ -113,6 +115,11 @@ MEANINGS: dict[str, Meaning] = {
     "IMSSAV005": Meaning(Kind.REQUEST, "GSTN's schema refused the whole request. " + FIX_REQUEST),
     "IMSSAV0054": Meaning(Kind.REFUSED, "GSTN wants itcRedReq for an accepted credit note; decide it on the portal."),
     "IMS2B007": Meaning(Kind.REFUSED, "The period is wrong or its GSTR-3B is filed: nothing can be changed any more."),
+    "RTN_24": Meaning(Kind.NOT_READY, "GSTN is still making the file. Ask again later."),
+    "RET11416": Meaning(Kind.NO_DOCUMENTS, _NO_DOCUMENTS),
+    "RET13508": Meaning(Kind.NO_DOCUMENTS, _NO_DOCUMENTS),
+    "RET13509": Meaning(Kind.NO_DOCUMENTS, _NO_DOCUMENTS),
+    "RET13510": Meaning(Kind.NO_DOCUMENTS, _NO_DOCUMENTS),
     "GEN5001": Meaning(Kind.REQUEST, "A mandatory parameter is missing. " + FIX_REQUEST),
     "RET11400": Meaning(Kind.REQUEST, FIX_REQUEST),
     "RET11403": Meaning(Kind.REQUEST, FIX_REQUEST),

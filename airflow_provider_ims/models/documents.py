@@ -162,3 +162,13 @@ SECTIONS: dict[str, type[Document]] = {
     "ecoma": Ecoma,
 }
 """The sections of a reset request, as GSTN spells them, with the shape of their documents."""
+
+# GSTN's error report and its download call notes by other names than its request does. Confirmed: dn (Vayana's sample)
+# and cn (a live reply); inferred: dna and cna.
+_OTHER_NAMES = {"dn": "b2bdn", "dna": "b2bdna", "cn": "b2bcn", "cna": "b2bcna"}
+
+
+def section_of(name: object) -> str:
+    """Return a section in the request's spelling, from whatever GSTN calls it; an unknown name stays as it is."""
+    folded = str(name).strip().lower()
+    return _OTHER_NAMES.get(folded, folded)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, NoReturn, Self
 
@@ -134,6 +135,30 @@ class ResetPayload(BaseModel):
     def count(self) -> int:
         """Return the number of documents in all sections."""
         return sum(self.counts().values())
+
+    def periods(self) -> list[str]:
+        """Return the return periods of the documents (MMYYYY), each once, in the order of time."""
+        periods = {document.rtnprd for _, documents in self.sections() for document in documents}
+        return sorted(periods, key=lambda period: (period[2:], period[:2]))
+
+    def only(self, keys: Collection[DocumentKey]) -> ResetPayload:
+        """Return the same request for some of its documents, in the same order."""
+        kept: dict[str, list[Document]] = {}
+        for key, document in self.documents():
+            if key in keys:
+                kept.setdefault(key.section, []).append(document)
+        return self.model_copy(update={"invdata": kept})
+
+    def fingerprint(self) -> str:
+        """
+        Return what tells this request from others: the same for the same documents in any order.
+
+        :return: SHA-256 in hexadecimal
+        """
+        documents = sorted(
+            f"{section} {_document_json(document)}" for section, documents in self.sections() for document in documents
+        )
+        return hashlib.sha256("\n".join([self.rtin, self.reqtyp, *documents]).encode()).hexdigest()
 
     def doubtful_gstins(self) -> list[Fault]:
         """Return the GSTINs whose check digit is wrong: mistyped, or invented by a sandbox."""

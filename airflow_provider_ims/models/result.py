@@ -9,16 +9,13 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from airflow_provider_ims.models.codes import remedy_for
+from airflow_provider_ims.models.documents import section_of
 from airflow_provider_ims.models.payload import DocumentKey, ResetPayload
 
 Outcome = Literal["processed", "partial", "failed", "running", "unknown"]
 DocumentOutcome = Literal["reset", "refused", "unknown"]
 
 _OUTCOMES: dict[str, Outcome] = {"P": "processed", "PE": "partial", "ER": "failed", "IP": "running"}
-
-# GSTN's error report calls notes by other names than its request does. Confirmed: dn (Vayana's sample) and cn
-# (a live reply); inferred: dna and cna.
-_REPORT_SECTIONS = {"dn": "b2bdn", "dna": "b2bdna", "cn": "b2bcn", "cna": "b2bcna"}
 
 
 class RefusedDocument(NamedTuple):
@@ -198,7 +195,7 @@ def _refusals(report: object) -> Iterator[RefusedDocument]:
         yield from _unreadable_refusals("", report)
         return
     for name, entries in report.items():
-        section = _REPORT_SECTIONS.get(str(name).strip().lower(), str(name).strip().lower())
+        section = section_of(name)
         for entry in _as_list(entries):
             if not isinstance(entry, Mapping):
                 yield from _unreadable_refusals(section, entry)

@@ -28,19 +28,33 @@ def result(settings: Settings, access: Access, reference_id: str) -> Request:
     return _read(settings, access, "result", reference_id)
 
 
-def read_submitted(reply: Reply, call: str) -> str:
+def page(settings: Settings, access: Access, reference_id: str, number: int) -> Request:
+    """Build the question for one page of a task's result."""
+    return _read(settings, access, "result", reference_id, f"/page/{number}")
+
+
+def read_reference_id(reply: Reply, call: str) -> str:
     """
     Read the reference id that a long-running call answers with.
+
+    :param call: the call, in words
+    """
+    data = read_data(reply, call)
+    reference_id = data.get("task-id") if isinstance(data, Mapping) else None
+    if isinstance(reference_id, str) and reference_id.strip():
+        return reference_id.strip()
+    raise unreadable(call, "the reply holds no task-id", reply)
+
+
+def read_submitted(reply: Reply, call: str) -> str:
+    """
+    Read the reference id of a call that changes something, and must not be sent twice unknowingly.
 
     :param call: the call, in words
     :raises ServiceError: of kind ``LOST_REPLY`` when the reply leaves open whether the task exists
     """
     try:
-        data = read_data(reply, call)
-        reference_id = data.get("task-id") if isinstance(data, Mapping) else None
-        if isinstance(reference_id, str) and reference_id.strip():
-            return reference_id.strip()
-        raise unreadable(call, "the reply holds no task-id", reply)
+        return read_reference_id(reply, call)
     except ServiceError as error:
         # A 5xx without a code that we know may come from a gateway, after the service took the request.
         unclear = error.kind is Kind.OUTAGE and meaning_of(error.code) is None
@@ -100,11 +114,32 @@ def read_result(reply: Reply, reference_id: str) -> Mapping[str, Any]:
     return data
 
 
-def _read(settings: Settings, access: Access, what: str, reference_id: str) -> Request:
+def read_page_count(data: Mapping[str, Any], reference_id: str) -> int:
+    """Read how many pages a result has."""
+    pages = _number(data.get("pages"))
+    if pages is None or pages < 0:
+        raise unreadable(f"result of task {reference_id}", "the result holds no number of pages")
+    return pages
+
+
+def read_page(reply: Reply, reference_id: str, number: int) -> Mapping[str, Any]:
+    """
+    Read one page of a result.
+
+    :raises ServiceError: of kind ``NOT_FOUND`` when there is no such page
+    """
+    call = f"page {number} of task {reference_id}"
+    data = read_data(reply, call)
+    if not isinstance(data, Mapping):
+        raise unreadable(call, "the page holds no object", reply)
+    return data
+
+
+def _read(settings: Settings, access: Access, what: str, reference_id: str, part: str = "") -> Request:
     return Request(
         call=f"{what} of task {reference_id}",
         method="GET",
-        url=f"{settings.eas_url}/enriched/tasks/v1.0/{what}/{quote(reference_id, safe='')}",
+        url=f"{settings.eas_url}/enriched/tasks/v1.0/{what}/{quote(reference_id, safe='')}{part}",
         headers=headers(settings, access),
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ims.hooks import gstn
+from airflow_provider_ims.hooks import base
 from airflow_provider_ims.hooks.gstn import GstnAsyncHook, GstnHook
 from airflow_provider_ims.models import ResetPayload
 from airflow_provider_ims.sessions import store
@@ -47,7 +47,7 @@ def _server() -> Iterator[SimulatorServer]:
 @pytest.fixture
 def simulator(_server: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> Simulator:
     _server.gst.reset()
-    gstn._KNOWN_TOKENS.clear()
+    base._KNOWN_TOKENS.clear()
     store._PROCESS_MEMORY.kept.clear()
     monkeypatch.setenv("AIRFLOW_CONN_GSTN_DEFAULT", _server.connection_json)
     return Simulator(_server)

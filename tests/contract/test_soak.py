@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_ims.hooks.gstn import GstnHook, _Named
+from airflow_provider_ims.hooks.base import GstnBaseHook
+from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.operators import ims, session
 from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
 from airflow_provider_ims.operators.session import GstnRefreshSessionOperator
@@ -17,7 +18,7 @@ HOURS = 72
 @pytest.fixture
 def day_job(simulator, shared_store, monkeypatch):
     """One Airflow: every task a process of its own, all with one session store and the simulator's clock."""
-    monkeypatch.setattr(_Named, "_clock", staticmethod(simulator.gst.clock.now))
+    monkeypatch.setattr(GstnBaseHook, "_clock", staticmethod(simulator.gst.clock.now))
 
     def hook_of_a_new_process(conn_id, **kwargs):
         return GstnHook(conn_id, store=shared_store, **kwargs)

@@ -1,0 +1,91 @@
+"""The awaited hook, for an event loop such as the triggerer's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from airflow_provider_ims._compat import AirflowNotFoundException
+from airflow_provider_ims.exceptions import GstnError, of_service_error
+from airflow_provider_ims.hooks.base import Build, GstnBaseHook, given
+from airflow_provider_ims.hooks.exchanges import acarry_out
+from airflow_provider_ims.hooks.retries import awaited_reads
+from airflow_provider_ims.hooks.transport import asend, open_async_session
+from airflow_provider_ims.models.result import ResetResult
+from airflow_provider_ims.models.task import TaskStatus
+from airflow_provider_ims.protocol import tasks
+from airflow_provider_ims.protocol.access import TokenKeeper
+from airflow_provider_ims.protocol.errors import ServiceError
+from airflow_provider_ims.protocol.settings import Settings
+from airflow_provider_ims.protocol.wire import Exchange, Reply
+
+if TYPE_CHECKING:
+    import aiohttp
+
+_T = TypeVar("_T")
+
+
+class GstnAsyncHook(GstnBaseHook):
+    """
+    Ask about tasks from within an event loop, such as the triggerer's.
+
+    The same as :class:`GstnHook` over one ``aiohttp`` session; use it as an async context manager.
+
+    :param gstn_conn_id: id of an Airflow connection of type ``gstn``
+    :param gstin: kept for symmetry with :class:`GstnHook`; reading a task does not need it
+    :param read_attempts: how often a read is tried in all
+    :param store: where token and sessions are kept; by default what ``[gstn] session_store`` names
+    """
+
+    _settings: Settings
+    _tokens: TokenKeeper
+    _session: aiohttp.ClientSession
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._settings = self._settings_of(await self.aget_connection(self.gstn_conn_id))
+        except AirflowNotFoundException:
+            raise self._no_such_connection() from None
+        self._tokens = TokenKeeper(self._settings, self._known_tokens, self._clock)
+        self._session = await open_async_session(self._settings)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if not self._store.is_shared:
+                await self._run(self._tokens.log_out())
+        except GstnError as error_of_logout:
+            self.log.info("The theodore token was not logged out and ends by itself. %s", error_of_logout)
+        finally:
+            await self._session.close()
+
+    async def get_task_status(self, reference_id: str) -> TaskStatus:
+        """Ask how far a task is; see :meth:`GstnHook.get_task_status`."""
+        reference_id = given(reference_id)
+        return await self._read(
+            lambda settings, with_access: tasks.status(settings, with_access, reference_id),
+            lambda reply: tasks.read_status(reply, reference_id),
+        )
+
+    async def get_task_result(self, reference_id: str) -> ResetResult:
+        """Fetch what came of a reset; see :meth:`GstnHook.get_task_result`."""
+        reference_id = given(reference_id)
+        return await self._read(
+            lambda settings, with_access: tasks.result(settings, with_access, reference_id),
+            lambda reply: ResetResult.parse(tasks.read_result(reply, reference_id)),
+        )
+
+    async def _read(self, build: Build, read: Callable[[Reply], _T]) -> _T:
+        async def once() -> _T:
+            return await self._run(self._tokens.call(lambda with_access: build(self._settings, with_access), read))
+
+        return await awaited_reads(self.read_attempts)(once)
+
+    async def _run(self, exchange: Exchange[_T]) -> _T:
+        try:
+            return await acarry_out(exchange, lambda request: asend(self._session, request), self._store)
+        except ServiceError as error:
+            raise of_service_error(error) from None
