@@ -10,11 +10,16 @@ if TYPE_CHECKING:
         AirflowException,
         AirflowFailException,
         AirflowNotFoundException,
+        AirflowRescheduleException,
         AirflowSensorTimeout,
         AirflowSkipException,
+        AirflowTaskTimeout,
         TaskAwaitingInput,
+        TaskDeferralTimeout,
         TaskDeferred,
     )
+
+    NEVER_EXPIRE: Any
 else:
     try:  # Airflow 3.2 and newer
         from airflow.sdk import conf
@@ -25,8 +30,11 @@ else:
             AirflowException,
             AirflowFailException,
             AirflowNotFoundException,
+            AirflowRescheduleException,
             AirflowSensorTimeout,
             AirflowSkipException,
+            AirflowTaskTimeout,
+            TaskDeferralTimeout,
             TaskDeferred,
         )
     except ImportError:
@@ -34,26 +42,37 @@ else:
             AirflowException,
             AirflowFailException,
             AirflowNotFoundException,
+            AirflowRescheduleException,
             AirflowSensorTimeout,
             AirflowSkipException,
+            AirflowTaskTimeout,
+            TaskDeferralTimeout,
             TaskDeferred,
         )
     try:  # Airflow 3.3 and newer
         from airflow.sdk.exceptions import TaskAwaitingInput
     except ImportError:
         TaskAwaitingInput = TaskDeferred  # there, waiting for a person is a deferral like any other
+    try:  # Airflow 3.3 and newer
+        from airflow.sdk import NEVER_EXPIRE
+    except ImportError:
+        NEVER_EXPIRE = None  # there is no task state store either
 
 from airflow.sdk.log import mask_secret
 
 _NOT_FOUND = "VARIABLE_NOT_FOUND"
 
 __all__ = [
+    "NEVER_EXPIRE",
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
+    "AirflowRescheduleException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
+    "AirflowTaskTimeout",
     "TaskAwaitingInput",
+    "TaskDeferralTimeout",
     "TaskDeferred",
     "adelete_variable",
     "aget_variable",
@@ -66,8 +85,18 @@ __all__ = [
     "get_variable",
     "in_supervised_process",
     "mask_secret",
+    "retry_policies",
     "set_variable",
 ]
+
+
+def retry_policies() -> Any:
+    """Return Airflow's module of retry policies, or ``None`` below Airflow 3.3."""
+    try:
+        from airflow.sdk.definitions import retry_policy
+    except ImportError:
+        return None
+    return retry_policy
 
 
 async def amask_secret(secret: str) -> None:

@@ -46,6 +46,8 @@ __all__ = ["GstnAsyncHook", "GstnHook"]
 TEST_TIMEOUT = 10.0
 """Seconds that each call of a connection test may take; the form waits a minute in all."""
 
+_RECONCILIATION = "gstn_reconciled__{}"
+
 _T = TypeVar("_T")
 
 
@@ -248,6 +250,19 @@ class GstnHook(GstnBaseHook):
             lambda settings, with_access: ims.download(settings, with_access, gstin, section, status),
             lambda reply: ims.read_download(reply, gstin, section),
         )
+
+    def remember_reconciliation(self, reference_id: str, found: str) -> None:
+        """
+        Keep what a look at GSTN's documents told about a reset, for the task that reads its result.
+
+        :param reference_id: the reset
+        :param found: JSON without secrets; see ``submissions.reconciliation``
+        """
+        self._store.set(_RECONCILIATION.format(reference_id), found)
+
+    def find_reconciliation(self, reference_id: str) -> str | None:
+        """Return what :meth:`remember_reconciliation` kept for a reset, or ``None``."""
+        return self._store.get(_RECONCILIATION.format(reference_id))
 
     def get_task_status(self, reference_id: str) -> TaskStatus:
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -135,16 +135,17 @@ class ResetResult(BaseModel):
             raw=dict(data),
         )
 
-    def account(self, payload: ResetPayload) -> Account:
+    def account(self, payload: ResetPayload, already_reset: Collection[DocumentKey] = ()) -> Account:
         """
         Say what became of every document that was sent.
 
         :param payload: the request that this is the result of
+        :param already_reset: documents of it that were not sent, since GSTN held them at "no action" already
         :return: an outcome for each document. A document that GSTN does not list was reset if the request was
             processed; it is ``unknown`` where GSTN counts more refusals than it lists, counts fewer documents
             than were sent, or refuses "some document" of the same section and supplier without naming it
         """
-        sent = [key for key, _ in payload.documents()]
+        sent = [key for key, _ in payload.documents() if key not in already_reset]
         # Whether proc_cnt includes the refused is not documented; short in both readings is short.
         short = self.processed is not None and self.processed + self.errors < len(sent)
         unlisted: DocumentOutcome = "unknown"
@@ -174,7 +175,9 @@ class ResetResult(BaseModel):
             for key in alike or _may_be_meant(named, sent):
                 if outcomes[key] == "reset":
                     outcomes[key] = "unknown"
-        return Account(outcomes, stray)
+        everything: dict[DocumentKey, DocumentOutcome] = dict.fromkeys(already_reset, "reset")
+        everything.update(outcomes)
+        return Account({key: everything[key] for key, _ in payload.documents()}, stray)
 
 
 def _may_be_meant(named: DocumentKey, sent: list[DocumentKey]) -> list[DocumentKey]:

@@ -6,13 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 from airflow.sdk import BaseOperator, ObjectStoragePath
 
-from airflow_provider_ims._compat import AirflowSkipException
+from airflow_provider_ims._compat import AirflowSkipException, conf
 from airflow_provider_ims.exceptions import (
-    GstnInvalidPayload,
     GstnInvalidRequest,
     GstnResetFailed,
     GstnResetPartial,
@@ -21,61 +21,50 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.hooks.retries import until_ready
 from airflow_provider_ims.models.codes import remedy_for
-from airflow_provider_ims.models.faults import Fault, InvalidPayload
 from airflow_provider_ims.models.payload import ResetPayload
 from airflow_provider_ims.models.result import Account, RefusedDocument, ResetResult
+from airflow_provider_ims.operators.payload import Payload, load_payload
+from airflow_provider_ims.sensors.ims import read_event
+from airflow_provider_ims.storage import is_given, write_whole
+from airflow_provider_ims.submissions.audit import AuditTrail, run_of
+from airflow_provider_ims.submissions.journal import Attempt, Journal
+from airflow_provider_ims.submissions.reconciliation import Reconciliation
+from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks, OnAmbiguous, Sent, Submission
+from airflow_provider_ims.submissions.waiting import trigger_for, wait_here
+from airflow_provider_ims.triggers.ims import ids_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 OnPartial = Literal["fail", "warn", "skip"]
-Payload = ResetPayload | Mapping[str, Any] | str
-
-
-def load_payload(payload: Payload, **rules: bool) -> ResetPayload:
-    """
-    Read a reset request from wherever the user keeps it.
-
-    :param payload: a dict, a :class:`ResetPayload`, JSON text, or the path or URI of a JSON file, as
-        ``ObjectStoragePath`` takes it (``s3://conn_id@bucket/reset.json``)
-    :param rules: see :meth:`ResetPayload.parse`
-    :raises GstnInvalidPayload: with every fault
-    """
-    try:
-        if isinstance(payload, str) and not payload.lstrip("\ufeff \t\r\n").startswith("{"):
-            return ResetPayload.parse(_read_file(payload), **rules)
-        return ResetPayload.parse(payload, **rules)
-    except InvalidPayload as error:
-        raise GstnInvalidPayload(str(error), error.faults) from None
-
-
-def _read_file(path: str) -> bytes:
-    try:
-        content: bytes = ObjectStoragePath(path).read_bytes()
-    except (OSError, ImportError, ValueError) as error:
-        # OSError: missing or forbidden; ImportError, ValueError: a scheme that nothing here can read.
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        rule = f"a JSON file that this worker can read ({type(error).__name__}: {reason})"
-        raise InvalidPayload([Fault("payload", path, rule)]) from None
-    return content
 
 
 class ImsResetOperator(BaseOperator):
     """
     Put documents back to "no action" in IMS: send the request, return its reference id.
 
-    The request is checked before any call, and all its faults are told at once. It is sent once; a reply that
-    is lost fails the task and is not answered with a second request. Mind that a document left at "no action"
-    is deemed accepted when GSTR-2B is drawn.
+    The request is checked before any call, and all its faults are told at once. It is sent once: what is about to be
+    sent and what was sent is kept in Airflow's task state store (Airflow 3.3 and newer), so that a retry after a
+    worker died goes on with the reset that was sent. A request whose fate is not known is treated as ``on_ambiguous``
+    says. Mind that a document left at "no action" is deemed accepted when GSTR-2B is drawn.
 
     :param payload: the request: a dict, a :class:`~airflow_provider_ims.models.ResetPayload`, or the path or
         URI of a JSON file (templated)
     :param gstn_conn_id: id of the connection (templated)
     :param strict_gstin: refuse GSTINs whose check digit is wrong, instead of warning
     :param allow_no_action: accept documents whose ``prev_status`` is ``N`` already
+    :param on_ambiguous: what to do when the request may have been accepted or not (a lost reply, a worker that died
+        while sending): ``fail`` and say what to check; ``resubmit``, which makes GSTN refuse what is reset already;
+        ``reconcile``: download the documents that GSTN holds and send only those that are not at "no action"
+    :param force_resubmit: once for each time that a person clears the task, send again what was sent before
+        (templated; a text must be ``true`` or ``false``)
+    :param busy_timeout: how long to wait while GSTN works on another request of the GSTIN, seconds or timedelta
+    :param audit_path: directory for a record of each reset, as ``ObjectStoragePath`` takes it (templated)
+    :param deferrable: wait for GSTN (busy, download) in the triggerer; the default is Airflow's
+        ``[operators] default_deferrable``
     """
 
-    template_fields: Sequence[str] = ("payload", "gstn_conn_id")
+    template_fields: Sequence[str] = ("payload", "gstn_conn_id", "force_resubmit", "audit_path")
     ui_color = "#f7e3d7"
 
     def __init__(
@@ -85,13 +74,25 @@ class ImsResetOperator(BaseOperator):
         gstn_conn_id: str = GstnHook.default_conn_name,
         strict_gstin: bool = False,
         allow_no_action: bool = False,
+        on_ambiguous: OnAmbiguous = "fail",
+        force_resubmit: bool | str = False,
+        busy_timeout: float | timedelta = timedelta(hours=1),
+        audit_path: str | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if on_ambiguous not in get_args(OnAmbiguous):
+            raise ValueError(f"on_ambiguous is {on_ambiguous!r}; it takes {', '.join(get_args(OnAmbiguous))}")
         self.payload = payload
         self.gstn_conn_id = gstn_conn_id
         self.strict_gstin = strict_gstin
         self.allow_no_action = allow_no_action
+        self.on_ambiguous = on_ambiguous
+        self.force_resubmit = force_resubmit
+        self.busy_timeout = busy_timeout
+        self.audit_path = audit_path
+        self.deferrable = deferrable
 
     def execute(self, context: Context) -> str:
         """
@@ -99,9 +100,10 @@ class ImsResetOperator(BaseOperator):
 
         :return: the reference id
         :raises GstnInvalidPayload: with every fault; nothing was sent
+        :raises GstnAmbiguousSubmission: when it may have been accepted, and a person has to look
         :raises GstnError: see :meth:`GstnHook.submit_reset`
         """
-        payload = load_payload(self.payload, strict_gstin=self.strict_gstin, allow_no_action=self.allow_no_action)
+        payload = self._load()
         for doubt in payload.doubtful_gstins():
             self.log.warning("%s", doubt)
         self.log.info(
@@ -110,10 +112,68 @@ class ImsResetOperator(BaseOperator):
             payload.rtin,
             _listed(payload.counts()),
         )
-        with GstnHook(self.gstn_conn_id) as hook:
-            reference_id = hook.submit_reset(payload)
-        self.log.info("The service works on it under the reference id %s.", reference_id)
-        return reference_id
+        journal = Journal.of(context)
+        if not journal.is_durable:
+            self.log.warning(
+                "This Airflow keeps no task state (3.3 and newer do): if the worker dies while it sends, a retry of"
+                " this task sends the reset again. Set retries=0 for it, or upgrade."
+            )
+        return self._go_on(context, payload, journal)
+
+    def execute_complete(
+        self, context: Context, event: Mapping[str, Any] | None = None, carried: Mapping[str, Any] | None = None
+    ) -> str:
+        """Go on once the downloads have ended, or failed to."""
+        downloads = ids_of((event or {}).get("reference_id", ""))
+        read_event(event, downloads)
+        return self._go_on(context, self._load(), Journal.of(context, carried), downloads)
+
+    def send_again(self, context: Context, event: Any = None, carried: Mapping[str, Any] | None = None) -> str:
+        """Try again after GSTN was busy."""
+        return self._go_on(context, self._load(), Journal.of(context, carried))
+
+    def on_kill(self) -> None:
+        """Say what becomes of the request when the task is ended from outside."""
+        self.log.warning(
+            "This task was ended from outside. A reset that was sent goes on, since the service has no cancel. Clear"
+            " this task to go on with it: what was sent is not sent again."
+        )
+
+    def _load(self) -> ResetPayload:
+        return load_payload(self.payload, strict_gstin=self.strict_gstin, allow_no_action=self.allow_no_action)
+
+    def _go_on(self, context: Context, payload: ResetPayload, journal: Journal, downloads: Sequence[str] = ()) -> str:
+        audit = AuditTrail(self.audit_path, run_of(context, self.gstn_conn_id)) if is_given(self.audit_path) else None
+        with GstnHook(self.gstn_conn_id, gstin=payload.rtin) as hook:
+            submission = Submission(
+                hook,
+                journal,
+                payload,
+                attempt=Attempt.of(context),
+                on_ambiguous=self.on_ambiguous,
+                force=_is_true(self.force_resubmit),
+                busy_timeout=self._busy_seconds(),
+                audit=audit,
+            )
+            while not isinstance(step := submission.go_on(downloads), Sent):
+                if self.deferrable:
+                    self._hand_over(step, journal)
+                downloads = wait_here(hook, step)
+        self.log.info("The service works on it under the reference id %s.", step.reference_id)
+        return step.reference_id
+
+    def _hand_over(self, step: AwaitTasks | AwaitMoment, journal: Journal) -> NoReturn:
+        trigger, timeout = trigger_for(step, self.gstn_conn_id)
+        method = "execute_complete" if isinstance(step, AwaitTasks) else "send_again"
+        self.defer(trigger=trigger, method_name=method, kwargs={"carried": journal.carried}, timeout=timeout)
+
+    def _busy_seconds(self) -> float:
+        limits = [self.busy_timeout, self.execution_timeout]
+        return min(
+            limit.total_seconds() if isinstance(limit, timedelta) else float(limit)
+            for limit in limits
+            if limit is not None
+        )
 
 
 class ImsResultOperator(BaseOperator):
@@ -127,9 +187,10 @@ class ImsResultOperator(BaseOperator):
     :param output_path: directory for the full result (``<reference_id>.result.json``) and the refused documents
         (``<reference_id>.refused.csv``), as ``ObjectStoragePath`` takes it (templated)
     :param gstn_conn_id: id of the connection (templated)
+    :param audit_path: the ``audit_path`` of the :class:`ImsResetOperator`, whose record gets the outcome (templated)
     """
 
-    template_fields: Sequence[str] = ("reference_id", "payload", "output_path", "gstn_conn_id")
+    template_fields: Sequence[str] = ("reference_id", "payload", "output_path", "gstn_conn_id", "audit_path")
     ui_color = "#dff7d7"
 
     def __init__(
@@ -140,6 +201,7 @@ class ImsResultOperator(BaseOperator):
         on_partial: OnPartial = "fail",
         output_path: str | None = None,
         gstn_conn_id: str = GstnHook.default_conn_name,
+        audit_path: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -150,6 +212,7 @@ class ImsResultOperator(BaseOperator):
         self.on_partial = on_partial
         self.output_path = output_path
         self.gstn_conn_id = gstn_conn_id
+        self.audit_path = audit_path
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -164,19 +227,27 @@ class ImsResultOperator(BaseOperator):
         payload = load_payload(self.payload, allow_no_action=True) if self.payload else None
         reference_id = str(self.reference_id)
         with GstnHook(self.gstn_conn_id) as hook:
-            # A complete task whose GSTN half says IP is rare and short: worth a moment of this worker.
-            result: ResetResult = until_ready(lambda read: read.outcome == "running")(
-                hook.get_task_result, reference_id
-            )
+            found = Reconciliation.of_text(hook.find_reconciliation(reference_id))
+            if found and not found.sent:
+                result = _nothing_was_left_to_send(found)
+            else:
+                # A complete task whose GSTN half says IP is rare and short: worth a moment of this worker.
+                result = until_ready(lambda read: read.outcome == "running")(hook.get_task_result, reference_id)
         if result.outcome == "running":
             raise GstnResultNotReady(
                 f"Task {reference_id} is complete, but GSTN still works on the reset (IP). Read the result again"
                 " later; the task's retries do that."
             )
-        account = result.account(payload) if payload else None
+        account = result.account(payload, found.keys(payload) if found else ()) if payload else None
         summary = _summary(reference_id, result, account)
+        if found:
+            summary["found_at_no_action"] = found.count
         summary.update(self._write(reference_id, result, account, summary))
         self._tell(result, account)
+        if is_given(self.audit_path):
+            unknown = [key for key, said in account.outcomes.items() if said == "unknown"] if account else []
+            trail = AuditTrail(self.audit_path, run_of(context, self.gstn_conn_id))
+            trail.ended(reference_id, summary, result.refused, unknown)
         if summary["outcome"] == "processed":
             return summary
         # A failing task's return value is lost, so the summary goes ahead of the failure, in its place.
@@ -223,7 +294,7 @@ class ImsResultOperator(BaseOperator):
     def _write(
         self, reference_id: str, result: ResetResult, account: Account | None, summary: Mapping[str, Any]
     ) -> dict[str, str]:
-        if not self.output_path or self.output_path == "None":
+        if not is_given(self.output_path):
             return {}
         full = {**summary, "result": result.raw}
         if account:
@@ -234,11 +305,10 @@ class ImsResultOperator(BaseOperator):
         writer.writerows(result.refused)
         try:
             folder = ObjectStoragePath(self.output_path)
-            folder.mkdir(parents=True, exist_ok=True)
             result_path = folder / f"{reference_id}.result.json"
             refused_path = folder / f"{reference_id}.refused.csv"
-            result_path.write_text(json.dumps(full, indent=2, ensure_ascii=False), encoding="utf-8")
-            refused_path.write_text(table.getvalue(), encoding="utf-8")
+            write_whole(result_path, json.dumps(full, indent=2, ensure_ascii=False).encode())
+            write_whole(refused_path, table.getvalue().encode())
         except (OSError, ImportError, ValueError) as error:
             raise GstnInvalidRequest(
                 f"The result of {reference_id} cannot be written to output_path {self.output_path!r}"
@@ -246,6 +316,20 @@ class ImsResultOperator(BaseOperator):
                 " the result for 7 days."
             ) from None
         return {"result_path": str(result_path), "refused_path": str(refused_path)}
+
+
+def _nothing_was_left_to_send(found: Reconciliation) -> ResetResult:
+    """Return the result of a reset whose documents were all found at "no action" when its fate was looked up."""
+    return ResetResult(status_cd="P", processed=found.count, errors=0, raw={"reconciliation": found.model_dump()})
+
+
+def _is_true(flag: bool | str | None) -> bool:
+    word = str(flag).strip().lower()
+    if word in {"true", "yes", "1"}:
+        return True
+    if word in {"false", "no", "0", "none", ""}:
+        return False
+    raise GstnInvalidRequest(f"force_resubmit is {flag!r}; it takes true or false. Nothing was sent.")
 
 
 def _summary(reference_id: str, result: ResetResult, account: Account | None) -> dict[str, Any]:

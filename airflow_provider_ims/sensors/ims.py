@@ -1,45 +1,50 @@
-"""Waits for a long-running task of the service."""
+"""Waits for long-running tasks of the service."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_ims._compat import (
     AirflowFailException,
+    AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferralTimeout,
     conf,
 )
-from airflow_provider_ims.exceptions import GstnPermanentError, GstnTransientError, by_name
+from airflow_provider_ims.exceptions import GstnPermanentError, GstnTaskNotFound, GstnTransientError, by_name
 from airflow_provider_ims.hooks.gstn import GstnHook
-from airflow_provider_ims.triggers.ims import ImsTaskTrigger, is_finished
+from airflow_provider_ims.triggers.ims import ImsTaskTrigger, TaskWatch, farewell, ids_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-_FRAMEWORK_SLACK = 60.0
+FRAMEWORK_SLACK = 60.0
+"""Seconds, on top of two polls, that a trigger has to report its deadline before Airflow fails the task by its own."""
 
 
 class ImsTaskSensor(BaseSensorOperator):
     """
-    Wait until a task of the service is complete; return its reference id.
+    Wait until tasks of the service are complete; return their reference ids.
 
-    Polls once. If the task is not done and the sensor is deferrable, it hands the wait to the triggerer and
+    Polls once. If a task is not done and the sensor is deferrable, it hands the wait to the triggerer and
     gives its worker slot back. A fault that may pass (503, 429, no connection) is ridden out in both modes; a
     failed or unknown task fails the sensor without a retry; a status word that nobody knows is waited on until
     the deadline and is never success.
 
     The deadline is ``timeout`` or ``execution_timeout`` after the attempt's start, whichever is sooner (Airflow
     itself ignores ``execution_timeout`` while a task is deferred). It raises ``AirflowSensorTimeout``, which is
-    not retried. ``soft_fail`` and ``never_fail`` skip the task in both modes for a deadline and for a failure
-    that no retry can mend.
+    not retried. In both modes ``soft_fail`` skips the task at the deadline and for a failure that no retry can mend,
+    and ``never_fail`` for every failure.
 
-    :param reference_id: the task to wait for, such as ``reset.output`` (templated)
+    :param reference_id: the task to wait for, such as ``reset.output``, or a list of them, which is waited for until
+        all have ended (templated)
     :param gstn_conn_id: id of the connection (templated)
     :param deferrable: wait in the triggerer; the default is Airflow's ``[operators] default_deferrable``
     """
@@ -50,7 +55,7 @@ class ImsTaskSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        reference_id: str,
+        reference_id: str | list[str],
         gstn_conn_id: str = GstnHook.default_conn_name,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
@@ -60,56 +65,81 @@ class ImsTaskSensor(BaseSensorOperator):
         self.gstn_conn_id = gstn_conn_id
         self.deferrable = deferrable
         self._hook: GstnHook | None = None
+        self._watch: TaskWatch | None = None
         self._quiet_until = 0.0
 
     def execute(self, context: Context) -> Any:
         """
         Poll, then wait.
 
-        :return: the reference id
+        :return: the reference id, or the list of them
         :raises AirflowSensorTimeout: at the deadline
-        :raises GstnTaskFailed: when the task failed
+        :raises GstnTaskFailed: when a task failed
         """
-        start = time.time()
+        start = _start_of_attempt(context)
+        self._watch = TaskWatch(self._ids())
         try:
             with GstnHook(self.gstn_conn_id, read_attempts=1) as self._hook:
                 if not self.deferrable:
                     return super().execute(context)
                 if self.poke(context):
-                    return str(self.reference_id)
-        except (AirflowSensorTimeout, AirflowFailException) as error:
-            self._skip_if_asked(error)
+                    return self._done()
+        except (AirflowSkipException, AirflowRescheduleException):
             raise
+        except (AirflowTaskTimeout, AirflowSensorTimeout):
+            self._skip_or_raise(self._timeout(self._watch.last_seen))
+        except Exception as error:
+            self._skip_or_raise(error)
         return self._hand_over(start)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask once; a fault that may pass counts as "not yet"."""
         hook = self._hook or GstnHook(self.gstn_conn_id, read_attempts=1)
+        watch = self._watch or TaskWatch(self._ids())
         if time.time() < self._quiet_until:
             return PokeReturnValue(is_done=False)
         try:
-            status = hook.get_task_status(self.reference_id)
+            for reference_id in list(watch.pending):
+                try:
+                    watch.tell(hook.get_task_status(reference_id))
+                except GstnTaskNotFound as error:
+                    watch.give_up(reference_id, error)
         except GstnTransientError as error:
             self._quiet_until = time.time() + (error.retry_after or 0.0)
             self.log.warning("Poll failed; the next one may work. %s", error)
             return PokeReturnValue(is_done=False)
-        self.log.info("Task %s: %s", status.reference_id, status)
-        if status.state == "unknown":
-            self.log.warning("The status %r means nothing to us: neither done nor failed.", status.word)
-        return PokeReturnValue(is_done=is_finished(status), xcom_value=status.reference_id)
+        return PokeReturnValue(is_done=watch.is_over(), xcom_value=self._done())
 
-    def execute_complete(self, context: Context, event: dict[str, str] | None = None) -> str:
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """
         End the wait as the trigger's event says.
 
         :param event: the trigger's event; read as something that may be out of date or not ours
-        :return: the reference id
+        :return: the reference id, or the list of them
+        """
+        read_event(event, self._ids())
+        self.log.info("Complete: %s", ", ".join(self._ids()))
+        return self._done()
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """
+        Go on after a deferral.
+
+        Airflow 3.1 to 3.3 skips a resumed sensor that has ``soft_fail`` whatever went wrong, and is about to change
+        that; this sensor skips at the same failures in every version and in both modes.
         """
         try:
-            return self._read_event(event or {})
-        except (AirflowSensorTimeout, AirflowFailException) as error:
-            self._skip_if_asked(error)
+            return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
+        except AirflowSkipException:
             raise
+        except TaskDeferralTimeout:
+            self._skip_or_raise(self._timeout("nothing: the trigger did not report, is a triggerer running?"))
+        except Exception as error:
+            self._skip_or_raise(error)
+
+    def on_kill(self) -> None:
+        """Say what becomes of the task when the wait is ended from outside."""
+        self.log.warning("%s", farewell(self.reference_id))
 
     def _hand_over(self, start: float) -> None:
         budget = float(self.timeout)
@@ -117,10 +147,10 @@ class ImsTaskSensor(BaseSensorOperator):
             budget = min(budget, self.execution_timeout.total_seconds())
         end = start + budget
         # The trigger keeps the deadline; Airflow's own timeout is a safety net for a trigger that never runs.
-        slack = 2 * self.poke_interval + _FRAMEWORK_SLACK
+        slack = 2 * self.poke_interval + FRAMEWORK_SLACK
         self.defer(
             trigger=ImsTaskTrigger(
-                reference_id=str(self.reference_id),
+                reference_id=self._done(),
                 gstn_conn_id=self.gstn_conn_id,
                 poll_interval=self.poke_interval,
                 start_time=start,
@@ -129,31 +159,62 @@ class ImsTaskSensor(BaseSensorOperator):
                 max_wait=self.max_wait.total_seconds() if self.max_wait else None,
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=end - time.time() + slack),
+            timeout=timedelta(seconds=max(0.0, end - time.time()) + slack),
         )
 
-    def _read_event(self, event: dict[str, str]) -> str:
-        reference_id = event.get("reference_id", "")
-        if reference_id != str(self.reference_id):
-            raise GstnPermanentError(
-                f"The trigger reports on task {reference_id!r}, but this sensor waits for {self.reference_id!r}."
-                " Clear the sensor to wait again."
-            )
-        match event.get("status"):
-            case "completed":
-                self.log.info("Task %s is complete.", reference_id)
-                return reference_id
-            case "timeout":
-                raise AirflowSensorTimeout(
-                    f"Task {reference_id} was not complete at the deadline. Last seen: {event.get('message')}."
-                    " It may still run: clear this sensor to wait on; do not send the reset again."
-                )
-            case "error":
-                raise by_name(event.get("error", ""), event.get("message", ""), event.get("code", ""))
-            case other:
-                raise GstnPermanentError(f"The trigger's event for task {reference_id} has the status {other!r}.")
+    def _ids(self) -> list[str]:
+        return ids_of(self.reference_id)
 
-    def _skip_if_asked(self, error: Exception) -> None:
-        if self.soft_fail or self.never_fail:
-            asked = "soft_fail" if self.soft_fail else "never_fail"
-            raise AirflowSkipException(f"Skipped since {asked} is set. {error}") from None
+    def _done(self) -> Any:
+        """Return what was waited for in the form in which it was given: one, or a list."""
+        return self.reference_id if isinstance(self.reference_id, str) else self._ids()
+
+    def _timeout(self, last_seen: str) -> AirflowSensorTimeout:
+        return _timeout(self._ids(), last_seen)
+
+    def _skip_or_raise(self, error: Exception) -> NoReturn:
+        if self.never_fail:
+            raise AirflowSkipException(f"Skipped since never_fail is set. {error}") from error
+        if self.soft_fail and isinstance(error, (AirflowSensorTimeout, AirflowFailException)):
+            raise AirflowSkipException(f"Skipped since soft_fail is set. {error}") from error
+        raise error
+
+
+def read_event(event: Mapping[str, Any] | None, waited_for: list[str]) -> None:
+    """
+    Return if a trigger's event says that what was waited for is complete.
+
+    :param event: the event of an :class:`ImsTaskTrigger`
+    :param waited_for: reference ids
+    :raises AirflowSensorTimeout: when the deadline came
+    :raises GstnError: when a task failed, or the event is not the one that was waited for
+    """
+    event = event or {}
+    told = ids_of(event.get("reference_id", ""))
+    if told != waited_for:
+        raise GstnPermanentError(
+            f"The trigger reports on {', '.join(told)!r}, but this task waits for {', '.join(waited_for)!r}."
+            " Clear it to wait again."
+        )
+    match event.get("status"):
+        case "completed":
+            return
+        case "timeout":
+            raise _timeout(waited_for, str(event.get("message")))
+        case "error":
+            raise by_name(event.get("error", ""), event.get("message", ""), event.get("code", ""))
+        case other:
+            raise GstnPermanentError(f"The trigger's event for {', '.join(told)} has the status {other!r}.")
+
+
+def _timeout(reference_ids: list[str], last_seen: str) -> AirflowSensorTimeout:
+    return AirflowSensorTimeout(
+        f"Task {', '.join(reference_ids)} was not complete at the deadline. Last seen: {last_seen}."
+        " It may still run: clear this sensor to wait on; do not send the reset again."
+    )
+
+
+def _start_of_attempt(context: Context) -> float:
+    """Return when this try began, which a restart of its process does not change, seconds since the epoch."""
+    start = getattr(context.get("ti"), "start_date", None)
+    return start.timestamp() if start is not None else time.time()

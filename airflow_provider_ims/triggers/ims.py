@@ -1,4 +1,4 @@
-"""Waits for a long-running task in the triggerer, where a wait costs no worker slot."""
+"""Waits for long-running tasks in the triggerer, where a wait costs no worker slot."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_ims.exceptions import GstnError, GstnTaskFailed, GstnTransientError
+from airflow_provider_ims.exceptions import (
+    GstnError,
+    GstnTaskFailed,
+    GstnTaskNotFound,
+    GstnTransientError,
+)
 from airflow_provider_ims.hooks.gstn import GstnAsyncHook
 from airflow_provider_ims.hooks.retries import backoff
 from airflow_provider_ims.models.task import TaskStatus
@@ -26,32 +31,95 @@ that the process which deferred it has ended."""
 log = logging.getLogger(__name__)
 
 
-def is_finished(status: TaskStatus) -> bool:
+class TaskWatch:
     """
-    Decide whether a wait is over. Sensor and trigger both ask here.
+    Which of some tasks still run, and how the others ended. Sensor and trigger both decide here.
 
-    :param status: what the service says
-    :return: ``True`` only for a completed task; a word that nobody knows means waiting on
-    :raises GstnTaskFailed: when the task failed
+    :param reference_ids: the tasks to wait for
     """
-    if status.state == "failed":
-        raise GstnTaskFailed(
-            f"Task {status.reference_id} ended as {status.word!r}. Its documents may or may not be reset: read its"
-            " result if there is one, or look on the GST portal. A GSTN logout while a task runs makes it fail.",
-            code=status.word,
-        )
-    return status.state == "completed"
+
+    def __init__(self, reference_ids: Iterable[str]) -> None:
+        self.pending = list(reference_ids)
+        self._failures: list[GstnError] = []
+        self._last: dict[str, TaskStatus] = {}
+
+    def tell(self, status: TaskStatus) -> None:
+        """Take note of what the service says of a task; a word that nobody knows means waiting on."""
+        if status.state == "completed":
+            self.pending.remove(status.reference_id)
+        elif status.state == "failed":
+            self.give_up(
+                status.reference_id,
+                GstnTaskFailed(
+                    f"Task {status.reference_id} ended as {status.word!r}. Its documents may or may not be reset: read"
+                    " its result if there is one, or look on the GST portal. A GSTN logout while a task runs makes it"
+                    " fail.",
+                    code=status.word,
+                ),
+            )
+        if self._last.get(status.reference_id) == status:
+            return
+        self._last[status.reference_id] = status
+        if status.state == "unknown":
+            log.warning(
+                "Task %s has the status %r, which means nothing to us: neither done nor failed. Waiting on.",
+                status.reference_id,
+                status.word,
+            )
+        else:
+            log.info("Task %s: %s", status.reference_id, status)
+
+    def give_up(self, reference_id: str, error: GstnError) -> None:
+        """Wait for this task no longer; the others go on, and the error is told when they have ended."""
+        self.pending.remove(reference_id)
+        self._failures.append(error)
+
+    def is_over(self) -> bool:
+        """
+        Say whether every task has ended.
+
+        :raises GstnTaskFailed: when all have ended and some failed
+        """
+        if self.pending:
+            return False
+        if self._failures:
+            first = self._failures[0]
+            raise type(first)("\n".join(str(error) for error in self._failures), code=first.code)
+        return True
+
+    @property
+    def last_seen(self) -> str:
+        """What is known of the tasks that still run, in words."""
+        seen = [(reference_id, self._last.get(reference_id)) for reference_id in self.pending[:5]]
+        words = [f"{reference_id}: {status or 'nothing yet'}" for reference_id, status in seen]
+        more = [f"and {len(self.pending) - 5} more"] if len(self.pending) > 5 else []
+        return ", ".join(words + more)
+
+
+def ids_of(reference_id: Any) -> list[str]:
+    """Return reference ids as a list, from one or from several, such as the output of a mapped task."""
+    if isinstance(reference_id, str) or not isinstance(reference_id, Iterable):
+        return [str(reference_id)]
+    return [str(each) for each in reference_id]
+
+
+def farewell(reference_id: Any) -> str:
+    """Say what becomes of tasks for which nobody waits any more."""
+    return (
+        f"The wait for {', '.join(ids_of(reference_id))} was ended from outside. The service has no cancel: it goes on"
+        " with what was sent. To learn what came of it, clear the sensor; do not send the reset again."
+    )
 
 
 class ImsTaskTrigger(BaseTrigger):
     """
-    Ask for a task's status until it ends or the deadline comes.
+    Ask for the status of one or more tasks until they end or the deadline comes.
 
     Everything here is an id or a number: triggers are kept in Airflow's database. Times are wall clock, since a
     trigger moves between processes; the waits depend on the time since ``start_time`` alone, so that a trigger
     that was restarted goes on as before.
 
-    :param reference_id: the task to wait for
+    :param reference_id: the task or tasks to wait for
     :param gstn_conn_id: id of the connection
     :param poll_interval: seconds between two polls
     :param start_time: when the wait began, seconds since the epoch
@@ -63,7 +131,7 @@ class ImsTaskTrigger(BaseTrigger):
     def __init__(
         self,
         *,
-        reference_id: str,
+        reference_id: str | list[str],
         gstn_conn_id: str,
         poll_interval: float,
         start_time: float,
@@ -98,39 +166,36 @@ class ImsTaskTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event: ``completed``, ``timeout`` or ``error``, always with the reference id."""
         try:
-            yield TriggerEvent(await self._wait())
+            event = await self._wait()
         except GstnError as error:
-            yield TriggerEvent(
-                {
-                    "status": "error",
-                    "reference_id": self.reference_id,
-                    "error": type(error).__name__,
-                    "code": error.code,
-                    "message": str(error),
-                }
-            )
+            event = {"status": "error", "error": type(error).__name__, "code": error.code, "message": str(error)}
+        yield TriggerEvent({**event, "reference_id": self.reference_id})
+
+    async def on_kill(self) -> None:
+        """Say what becomes of the task when a person ends the wait (called from Airflow 3.3 on)."""
+        log.warning("%s", farewell(self.reference_id))
 
     async def _wait(self) -> dict[str, str]:
-        last = "nothing yet"
+        watch = TaskWatch(ids_of(self.reference_id))
+        last_failure = ""
         failures = 0
         delay = max(SETTLING, self._next_wait())
         async with GstnAsyncHook(self.gstn_conn_id, read_attempts=1) as hook:
             while True:
                 await asyncio.sleep(max(0.0, min(delay, self.end_time - time.time())))
                 try:
-                    status = await hook.get_task_status(self.reference_id)
+                    await _poll(hook, watch)
                 except GstnTransientError as error:
                     failures += 1
-                    last = str(error)
+                    last_failure = str(error)
                     delay = backoff(failures, first=max(1.0, self.poll_interval), longest=LONGEST_BACKOFF, error=error)
                     log.warning("Poll failed %d times in a row; next in %.0f s. %s", failures, delay, error)
                 else:
-                    if is_finished(status):
-                        return {"status": "completed", "reference_id": self.reference_id}
-                    self._tell(status, last)
-                    last, failures, delay = str(status), 0, self._next_wait()
+                    if watch.is_over():
+                        return {"status": "completed"}
+                    last_failure, failures, delay = "", 0, self._next_wait()
                 if time.time() >= self.end_time:
-                    return {"status": "timeout", "reference_id": self.reference_id, "message": last}
+                    return {"status": "timeout", "message": last_failure or watch.last_seen}
 
     def _next_wait(self) -> float:
         """Return the seconds to the next poll, a tenth more or less so that many waits do not poll in step."""
@@ -141,14 +206,10 @@ class ImsTaskTrigger(BaseTrigger):
             wait = min(wait, self.max_wait if self.max_wait is not None else LONGEST_BACKOFF)
         return max(1.0, wait) * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, not a secret
 
-    def _tell(self, status: TaskStatus, last: str) -> None:
-        if str(status) == last:
-            return
-        if status.state == "unknown":
-            log.warning(
-                "Task %s has the status %r, which means nothing to us: neither done nor failed. Waiting on.",
-                self.reference_id,
-                status.word,
-            )
-        else:
-            log.info("Task %s: %s", self.reference_id, status)
+
+async def _poll(hook: GstnAsyncHook, watch: TaskWatch) -> None:
+    for reference_id in list(watch.pending):
+        try:
+            watch.tell(await hook.get_task_status(reference_id))
+        except GstnTaskNotFound as error:
+            watch.give_up(reference_id, error)

@@ -30,6 +30,7 @@ RAISED_FOR = {
     Kind.UNREACHABLE: "GstnServiceUnavailable",
     Kind.NOT_FOUND: "GstnTaskNotFound",
     Kind.NOT_READY: "GstnResultNotReady",
+    Kind.NO_DOCUMENTS: "GstnNoDocuments",
     Kind.REQUEST: "GstnInvalidRequest",
     Kind.REFUSED: "GstnRefused",
     Kind.UNREADABLE: "GstnUnreadableReply",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -45,6 +46,7 @@ class Hook:
     def __init__(self) -> None:
         self.sent: list[ResetPayload] = []
         self.results: list[dict] = [CLEAN]
+        self.found: str | None = None
 
     def __enter__(self) -> Hook:
         return self
@@ -52,15 +54,22 @@ class Hook:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def submit_reset(self, payload: ResetPayload) -> str:
+    def submit_reset(self, payload: ResetPayload, *, before_sending: Callable[[], None]) -> str:
+        before_sending()
         self.sent.append(payload)
         return "r-1"
+
+    def find_reconciliation(self, reference_id: str) -> str | None:
+        return self.found
 
     def get_task_result(self, reference_id: str) -> ResetResult:
         return ResetResult.parse(self.results.pop(0) if len(self.results) > 1 else self.results[0])
 
 
 class TaskInstance:
+    try_number = 1
+    max_tries = 2
+
     def __init__(self) -> None:
         self.xcom: dict[str, object] = {}
 
@@ -71,7 +80,7 @@ class TaskInstance:
 @pytest.fixture
 def hook(monkeypatch: pytest.MonkeyPatch) -> Hook:
     hook = Hook()
-    monkeypatch.setattr(ims, "GstnHook", lambda conn_id: hook)
+    monkeypatch.setattr(ims, "GstnHook", lambda conn_id, gstin=None: hook)
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
     return hook
 
@@ -101,14 +110,14 @@ class TestReset:
             "path": str(file),
             "uri": f"file://{file}",
         }[form]
-        assert reset(payload).execute({}) == "r-1"
+        assert reset(payload).execute({"ti": TaskInstance()}) == "r-1"
         assert [sent.body() for sent in hook.sent] == [ResetPayload.parse(sample).body()]
 
     def test_sends_nothing_and_tells_all_faults_when_the_payload_is_wrong(self, hook, sample):
         sample["invdata"]["b2b"][0]["idt"] = "2023-01-23"
         sample["invdata"]["ecom"][0]["inv_typ"] = "R"
         with pytest.raises(GstnInvalidPayload) as caught:
-            reset(sample).execute({})
+            reset(sample).execute({"ti": TaskInstance()})
         assert [fault.place for fault in caught.value.faults] == ["invdata.b2b[0].idt", "invdata.ecom[0].inv_typ"]
         assert isinstance(caught.value, AirflowFailException)
         assert not hook.sent
@@ -128,26 +137,26 @@ class TestReset:
         if content is not None:
             file.write_bytes(content)
         with pytest.raises(GstnInvalidPayload, match=says):
-            reset(str(file)).execute({})
+            reset(str(file)).execute({"ti": TaskInstance()})
         assert not hook.sent
 
     @pytest.mark.parametrize("path", ["no-such-scheme://x/y.json", "/"])
     def test_a_path_that_cannot_be_read_is_told_with_the_path(self, hook, path):
         with pytest.raises(GstnInvalidPayload, match=path):
-            reset(path).execute({})
+            reset(path).execute({"ti": TaskInstance()})
 
     def test_doubtful_gstins_are_a_warning_or_a_fault(self, hook, sample, capsys):
-        reset(sample).execute({})
+        reset(sample).execute({"ti": TaskInstance()})
         assert "rtin: '20MAYAS0100J1ZX'" in capsys.readouterr().out
         with pytest.raises(GstnInvalidPayload, match="check digit"):
-            reset(sample, strict_gstin=True).execute({})
+            reset(sample, strict_gstin=True).execute({"ti": TaskInstance()})
         assert len(hook.sent) == 1
 
     def test_no_action_documents_are_refused_unless_allowed(self, hook, sample):
         sample["invdata"]["b2b"][0]["prev_status"] = "N"
         with pytest.raises(GstnInvalidPayload, match="nothing to reset"):
-            reset(sample).execute({})
-        assert reset(sample, allow_no_action=True).execute({}) == "r-1"
+            reset(sample).execute({"ti": TaskInstance()})
+        assert reset(sample, allow_no_action=True).execute({"ti": TaskInstance()}) == "r-1"
 
     def test_nothing_is_read_when_the_dag_is_parsed(self):
         assert reset("/nowhere/at/all.json", gstn_conn_id="no_such_connection").payload == "/nowhere/at/all.json"

@@ -42,7 +42,9 @@ GSTN = {
     "IMSSAV0015": Kind.BUSY,
     **dict.fromkeys(["AUTH4032", "AUTH4035", "IMSSAV005", "GEN5001"], Kind.REQUEST),
     **dict.fromkeys(["RET11400", "RET11403", "RET11404", "RET11409"], Kind.REQUEST),
-    **dict.fromkeys(["IMSSAV0010", "IMS2B007", "IMS2005", "RET11416", "RET13508"], Kind.REFUSED),
+    **dict.fromkeys(["IMSSAV0010", "IMS2B007", "IMS2005"], Kind.REFUSED),
+    **dict.fromkeys(["RET11416", "RET13508"], Kind.NO_DOCUMENTS),
+    "RTN_24": Kind.NOT_READY,
     **dict.fromkeys(["TEC4002", "GEN4004", "GEN5008", "RET12501", "GSPERR300:GSPGSTDOWN"], Kind.OUTAGE),
     "NEVER-SEEN-BEFORE": Kind.REFUSED,
 }

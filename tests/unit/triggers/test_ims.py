@@ -101,7 +101,7 @@ async def test_a_word_that_nobody_knows_is_waited_on_and_told_once(service, capl
 async def test_at_the_deadline_it_asks_once_more_and_says_what_was_last_seen(service):
     service.answers = ["archived"]
     [event] = await events(trigger(end_time=START + 25))
-    assert event.payload == {"status": "timeout", "reference_id": "r-1", "message": "archived"}
+    assert event.payload == {"status": "timeout", "reference_id": "r-1", "message": "r-1: archived"}
     assert service.polls == [10, 20, 25]
 
 

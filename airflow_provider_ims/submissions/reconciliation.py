@@ -1,0 +1,74 @@
+"""
+What a look at GSTN's documents told about a reset whose fate was not known.
+
+Documents are named by their place in the request, sorted by key, so that thousands of them fit into a few letters:
+``0-4999,5003``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from itertools import groupby
+
+from pydantic import BaseModel, ValidationError
+
+from airflow_provider_ims.models.payload import DocumentKey, ResetPayload
+
+
+class Reconciliation(BaseModel):
+    """
+    Which documents of a request need no reset any more.
+
+    :param fingerprint: the request
+    :param already_reset: places of the documents that GSTN holds at "no action"
+    :param sent: whether a reset was sent for the others; if not, none was needed
+    """
+
+    fingerprint: str
+    already_reset: str
+    sent: bool
+
+    @classmethod
+    def of_text(cls, text: str | None) -> Reconciliation | None:
+        """Read what was kept; ``None`` if there is nothing that can be read."""
+        try:
+            return cls.model_validate_json(text) if text else None
+        except ValidationError:
+            return None
+
+    @property
+    def count(self) -> int:
+        """Number of documents that need no reset."""
+        return len(list(_numbers(self.already_reset)))
+
+    def keys(self, payload: ResetPayload) -> set[DocumentKey]:
+        """Return the documents of a request that need no reset; none if it is another request."""
+        if payload.fingerprint() != self.fingerprint:
+            return set()
+        return of_places(self.already_reset, payload)
+
+
+def as_places(keys: Collection[DocumentKey], payload: ResetPayload) -> str:
+    """Name some documents of a request by their places in it."""
+    places = (place for place, key in enumerate(_sorted_keys(payload)) if key in keys)
+    runs = []
+    for _, run in groupby(enumerate(places), key=lambda pair: pair[1] - pair[0]):
+        numbers = [place for _, place in run]
+        runs.append(f"{numbers[0]}-{numbers[-1]}" if len(numbers) > 1 else str(numbers[0]))
+    return ",".join(runs)
+
+
+def of_places(places: str, payload: ResetPayload) -> set[DocumentKey]:
+    """Return the documents that :func:`as_places` named."""
+    keys = _sorted_keys(payload)
+    return {keys[place] for place in _numbers(places)}
+
+
+def _sorted_keys(payload: ResetPayload) -> list[DocumentKey]:
+    return sorted(key for key, _ in payload.documents())
+
+
+def _numbers(places: str) -> Iterable[int]:
+    for run in filter(None, places.split(",")):
+        first, _, last = run.partition("-")
+        yield from range(int(first), int(last or first) + 1)

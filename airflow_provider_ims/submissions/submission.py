@@ -1,0 +1,262 @@
+"""Takes one reset to the service: at most once, unless somebody asked for more."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
+
+from airflow_provider_ims.exceptions import GstnAmbiguousSubmission, GstnBusy, GstnError
+from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.models.download import actions_of
+from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.submissions.audit import AuditTrail
+from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
+from airflow_provider_ims.submissions.reconciliation import Reconciliation, as_places
+
+OnAmbiguous = Literal["fail", "resubmit", "reconcile"]
+
+MOST_SENDS = 3
+"""How often a request goes out in all when its replies are lost, with ``on_ambiguous`` other than ``fail``."""
+
+SHORTEST_BUSY_WAIT = 15.0
+LONGEST_BUSY_WAIT = 300.0
+"""Seconds between two tries while GSTN is busy with another request of the GSTIN."""
+
+log = logging.getLogger(__name__)
+
+
+class Sent(NamedTuple):
+    """The service has the reset, under this reference id."""
+
+    reference_id: str
+
+
+class AwaitTasks(NamedTuple):
+    """These tasks of the service have to end before the submission can go on."""
+
+    reference_ids: list[str]
+
+
+class AwaitMoment(NamedTuple):
+    """Nothing can be done before this time, seconds since the epoch."""
+
+    moment: float
+
+
+Step = Sent | AwaitTasks | AwaitMoment
+
+
+class Submission:
+    """
+    One reset on its way to the service.
+
+    Before the request goes out its intent is written to the journal, and its reference id right after it. So each
+    later try knows whether it was sent, was not, or may have been.
+
+    :param hook: speaks to the service
+    :param journal: what earlier tries wrote
+    :param payload: the request
+    :param attempt: which try this is
+    :param on_ambiguous: what to do when the request may have been accepted or not: ``fail``, ``resubmit`` it, or
+        ``reconcile``: look at the documents that GSTN holds and send what is not at "no action"
+    :param force: send again what was sent before this task was cleared
+    :param busy_timeout: how long to wait while GSTN works on another request of the GSTIN, seconds
+    :param key: the journal's key
+    :param audit: where a record is left, if anywhere
+    :param clock: seconds since the epoch
+    """
+
+    def __init__(
+        self,
+        hook: GstnHook,
+        journal: Journal,
+        payload: ResetPayload,
+        *,
+        attempt: Attempt,
+        on_ambiguous: OnAmbiguous = "fail",
+        force: bool = False,
+        busy_timeout: float = 3600.0,
+        key: str = "ims_reset",
+        audit: AuditTrail | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._hook = hook
+        self._journal = journal
+        self._payload = payload
+        self._attempt = attempt
+        self._on_ambiguous = on_ambiguous
+        self._force = force
+        self._busy_timeout = busy_timeout
+        self._key = key
+        self._audit = audit
+        self._clock = clock
+        self._fingerprint = payload.fingerprint()
+
+    def go_on(self, downloads: Sequence[str] = ()) -> Step:
+        """
+        Do what can be done now.
+
+        :param downloads: the tasks that an :class:`AwaitTasks` of this try named, now ended
+        :return: the reference id, or what has to be waited for before this is called again
+        :raises GstnAmbiguousSubmission: when it may have been accepted, and ``on_ambiguous`` leaves it to a person
+        :raises GstnBusy: when GSTN was busy for longer than ``busy_timeout``
+        :raises GstnError: see :meth:`GstnHook.submit_reset`; nothing was sent then
+        """
+        entry = self._known_entry()
+        if entry is None or entry.phase == "busy":
+            return self._send(self._payload, entry)
+        if entry.phase == "submitted":
+            return self._attach(entry)
+        if downloads:
+            return self._send_the_rest(downloads, entry)
+        return self._resolve(entry)
+
+    def _known_entry(self) -> Entry | None:
+        entry = self._journal.read(self._key)
+        if entry is None:
+            return None
+        if entry.fingerprint != self._fingerprint:
+            log.warning(
+                "An earlier try of this task had another request (%s). This one is sent as a new one.", _story(entry)
+            )
+            return None
+        if self._force and entry.attempt.clears != self._attempt.clears and entry.phase != "busy":
+            log.warning("Sending the reset again, since force_resubmit is set. Before: %s.", _story(entry))
+            return None
+        return entry
+
+    def _attach(self, entry: Entry) -> Sent:
+        cleared = entry.attempt.clears != self._attempt.clears
+        log.warning(
+            "This task was %s, but its reset is NOT sent again: %s. Going on with that one.%s",
+            "cleared" if cleared else "tried again",
+            _story(entry),
+            " To send it once more, set force_resubmit and clear the task." if cleared else "",
+        )
+        self._remember(entry)
+        return Sent(entry.reference_id)
+
+    def _send(self, payload: ResetPayload, earlier: Entry | None, already_reset: str = "") -> Step:
+        entry = Entry(
+            phase="intent",
+            fingerprint=self._fingerprint,
+            at=self._clock(),
+            attempt=self._attempt,
+            sends=1 + (earlier.sends if earlier else 0),
+            already_reset=already_reset,
+        )
+
+        def before_sending() -> None:
+            if self._audit:
+                self._audit.sending(payload)
+            self._journal.write(self._key, entry)
+
+        try:
+            reference_id = self._hook.submit_reset(payload, before_sending=before_sending)
+        except GstnAmbiguousSubmission as error:
+            return self._resolve(entry, error)
+        except GstnBusy as error:
+            return self._wait_for_others(earlier, error)
+        except GstnError as error:
+            self._journal.restore(self._key, earlier)
+            if self._audit:
+                self._audit.not_accepted(payload, error)
+            raise
+        submitted = entry.model_copy(update={"phase": "submitted", "reference_id": reference_id, "at": self._clock()})
+        try:
+            self._journal.write(self._key, submitted)
+        except Exception:
+            # The reset is accepted: whatever Airflow's store does, its reference id must reach the caller.
+            log.exception("The reference id %s could not be kept for a retry of this task.", reference_id)
+        if self._audit:
+            self._audit.accepted(payload, reference_id)
+        self._remember(submitted)
+        return Sent(reference_id)
+
+    def _resolve(self, entry: Entry, error: GstnAmbiguousSubmission | None = None) -> Step:
+        """Decide about a request that may have been accepted or not."""
+        what = str(error) if error else "The worker died while it was being sent."
+        if self._on_ambiguous == "fail" or entry.sends >= MOST_SENDS:
+            raise GstnAmbiguousSubmission(self._for_a_person(entry, what), code=error.code if error else "")
+        if self._on_ambiguous == "resubmit":
+            log.warning("Sending the reset again, as on_ambiguous says. %s", what)
+            return self._send(self._payload, entry)
+        log.warning("Looking at the documents that GSTN holds, as on_ambiguous says. %s", what)
+        rtin = self._payload.rtin
+        return AwaitTasks([self._hook.submit_download(rtin, section) for section in self._payload.counts()])
+
+    def _send_the_rest(self, downloads: Sequence[str], entry: Entry) -> Step:
+        actions = actions_of(page for reference_id in downloads for page in self._hook.get_task_pages(reference_id))
+        keys = {key for key, _ in self._payload.documents()}
+        done = {key for key in keys if actions.get(key) == "N"}
+        places = as_places(done, self._payload)
+        log.warning(
+            "Of %d documents GSTN holds %d at no action; it holds another action for %d and does not list %d.",
+            len(keys),
+            len(done),
+            len([key for key in keys - done if key in actions]),
+            len([key for key in keys if key not in actions]),
+        )
+        if done != keys:
+            return self._send(self._payload.only(keys - done), entry, places)
+        # Nothing is left to send. The download is a task of the service's like any other: its reference id stands
+        # for this reset from here on, and what is remembered under it says that every document is at no action.
+        found = entry.model_copy(
+            update={"phase": "submitted", "reference_id": downloads[0], "already_reset": places, "at": self._clock()}
+        )
+        self._remember(found, sent=False)
+        self._journal.write(self._key, found)
+        if self._audit:
+            self._audit.found_reset(self._payload, downloads[0])
+        return Sent(downloads[0])
+
+    def _remember(self, entry: Entry, *, sent: bool | None = None) -> None:
+        if entry.already_reset:
+            if sent is None:
+                sent = entry.already_reset != as_places({key for key, _ in self._payload.documents()}, self._payload)
+            found = Reconciliation(fingerprint=self._fingerprint, already_reset=entry.already_reset, sent=sent)
+            self._hook.remember_reconciliation(entry.reference_id, found.model_dump_json())
+
+    def _wait_for_others(self, earlier: Entry | None, error: GstnBusy) -> AwaitMoment:
+        now = self._clock()
+        since = now
+        if earlier and earlier.busy_since is not None and earlier.attempt == self._attempt:
+            since = earlier.busy_since
+        waited = now - since
+        if waited >= self._busy_timeout:
+            self._journal.restore(self._key, earlier)
+            raise error
+        busy = earlier or Entry(phase="busy", fingerprint=self._fingerprint, at=now, attempt=self._attempt)
+        self._journal.write(self._key, busy.model_copy(update={"busy_since": since, "attempt": self._attempt}))
+        # As long again as it has taken so far, and not in step with other tasks.
+        pause = min(LONGEST_BUSY_WAIT, max(SHORTEST_BUSY_WAIT, waited, error.retry_after or 0.0))
+        pause = min(pause * random.uniform(0.9, 1.1), max(1.0, self._busy_timeout - waited))  # noqa: S311 - jitter
+        log.info("Nothing was sent. Trying again in %.0f s, for %.0f s at most. %s", pause, self._busy_timeout, error)
+        return AwaitMoment(now + pause)
+
+    def _for_a_person(self, entry: Entry, what: str) -> str:
+        first = next(document for _, document in self._payload.documents())
+        counts = ", ".join(f"{count} {section}" for section, count in self._payload.counts().items())
+        return (
+            f"It is not known whether the reset of {self._payload.count()} documents ({counts}) of GSTIN"
+            f" {self._payload.rtin} was done; {_story(entry)}. {what} On the GST portal look at IMS for this GSTIN,"
+            f" such as document {first.number} of supplier {first.stin}: if they are at no action, it was done. If not,"
+            " set force_resubmit and clear this task, which sends it again. With on_ambiguous='reconcile' this task"
+            " looks by itself and sends only what is not done."
+        )
+
+
+def _story(entry: Entry) -> str:
+    at = datetime.fromtimestamp(entry.at, UTC).isoformat(" ", "seconds")
+    by = f"by try {entry.attempt.try_number} at {at}"
+    match entry.phase:
+        case "submitted":
+            return f"sent {by} under the reference id {entry.reference_id}"
+        case "intent":
+            return f"about to be sent {by}, and no reply was read"
+        case _:
+            return f"not sent {by}, since GSTN was busy"

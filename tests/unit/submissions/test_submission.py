@@ -1,0 +1,368 @@
+"""What a retry does, whatever the try before it came to. The hook is scripted and the store is a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_ims._compat import NEVER_EXPIRE, AirflowFailException
+from airflow_provider_ims.exceptions import (
+    GstnAmbiguousSubmission,
+    GstnBusy,
+    GstnServiceUnavailable,
+    GstnSessionExpired,
+)
+from airflow_provider_ims.models import ResetPayload
+from airflow_provider_ims.submissions import submission as module
+from airflow_provider_ims.submissions.journal import Attempt, Journal
+from airflow_provider_ims.submissions.reconciliation import Reconciliation
+from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks, Sent, Submission
+from tests.unit.builders import RTIN, STIN, document, numbered, payload
+
+NOW = 1_700_000_000.0
+LOST = GstnAmbiguousSubmission("The reply was lost.")
+BUSY = GstnBusy("IMSSAV0015")
+
+
+class Killed(BaseException):
+    """A worker that dies: nothing after it runs."""
+
+
+class Store:
+    """Airflow's task state store."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.dies_at_phase: str | None = None
+
+    def get(self, key: str) -> Any:
+        return self.values.get(key)
+
+    def set(self, key: str, value: Any, *, retention: Any) -> None:
+        assert retention is NEVER_EXPIRE
+        if value["phase"] == self.dies_at_phase:
+            raise Killed
+        self.values[key] = value
+
+    def delete(self, key: str) -> None:
+        del self.values[key]
+
+
+class Hook:
+    """Takes resets, each with the next of the given answers; the last is repeated."""
+
+    def __init__(self) -> None:
+        self.answers: list[str | BaseException] = ["r-1"]
+        self.sent: list[ResetPayload] = []
+        self.downloads: dict[str, str] = {}
+        self.held: dict[str, str] = {}
+        self.remembered: dict[str, str] = {}
+
+    def submit_reset(self, payload: ResetPayload, *, before_sending: Callable[[], None]) -> str:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, GstnSessionExpired):
+            raise answer  # found before anything is sent
+        before_sending()
+        self.sent.append(payload)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def submit_download(self, gstin: str, section: str) -> str:
+        reference_id = f"d-{len(self.downloads) + 1}"
+        self.downloads[reference_id] = section
+        return reference_id
+
+    def get_task_pages(self, reference_id: str) -> list[dict[str, Any]]:
+        return [
+            {self.downloads[reference_id]: [{**document(inum=number), "action": action}]}
+            for number, action in self.held.items()
+        ]
+
+    def remember_reconciliation(self, reference_id: str, found: str) -> None:
+        self.remembered[reference_id] = found
+
+
+@pytest.fixture
+def hook() -> Hook:
+    return Hook()
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def three() -> ResetPayload:
+    return payload(b2b=numbered("b2b", "INV-1", "INV-2", "INV-3"))
+
+
+@pytest.fixture
+def go(hook, store, three, monkeypatch):
+    """Start or go on with a try: ``go(try_number, clears, now=..., downloads=..., **arguments)``."""
+    monkeypatch.setattr(module.random, "uniform", lambda low, high: 1.0)
+
+    def run(try_number: int = 1, clears: int = 2, *, now: float = NOW, downloads=(), request=three, **arguments):
+        return Submission(
+            hook,
+            Journal(store),
+            request,
+            attempt=Attempt(try_number, clears),
+            clock=lambda: now,
+            **arguments,
+        ).go_on(downloads)
+
+    return run
+
+
+def numbers(payload: ResetPayload) -> list[str]:
+    return [document.number for _, document in payload.documents()]
+
+
+class TestARetry:
+    def test_goes_on_with_the_reset_that_was_sent(self, go, hook, caplog):
+        assert go(1) == Sent("r-1")
+        assert go(2) == Sent("r-1")
+        assert len(hook.sent) == 1
+        assert "tried again, but its reset is NOT sent again" in caplog.text
+        assert "r-1" in caplog.text
+
+    def test_sends_if_the_try_before_died_before_its_intent(self, go, hook, store):
+        store.dies_at_phase = "intent"
+        with pytest.raises(Killed):
+            go(1)
+        store.dies_at_phase = None
+        assert go(2) == Sent("r-1")
+        assert len(hook.sent) == 1
+
+    @pytest.mark.parametrize("died", ["while sending", "before the reference id was kept"])
+    def test_sends_nothing_if_the_try_before_may_have_sent(self, go, hook, store, died):
+        if died == "while sending":
+            hook.answers = [Killed()]
+        else:
+            store.dies_at_phase = "submitted"
+        with pytest.raises(Killed):
+            go(1)
+        store.dies_at_phase = None
+        with pytest.raises(GstnAmbiguousSubmission) as caught:
+            go(2)
+        assert len(hook.sent) == 1
+        assert isinstance(caught.value, AirflowFailException)
+        for word in (RTIN, "3 b2b", "INV-1", STIN, "by try 1 at 2023-11-14", "force_resubmit", "reconcile"):
+            assert word in str(caught.value)
+
+    @pytest.mark.parametrize("refusal", [GstnSessionExpired("otp"), GstnServiceUnavailable("refused connection")])
+    def test_sends_if_the_try_before_was_refused(self, go, hook, store, refusal):
+        hook.answers = [refusal, "r-1"]
+        with pytest.raises(type(refusal)):
+            go(1)
+        assert store.values == {}
+        assert go(2) == Sent("r-1")
+
+    def test_sends_another_request_if_the_payload_was_changed(self, go, hook):
+        go(1)
+        hook.answers = ["r-2"]
+        assert go(2, request=payload(b2b=numbered("b2b", "INV-9"))) == Sent("r-2")
+
+    def test_knows_the_request_again_whatever_order_its_documents_come_in(self, go, hook):
+        go(1)
+        assert go(2, request=payload(b2b=numbered("b2b", "INV-3", "INV-1", "INV-2"))) == Sent("r-1")
+        assert len(hook.sent) == 1
+
+    def test_tells_payloads_apart_that_differ_in_an_amount(self, go, hook):
+        go(1, request=payload(b2b=[document(val=1180)]))
+        go(2, request=payload(b2b=[document(val=1181)]))
+        assert len(hook.sent) == 2
+
+    def test_passes_over_what_is_not_ours_in_the_store(self, go, hook, store):
+        store.values["ims_reset"] = {"somebody": "else"}
+        assert go(1) == Sent("r-1")
+
+    def test_the_reference_id_reaches_the_caller_even_if_it_cannot_be_kept(self, go, hook, store, monkeypatch):
+        def set(key, value, *, retention):
+            if value["phase"] == "submitted":
+                raise RuntimeError("the API server is down")
+            store.values[key] = value
+
+        monkeypatch.setattr(store, "set", set)
+        assert go(1) == Sent("r-1")
+
+
+class TestAPersonWhoClearsTheTask:
+    def test_gets_the_reset_that_was_sent_and_is_told_so(self, go, hook, caplog):
+        go(1, clears=2)
+        assert go(2, clears=3) == Sent("r-1")
+        assert len(hook.sent) == 1
+        assert "This task was cleared, but its reset is NOT sent again" in caplog.text
+        assert "set force_resubmit" in caplog.text
+
+    def test_can_force_another_one(self, go, hook):
+        go(1, clears=2)
+        hook.answers = ["r-2"]
+        assert go(2, clears=3, force=True) == Sent("r-2")
+
+    def test_forces_it_once_and_not_at_each_retry(self, go, hook):
+        go(1, clears=2)
+        hook.answers = ["r-2"]
+        go(2, clears=3, force=True)
+        assert go(3, clears=3, force=True) == Sent("r-2")
+        assert len(hook.sent) == 2
+
+    def test_can_force_one_whose_fate_was_not_known(self, go, hook):
+        hook.answers = [LOST, "r-2"]
+        with pytest.raises(GstnAmbiguousSubmission):
+            go(1, clears=2)
+        with pytest.raises(GstnAmbiguousSubmission):
+            go(2, clears=3)
+        assert go(3, clears=4, force=True) == Sent("r-2")
+
+    def test_a_first_run_with_force_set_is_sent_once(self, go, hook):
+        go(1, force=True)
+        go(2, force=True)
+        assert len(hook.sent) == 1
+
+
+class TestALostReply:
+    def test_fails_by_default_and_says_what_to_check(self, go, hook):
+        hook.answers = [LOST]
+        with pytest.raises(GstnAmbiguousSubmission, match=r"(?s)not known whether .* The reply was lost"):
+            go(1)
+        assert len(hook.sent) == 1
+
+    def test_resubmit_sends_again(self, go, hook):
+        hook.answers = [LOST, "r-2"]
+        assert go(1, on_ambiguous="resubmit") == Sent("r-2")
+        assert len(hook.sent) == 2
+
+    def test_resubmit_gives_up_after_three(self, go, hook):
+        hook.answers = [LOST]
+        with pytest.raises(GstnAmbiguousSubmission):
+            go(1, on_ambiguous="resubmit")
+        assert len(hook.sent) == module.MOST_SENDS
+
+    def test_a_refusal_of_the_second_does_not_make_the_first_forgotten(self, go, hook):
+        hook.answers = [LOST, GstnSessionExpired("otp"), "r-1"]
+        with pytest.raises(GstnSessionExpired):
+            go(1, on_ambiguous="resubmit")
+        with pytest.raises(GstnAmbiguousSubmission):
+            go(2)
+
+
+class TestReconciling:
+    @pytest.fixture
+    def look(self, go, hook):
+        """A lost reply, and then what the download shows."""
+
+        def run(held: dict[str, str], *answers: str | BaseException):
+            hook.answers = [LOST, *(answers or ("r-2",))]
+            step = go(1, on_ambiguous="reconcile")
+            assert step == AwaitTasks(["d-1"])
+            hook.held = held
+            return go(1, on_ambiguous="reconcile", downloads=step.reference_ids)
+
+        return run
+
+    def test_downloads_each_section_of_the_request(self, go, hook):
+        hook.answers = [LOST]
+        both = payload(b2b=[document()], b2bcn=[document("b2bcn")])
+        assert go(1, on_ambiguous="reconcile", request=both) == AwaitTasks(["d-1", "d-2"])
+        assert list(hook.downloads.values()) == ["b2b", "b2bcn"]
+
+    def test_a_worker_that_died_while_sending_is_looked_into_as_well(self, go, hook):
+        hook.answers = [Killed()]
+        with pytest.raises(Killed):
+            go(1, on_ambiguous="reconcile")
+        assert go(2, on_ambiguous="reconcile") == AwaitTasks(["d-1"])
+
+    def test_sends_nothing_if_all_is_at_no_action(self, look, hook, three):
+        assert look({"INV-1": "N", "INV-2": "N", "INV-3": "N"}) == Sent("d-1")
+        assert len(hook.sent) == 1
+        found = Reconciliation.of_text(hook.remembered["d-1"])
+        assert not found.sent
+        assert found.keys(three) == {key for key, _ in three.documents()}
+
+    def test_sends_only_what_is_not_at_no_action(self, look, hook, three):
+        assert look({"INV-1": "A", "INV-2": "N"}) == Sent("r-2")
+        assert numbers(hook.sent[1]) == ["INV-1", "INV-3"]  # INV-3 is not listed, so nothing is known of it
+        found = Reconciliation.of_text(hook.remembered["r-2"])
+        assert found.sent
+        assert {key.number for key in found.keys(three)} == {"INV-2"}
+
+    def test_sends_all_if_nothing_was_done(self, look, hook):
+        assert look({"INV-1": "A", "INV-2": "A", "INV-3": "R"}) == Sent("r-2")
+        assert numbers(hook.sent[1]) == ["INV-1", "INV-2", "INV-3"]
+        assert hook.remembered == {}
+
+    def test_a_retry_goes_on_with_the_rest_that_was_sent(self, look, go, hook):
+        look({"INV-1": "A", "INV-2": "N"})
+        hook.remembered.clear()  # as if the worker had died right after sending
+        assert go(2, on_ambiguous="reconcile") == Sent("r-2")
+        assert len(hook.sent) == 2
+        assert Reconciliation.of_text(hook.remembered["r-2"]).sent
+
+    def test_looks_again_if_gstn_still_works_on_the_first(self, look, go, hook):
+        step = look({"INV-1": "A", "INV-2": "A", "INV-3": "A"}, BUSY, "r-2")
+        assert isinstance(step, AwaitMoment)
+        assert go(1, on_ambiguous="reconcile", now=step.moment) == AwaitTasks(["d-2"])
+        hook.held = dict.fromkeys(hook.held, "N")
+        assert go(1, on_ambiguous="reconcile", downloads=["d-2"]) == Sent("d-2")
+
+    def test_a_reconciliation_of_another_request_tells_nothing(self, three):
+        found = Reconciliation(fingerprint="of another", already_reset="0-2", sent=False)
+        assert found.keys(three) == set()
+
+
+class TestABusyGstn:
+    def test_is_waited_for_with_growing_capped_pauses(self, go, hook):
+        hook.answers = [BUSY]
+        now, pauses = NOW, []
+        for _ in range(9):
+            step = go(1, now=now)
+            pauses.append(step.moment - now)
+            now = step.moment
+        assert pauses == [15, 15, 30, 60, 120, 240, 300, 300, 300]
+
+    def test_up_to_the_limit(self, go, hook):
+        hook.answers = [BUSY]
+        now = NOW
+        for _ in range(4):
+            now = go(1, now=now, busy_timeout=100).moment
+        assert now == NOW + 100
+        with pytest.raises(GstnBusy):
+            go(1, now=now, busy_timeout=100)
+
+    def test_a_retry_waits_anew_and_a_reset_that_was_not_sent_is_sent(self, go, hook):
+        hook.answers = [BUSY, "r-1"]
+        go(1)
+        assert go(2, now=NOW + 86400) == Sent("r-1")
+
+    def test_is_not_ambiguous_after_the_limit(self, go, hook):
+        hook.answers = [BUSY, BUSY, "r-1"]
+        step = go(1, busy_timeout=5)
+        with pytest.raises(GstnBusy):
+            go(1, now=step.moment, busy_timeout=5)
+        assert go(2) == Sent("r-1")
+
+    def test_retry_after_is_honoured(self, go, hook):
+        hook.answers = [GstnBusy("busy", retry_after=77)]
+        assert go(1).moment == NOW + 77
+
+
+def test_without_a_store_the_entries_travel_with_the_deferral(hook, three):
+    hook.answers = [BUSY, "r-1"]
+    first = Journal(None)
+    assert not first.is_durable
+    Submission(hook, first, three, attempt=Attempt(1, 0), clock=lambda: NOW).go_on()
+    second = Journal(None, first.carried)
+    assert second.read("ims_reset").busy_since == NOW
+    assert Submission(hook, second, three, attempt=Attempt(1, 0)).go_on() == Sent("r-1")
+
+
+def test_nothing_secret_is_kept(go, store):
+    go(1)
+    assert set(store.values["ims_reset"]) == {
+        *("phase", "fingerprint", "at", "attempt", "sends", "reference_id", "already_reset", "busy_since"),
+    }
