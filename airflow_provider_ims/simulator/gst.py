@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -22,8 +22,8 @@ _R = TypeVar("_R")
 _COUNTED = (
     *("logins", "refreshes", "logouts", "pings"),
     *("otp_requests", "otp_verifications", "gstn_refreshes", "gstn_logouts"),
-    *("resets", "reset_calls", "status_calls", "result_calls"),
 )
+_COUNTED_BY_GSTIN = ("resets", "reset_calls", "status_calls", "result_calls")
 
 
 def _locked(method: Callable[Concatenate[Gst, _P], _R]) -> Callable[Concatenate[Gst, _P], _R]:
@@ -61,6 +61,7 @@ class Gst:
         self._faults: list[Fault] = []
         self._next_tasks: list[NextTask] = []
         self._counters: Counter[str] = Counter()
+        self._counters_by_gstin: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     # What clients call
 
@@ -138,7 +139,7 @@ class Gst:
         task.early_results = [{"status_cd": "IP", "transTypCd": "SAV"} for _ in range(plan.ip_results)]
         task.error = plan.error
         self._tasks.add(task)
-        self._counters["resets"] += 1
+        self._count("resets", gstin)
         return task.id
 
     def _reset_result(self, plan: NextTask, body: Any) -> dict[str, Any]:
@@ -166,16 +167,29 @@ class Gst:
     # What the admin and tests call
 
     @_locked
-    def count_call(self, call: str) -> None:
-        """Count a reset, status or result call that arrived, be it answered or not."""
-        if f"{call}_calls" in _COUNTED:
-            self._counters[f"{call}_calls"] += 1
+    def gstin_of_task(self, task_id: str) -> str | None:
+        """Return for whom a task works, if there is such a task."""
+        return self._tasks.gstin_of(task_id)
 
     @_locked
-    def counters(self) -> dict[str, int]:
-        """Return what happened so far."""
+    def count_call(self, call: str, gstin: str | None = None) -> None:
+        """Count a call that starts a task or asks for one, be it answered or not."""
+        if f"{call}_calls" in _COUNTED_BY_GSTIN:
+            self._count(f"{call}_calls", gstin)
+
+    def _count(self, name: str, gstin: str | None) -> None:
+        self._counters[name] += 1
+        if gstin is not None:
+            self._counters_by_gstin[gstin][name] += 1
+
+    @_locked
+    def counters(self, gstin: str | None = None) -> dict[str, int]:
+        """Return what happened so far; with a GSTIN, the tasks of that one and the calls for them."""
+        if gstin is not None:
+            counted = self._counters_by_gstin.get(gstin, Counter[str]())
+            return {name: counted[name] for name in _COUNTED_BY_GSTIN}
         live = {"live_tokens": len(self._tokens.live()), "most_live_tokens": self._tokens.most_live}
-        return {name: self._counters[name] for name in _COUNTED} | live
+        return {name: self._counters[name] for name in (*_COUNTED, *_COUNTED_BY_GSTIN)} | live
 
     @_locked
     def state(self) -> dict[str, Any]:
@@ -227,10 +241,10 @@ class Gst:
         self._faults.clear()
 
     @_locked
-    def take_fault(self, call: str) -> Fault | None:
+    def take_fault(self, call: str, gstin: str | None = None) -> Fault | None:
         """Return the fault that is due for a call, and use it up."""
         for fault in self._faults:
-            if fault.call in ("any", call):
+            if fault.call in ("any", call) and fault.gstin in (None, gstin):
                 _use_up(self._faults, fault)
                 return fault
         return None

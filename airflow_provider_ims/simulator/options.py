@@ -94,10 +94,15 @@ Call = Literal[
 
 
 class Fault(_Strict):
-    """A disturbance of the next ``times`` calls of one kind ("any": of every kind)."""
+    """A disturbance of the next ``times`` calls of one kind ("any": of every kind).
+
+    With ``gstin``, only calls that carry it are meant: in the GSTIN header, or by the task in their path.
+    "slow" waits before the call is handled, "slow_after" when it is done and only the reply is due.
+    """
 
     call: Call | Literal["any"]
-    kind: Literal["http", "slow", "drop_before", "drop_after", "expire_token", "garbage"]
+    kind: Literal["http", "slow", "slow_after", "drop_before", "drop_after", "expire_token", "garbage"]
+    gstin: str | None = None
     status: int = Field(default=503, ge=200, le=599)
     retry_after: int | str | None = None
     seconds: float = Field(default=1, ge=0)

@@ -81,6 +81,11 @@ class Tasks:
             raise ServiceError(404, "err-resource-not-found", "ResourceNotFound", **{"task-id": task_id})
         return task
 
+    def gstin_of(self, task_id: str) -> str | None:
+        """Return for whom a task works, if there is such a task."""
+        task = self._tasks.get(task_id)
+        return None if task is None else task.gstin
+
     def status(self, task: Task) -> dict[str, Any]:
         """Return the status ``data``: flat as live clients read it, or nested as Vayana's page prints it."""
         if self._options.status_shape == "nested":
