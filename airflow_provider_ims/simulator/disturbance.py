@@ -24,8 +24,9 @@ _CALLS: dict[tuple[str, str], Call] = {
     ("GET", "/ping"): "ping",
     ("GET", "/authenticate"): "ping",
     ("PUT", "/enriched/gstn/v1.0/ims-invoice-status-reset"): "reset",
+    ("GET", "/enriched/gstn/v1.0/ims-invoices"): "download",
 }
-_TASK_CALL = re.compile(r"/enriched/tasks/v1\.0/(?P<call>status|result)/(?P<task_id>[^/]+)")
+_TASK_CALL = re.compile(r"/enriched/tasks/v1\.0/(?P<call>status|result)/(?P<task_id>[^/]+)(?P<page>/page/[^/]+)?")
 _ACTIONS: dict[str, Call] = {
     "OTPREQUEST": "otp",
     "AUTHTOKEN": "verify",
@@ -107,7 +108,7 @@ def _call_of(scope: Scope) -> tuple[str, str | None]:
         return _ACTIONS.get(Headers(scope=scope).get("action", ""), "other"), None
     task = _TASK_CALL.fullmatch(path)
     if task is not None:
-        return task["call"], task["task_id"]
+        return "page" if task["page"] else task["call"], task["task_id"]
     return _CALLS.get((method, path), "other"), None
 
 

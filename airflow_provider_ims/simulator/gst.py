@@ -6,14 +6,15 @@ import functools
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from .clock import Clock
+from .downloads import Wanted, download
 from .errors import ServiceError, bad_parameter, gstn_error
 from .ims import Documents, whole_failure
 from .options import Document, Fault, NextTask, Options
 from .sessions import Sessions, check_gstin
-from .tasks import Task, Tasks
+from .tasks import Result, Task, Tasks
 from .tokens import Tokens
 
 _P = ParamSpec("_P")
@@ -23,7 +24,10 @@ _COUNTED = (
     *("logins", "refreshes", "logouts", "pings"),
     *("otp_requests", "otp_verifications", "gstn_refreshes", "gstn_logouts"),
 )
-_COUNTED_BY_GSTIN = ("resets", "reset_calls", "status_calls", "result_calls")
+_COUNTED_BY_GSTIN = (
+    *("resets", "reset_calls", "downloads", "download_calls"),
+    *("status_calls", "result_calls", "page_calls"),
+)
 
 
 def _locked(method: Callable[Concatenate[Gst, _P], _R]) -> Callable[Concatenate[Gst, _P], _R]:
@@ -126,33 +130,49 @@ class Gst:
         if not isinstance(body, dict) or body.get("rtin") != gstin:
             # Our invention: the documentation does not say that they must be equal, nor what happens if not.
             raise ServiceError(400, "err-invalid-gstin", "ClientRequest", **{"parameter-name": "rtin"})
+        self._check_session(org, gstin)
+        if self._tasks.running(gstin, "reset"):
+            raise gstn_error("IMSSAV0015", "Previous Save or Reset request is already under progress")
+        plan = self._take_next_task("reset", gstin)
+        self._count("resets", gstin)
+        return self._start(org, gstin, plan, lambda: self._reset_result(plan, body))
+
+    def _reset_result(self, plan: NextTask, body: Any) -> Result:
+        if plan.status_cd is not None:
+            return Result({**whole_failure(plan.err_cd, plan.err_msg), "status_cd": plan.status_cd})
+        return Result(self._documents.reset(body))
+
+    @_locked
+    def submit_download(self, org: str, gstin: str | None, section: str | None, status: str | None) -> str:
+        """Accept a download of IMS invoices and return the id of its task, which looks at its end."""
+        gstin = check_gstin(gstin, self.options.gstin_header)
+        wanted = Wanted.checked(section, status)
+        self._check_session(org, gstin)
+        self._count("downloads", gstin)
+        plan = self._take_next_task("download", gstin)
+        return self._start(org, gstin, plan, lambda: download(self._documents, self.options, gstin, wanted))
+
+    def _check_session(self, org: str, gstin: str) -> None:
         if self.options.require_session and not self._sessions.is_live(org, gstin):
             # Which code Vayana uses here is not published; this is GSTN's own.
             raise gstn_error("AUTH4033", "Invalid Session")
-        if self._tasks.running(gstin, "reset"):
-            raise gstn_error("IMSSAV0015", "Previous Save or Reset request is already under progress")
-        plan = self._take_next_task(gstin)
+
+    def _take_next_task(self, kind: Literal["reset", "download"], gstin: str) -> NextTask:
+        for plan in self._next_tasks:
+            if plan.kind == kind and plan.gstin in (None, gstin):
+                _use_up(self._next_tasks, plan)
+                return plan
+        return NextTask(kind=kind)
+
+    def _start(self, org: str, gstin: str, plan: NextTask, work: Callable[[], Result]) -> str:
         started = self.clock.now()
         seconds = self.options.task_seconds if plan.task_seconds is None else plan.task_seconds
-        task = Task(org, gstin, "reset", started, started + seconds, lambda: self._reset_result(plan, body))
+        task = Task(org, gstin, plan.kind, started, started + seconds, work)
         task.final_status = plan.final_status
         task.early_results = [{"status_cd": "IP", "transTypCd": "SAV"} for _ in range(plan.ip_results)]
         task.error = plan.error
         self._tasks.add(task)
-        self._count("resets", gstin)
         return task.id
-
-    def _reset_result(self, plan: NextTask, body: Any) -> dict[str, Any]:
-        if plan.status_cd is not None:
-            return {**whole_failure(plan.err_cd, plan.err_msg), "status_cd": plan.status_cd}
-        return self._documents.reset(body)
-
-    def _take_next_task(self, gstin: str) -> NextTask:
-        for plan in self._next_tasks:
-            if plan.gstin in (None, gstin):
-                _use_up(self._next_tasks, plan)
-                return plan
-        return NextTask()
 
     @_locked
     def task_status(self, org: str, task_id: str) -> dict[str, Any]:
@@ -163,6 +183,11 @@ class Gst:
     def task_result(self, org: str, task_id: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """Return the ``data`` and the ``error`` of a result reply."""
         return self._tasks.result(self._tasks.get(org, task_id))
+
+    @_locked
+    def task_page(self, org: str, task_id: str, number: str) -> dict[str, Any]:
+        """Return the ``data`` of one page of a result."""
+        return self._tasks.page(self._tasks.get(org, task_id), number)
 
     # What the admin and tests call
 
