@@ -123,8 +123,8 @@ async def test_no_poke_interval_is_ignored(simulator, submitted, pauses, interva
     simulator.gst._tasks._tasks[submitted].ready_at = float("inf")
     trigger = deferral(submitted, timeout=600, poke_interval=interval)
     assert (await event_of(trigger))["status"] == "timeout"
-    # A tenth more or less; the last pause ends at the deadline.
-    assert all(0.89 * interval <= pause <= 1.11 * interval for pause in pauses[:-1])
+    # A tenth more or less; the first pause may be shorter, and the last ends at the deadline.
+    assert all(0.89 * interval <= pause <= 1.11 * interval for pause in pauses[1:-1])
     assert len(pauses) >= 600 // (1.11 * interval)
 
 

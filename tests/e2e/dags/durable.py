@@ -66,6 +66,7 @@ def three_tasks(reset: Callable[..., ImsResetOperator], timeout: Any, **waiting:
         audit_path="{{ params.audit_path }}",
         gstn_conn_id="{{ params.gstn_conn_id }}",
         deferrable=True,
+        settle_time=45,
     )
     waited = ImsTaskSensor(
         task_id="wait",
@@ -82,6 +83,7 @@ def three_tasks(reset: Callable[..., ImsResetOperator], timeout: Any, **waiting:
         payload="{{ params.payload }}",
         audit_path="{{ params.audit_path }}",
         gstn_conn_id="{{ params.gstn_conn_id }}",
+        deferrable=True,
     )
 
 
