@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ipaddress
+import itertools
 import json
 import ssl
 import subprocess
@@ -33,6 +34,8 @@ HOST = "127.0.0.1"
 STATUS_PATH = "/enriched/tasks/v1.0/status/"
 NOT_YET_PATH = "/not-yet/"
 """Answers as the status does, but with 404: what ``HttpSensorTrigger`` takes for "not yet"."""
+COUNT_PATH = "/count"
+"""Tells how many of these two were answered."""
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -106,8 +109,15 @@ def _length_of_body(head: bytes) -> int:
     return int(lengths[0]) if lengths else 0
 
 
+_answered = itertools.count()
+
+
 def _reply(request: bytes) -> bytes:
     path = request[request.index(b" ") + 1 : request.index(b" ", 8)]
+    if path == COUNT_PATH.encode():
+        return _written(b"200 OK", b'{"data":%d}' % next(_answered))
+    if path.startswith((STATUS_PATH.encode(), NOT_YET_PATH.encode())):
+        next(_answered)
     if path.startswith(STATUS_PATH.encode()):
         return _written(b"200 OK", _status_of(path[len(STATUS_PATH) :]))
     if path.startswith(NOT_YET_PATH.encode()):
