@@ -176,7 +176,11 @@ class Submission:
             log.exception("The reference id %s could not be kept for a retry of this task.", reference_id)
         if self._audit:
             self._audit.accepted(payload, reference_id)
-        self._remember(submitted)
+        try:
+            self._remember(submitted)
+        except Exception:
+            # The task that reads the result will call unknown what was not sent: less than is known, but not wrong.
+            log.exception("What was found at no action could not be kept for the result of %s.", reference_id)
         return Sent(reference_id)
 
     def _resolve(self, entry: Entry, error: GstnAmbiguousSubmission | None = None) -> Step:
