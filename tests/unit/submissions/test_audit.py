@@ -277,6 +277,16 @@ class TestALostReply:
         assert (rest["outcome"], rest["documents"]) == ("not accepted", 1)
         assert records(folder)[SENDING]["outcome"] == "unknown"
 
+    def test_that_is_looked_into_stays_unknown_if_the_rest_is_not_even_sent(self, go, hook, folder):
+        trail = AuditTrail(str(folder), RUN)  # one process, as when the task is not deferrable
+        hook.answers = [LOST, EXPIRED]
+        hook.held = {"INV-1": "N", "INV-2": "A", "NOTE-1": "N"}
+        downloads = go(on_ambiguous="reconcile", trail=trail).reference_ids
+        with pytest.raises(GstnSessionExpired):
+            go(on_ambiguous="reconcile", downloads=downloads, trail=trail)
+        [(name, record)] = records(folder).items()
+        assert (name, record["outcome"]) == (SENDING, "unknown")
+
     @pytest.mark.parametrize("process", ["the same", "another"])
     def test_that_turns_out_to_be_done_is_recorded_under_the_download(self, go, hook, folder, process):
         trail = AuditTrail(str(folder), RUN) if process == "the same" else None
