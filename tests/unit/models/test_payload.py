@@ -192,10 +192,16 @@ class TestSomeOfTheDocuments:
         whole.only([DocumentKey("b2b", STIN, "1", "012023")])
         assert whole.counts() == {"b2b": 2}
 
+    def test_are_none_of_those_that_only_have_the_same_number(self):
+        twins = [document(inum="1"), document(inum="1", stin=OTHER_STIN), document(inum="1", rtnprd="022023")]
+        whole = payload(b2b=twins, ecom=numbered("ecom", "1"))
+        some = whole.only([DocumentKey("b2b", STIN, "1", "012023")])
+        assert json.loads(some.body())["invdata"] == {"b2b": twins[:1]}
+
     def test_pass_over_what_the_request_does_not_hold(self):
         whole = payload(b2b=numbered("b2b", "1", "2"))
-        strangers = [DocumentKey("b2b", STIN, "9", "012023"), DocumentKey("ecom", STIN, "1", "012023")]
-        assert whole.only([*strangers, DocumentKey("b2b", STIN, "1", "012023")]).counts() == {"b2b": 1}
+        stranger = DocumentKey("b2b", STIN, "9", "012023")
+        assert whole.only([stranger, DocumentKey("b2b", STIN, "1", "012023")]).counts() == {"b2b": 1}
 
 
 def test_periods_are_told_once_each_in_the_order_of_time():

@@ -331,3 +331,38 @@ class TestTheResultOfAResetThatWasReconciled:
         summary = result().execute({"ti": ti})
         assert hook.results_read == 1
         assert "found_at_no_action" not in summary
+
+
+class TestTheAuditTrail:
+    def test_tells_the_whole_story_of_a_reset_in_one_file(self, hook, ti, sample, tmp_path):
+        reset(sample, audit_path=str(tmp_path)).execute({"ti": ti})
+        hook.results = [PARTIAL]
+        with pytest.raises(GstnResetPartial):
+            result(payload=sample, audit_path=str(tmp_path)).execute({"ti": ti})
+        [path] = tmp_path.iterdir()
+        record = json.loads(path.read_text())
+        assert path.name == "r-1.jsonl"
+        assert (record["documents"], record["outcome"], record["processed"], record["errors"]) == (8, "partial", 7, 1)
+        assert [row["number"] for row in record["refused"]] == ["dn2"]
+        assert record["unknown"] == []
+
+    def test_names_the_documents_of_which_nothing_is_known(self, hook, ti, sample, tmp_path):
+        hook.results = [{**CLEAN, "proc_cnt": "5"}]
+        with pytest.raises(GstnResetPartial):
+            result(payload=sample, audit_path=str(tmp_path)).execute({"ti": ti})
+        record = json.loads((tmp_path / "r-1.jsonl").read_text())
+        assert {each["section"] for each in record["unknown"]} == set(sample["invdata"])
+
+    @pytest.mark.parametrize("audit_path", ["no-such-scheme://bucket/audit", "/dev/null/audit"])
+    def test_that_cannot_be_written_stops_a_reset_before_it_is_sent_but_no_result(self, hook, ti, sample, audit_path):
+        with pytest.raises(GstnInvalidRequest, match="audit_path"):
+            reset(sample, audit_path=audit_path).execute({"ti": ti})
+        assert not hook.sent
+        assert result(audit_path=audit_path).execute({"ti": ti})["outcome"] == "processed"
+
+    @pytest.mark.parametrize("audit_path", [None, "", "None"])
+    def test_is_not_kept_when_no_path_is_given(self, hook, ti, sample, audit_path, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        reset(sample, audit_path=audit_path).execute({"ti": ti})
+        result(audit_path=audit_path).execute({"ti": ti})
+        assert list(tmp_path.iterdir()) == []
