@@ -37,7 +37,7 @@ class AuditTrail:
     """
 
     def __init__(self, folder: str, run: Mapping[str, Any]) -> None:
-        self._folder = ObjectStoragePath(folder)
+        self._folder = folder
         self._run = dict(run)
         self._record: dict[str, Any] = {}
 
@@ -55,7 +55,7 @@ class AuditTrail:
             "documents": payload.count(),
             "sections": payload.counts(),
             "bytes": len(body),
-            "sha256": hashlib.sha256(body).hexdigest(),
+            "sha256": _sha256(body),
             "reference_id": None,
             "sent_at": _now(),
             "outcome": "unknown",
@@ -64,13 +64,13 @@ class AuditTrail:
             self._write(self._sending_name(), self._record)
         except (OSError, ImportError, ValueError) as error:
             raise GstnInvalidRequest(
-                f"audit_path {str(self._folder)!r} cannot be written ({type(error).__name__}: {error}). Correct it and"
+                f"audit_path {self._folder!r} cannot be written ({type(error).__name__}: {error}). Correct it and"
                 " clear this task. Nothing was sent."
             ) from None
 
     def not_accepted(self, payload: ResetPayload, error: GstnError) -> None:
         """Record that the service refused the request."""
-        if self._record:
+        if self._record.get("sha256") == _sha256(payload.body()):  # else it did not get as far as a record
             self._rewrite(self._sending_name(), {"outcome": "not accepted", "code": error.code, "error": str(error)})
 
     def accepted(self, payload: ResetPayload, reference_id: str) -> None:
@@ -100,14 +100,13 @@ class AuditTrail:
         :param refused: the documents that GSTN refused
         :param unknown: the documents of which nothing is known
         """
-        path = self._folder / _name(reference_id)
+        self._record = {**self._run, "reference_id": reference_id}
         try:
-            self._record = json.loads(path.read_text(encoding="utf-8"))
+            self._record = self._read(_name(reference_id))
         except FileNotFoundError:
-            self._record = {**self._run, "reference_id": reference_id}
-        except (OSError, ImportError, ValueError) as error:
-            log.error("The audit record %s cannot be read (%s); another one is written.", path, error)
-            self._record = {**self._run, "reference_id": reference_id}
+            pass
+        except Exception as error:
+            log.error("The audit record of %s cannot be read (%s); another one is written.", reference_id, error)
         result = {name: summary[name] for name in ("outcome", "processed", "errors", "status_cd", "code")}
         documents = {"refused": [row._asdict() for row in refused], "unknown": [key._asdict() for key in unknown]}
         self._rewrite(_name(reference_id), {**result, **documents, "result_at": _now(), "result_by": self._run})
@@ -116,19 +115,29 @@ class AuditTrail:
         self._record.update(changes)
         try:
             self._write(name, self._record)
-        except (OSError, ImportError, ValueError) as error:
-            # The reset is on its way or done: it must not be lost for the sake of its record.
+        except Exception as error:
+            # The reset is on its way or done: it must not be lost for the sake of its record. The clients of object
+            # stores raise errors of their own, which are no OSError.
             log.error("The audit record %s was not written (%s). It holds: %s", name, error, json.dumps(self._record))
             return False
         return True
 
+    def _path(self, name: str) -> ObjectStoragePath:
+        return ObjectStoragePath(self._folder) / name  # raises for a scheme that nothing here can write
+
+    def _read(self, name: str) -> dict[str, Any]:
+        record = json.loads(self._path(name).read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError("it holds no JSON object")
+        return record
+
     def _write(self, name: str, record: Mapping[str, Any]) -> None:
-        write_whole(self._folder / name, (json.dumps(record, ensure_ascii=False) + "\n").encode())
+        write_whole(self._path(name), (json.dumps(record, ensure_ascii=False) + "\n").encode())
 
     def _remove(self, name: str) -> None:
         try:
-            (self._folder / name).unlink(missing_ok=True)
-        except OSError as error:
+            self._path(name).unlink(missing_ok=True)
+        except Exception as error:
             log.warning("The audit record %s is replaced by another one and could not be removed: %s", name, error)
 
     def _sending_name(self) -> str:
@@ -146,6 +155,10 @@ def run_of(context: Context, gstn_conn_id: str) -> dict[str, Any]:
         "triggered_by": getattr(run, "triggering_user_name", None),
         "gstn_conn_id": gstn_conn_id,
     }
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _name(reference_id: str) -> str:

@@ -153,15 +153,17 @@ class Submission:
             self._remember(entry)
         return Sent(entry.reference_id)
 
-    def _send(self, payload: ResetPayload, earlier: Entry | None, already_reset: str = "") -> Step:
+    def _send(self, payload: ResetPayload, earlier: Entry | None, already_reset: str | None = None) -> Step:
         entry = Entry(
             phase="intent",
             fingerprint=self._fingerprint,
             at=self._clock(),
             attempt=self._attempt,
             sends=1 + (earlier.sends if earlier else 0),
-            already_reset=already_reset,
+            already_reset=already_reset or "",
         )
+        # Then its record stays "unknown", whatever becomes of this one. A look at GSTN's documents settles it.
+        may_be_accepted = earlier is not None and earlier.phase == "intent" and already_reset is None
 
         def before_sending() -> None:
             if self._audit:
@@ -172,12 +174,12 @@ class Submission:
             reference_id = self._hook.submit_reset(payload, before_sending=before_sending)
         except GstnAmbiguousSubmission as error:
             return self._resolve(entry, error)
-        except GstnBusy as error:
-            return self._wait_for_others(earlier, error)
         except GstnError as error:
-            self._journal.restore(self._key, earlier)
-            if self._audit:
+            if self._audit and not may_be_accepted:
                 self._audit.not_accepted(payload, error)
+            if isinstance(error, GstnBusy):
+                return self._wait_for_others(earlier, error)
+            self._journal.restore(self._key, earlier)
             raise
         submitted = entry.model_copy(update={"phase": "submitted", "reference_id": reference_id, "at": self._clock()})
         try:
@@ -187,7 +189,11 @@ class Submission:
             log.exception("The reference id %s could not be kept for a retry of this task.", reference_id)
         if self._audit:
             self._audit.accepted(payload, reference_id)
-        self._remember(submitted)
+        try:
+            self._remember(submitted)
+        except Exception:
+            # The task that reads the result will call unknown what was not sent: less than is known, but not wrong.
+            log.exception("What was found at no action could not be kept for the result of %s.", reference_id)
         return Sent(reference_id)
 
     def _resolve(self, entry: Entry, error: GstnAmbiguousSubmission | None = None) -> Step:

@@ -326,6 +326,16 @@ class TestReconciling:
         assert len(hook.sent) == 2
         assert Reconciliation.of_text(hook.remembered["r-2"]).sent
 
+    def test_the_reference_id_reaches_the_caller_even_if_what_was_found_cannot_be_kept(
+        self, look, hook, monkeypatch, caplog
+    ):
+        def refuse(reference_id: str, found: str) -> None:
+            raise RuntimeError("the API server is down")
+
+        monkeypatch.setattr(hook, "remember_reconciliation", refuse)
+        assert look({"INV-1": "A", "INV-2": "N"}) == Sent("r-2")
+        assert "the API server is down" in caplog.text
+
     def test_looks_again_if_gstn_still_works_on_the_first(self, look, go, hook):
         step = look({"INV-1": "A", "INV-2": "A", "INV-3": "A"}, BUSY, "r-2")
         assert isinstance(step, AwaitMoment)
