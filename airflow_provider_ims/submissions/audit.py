@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -47,19 +48,7 @@ class AuditTrail:
 
         :raises GstnInvalidRequest: when the record cannot be written; nothing was sent then
         """
-        body = payload.body()
-        self._record = {
-            **self._run,
-            "rtin": payload.rtin,
-            "rtnprd": payload.periods(),
-            "documents": payload.count(),
-            "sections": payload.counts(),
-            "bytes": len(body),
-            "sha256": _sha256(body),
-            "reference_id": None,
-            "sent_at": _now(),
-            "outcome": "unknown",
-        }
+        self._record = {**self._begun(payload), "sent_at": _now()}
         try:
             self._write(self._sending_name(), self._record)
         except (OSError, ImportError, ValueError) as error:
@@ -78,6 +67,18 @@ class AuditTrail:
         earlier = self._sending_name()
         if self._rewrite(_name(reference_id), {"outcome": "sent", "reference_id": reference_id, "accepted_at": _now()}):
             self._remove(earlier)
+
+    def attached(self, payload: ResetPayload, reference_id: str) -> None:
+        """Make sure of the record of a reset that an earlier try sent; its worker may have died before it wrote one."""
+        try:
+            self._read(_name(reference_id))
+        except FileNotFoundError:
+            self._record = self._begun(payload)
+            with suppress(Exception):  # what is there is better; without it, this tells what was sent, if not when
+                self._record = self._read(self._sending_name())
+            self.accepted(payload, reference_id)
+        except Exception as error:
+            log.error("The audit record of %s cannot be read (%s).", reference_id, error)
 
     def found_reset(self, payload: ResetPayload, reference_id: str) -> None:
         """Record that all documents of an unanswered request were found at "no action"."""
@@ -110,6 +111,20 @@ class AuditTrail:
         result = {name: summary[name] for name in ("outcome", "processed", "errors", "status_cd", "code")}
         documents = {"refused": [row._asdict() for row in refused], "unknown": [key._asdict() for key in unknown]}
         self._rewrite(_name(reference_id), {**result, **documents, "result_at": _now(), "result_by": self._run})
+
+    def _begun(self, payload: ResetPayload) -> dict[str, Any]:
+        body = payload.body()
+        return {
+            **self._run,
+            "rtin": payload.rtin,
+            "rtnprd": payload.periods(),
+            "documents": payload.count(),
+            "sections": payload.counts(),
+            "bytes": len(body),
+            "sha256": _sha256(body),
+            "reference_id": None,
+            "outcome": "unknown",
+        }
 
     def _rewrite(self, name: str, changes: Mapping[str, Any]) -> bool:
         self._record.update(changes)

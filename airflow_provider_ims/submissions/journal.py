@@ -48,6 +48,7 @@ class Entry(BaseModel):
     :param reference_id: what the service calls it, once ``submitted``
     :param already_reset: which documents were found at "no action" and not sent; see ``reconciliation``
     :param sent: whether ``reference_id`` is a reset; if not, all documents were found at "no action"
+    :param looked_at: when the last look at GSTN's documents began, seconds since the epoch
     :param busy_since: when this try first found GSTN busy, seconds since the epoch
     :param sha256: in bulk, of the planned request, once it ended or failed
     :param told: in bulk, what became of the documents: ``outcome`` and counts
@@ -64,6 +65,7 @@ class Entry(BaseModel):
     reference_id: str = ""
     already_reset: str = ""
     sent: bool = True
+    looked_at: float = 0.0
     busy_since: float | None = None
     sha256: str = ""
     told: dict[str, Any] = {}

@@ -15,7 +15,7 @@ from airflow_provider_ims.models.download import actions_of
 from airflow_provider_ims.models.payload import ResetPayload
 from airflow_provider_ims.submissions.audit import AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
-from airflow_provider_ims.submissions.reconciliation import Reconciliation, as_places
+from airflow_provider_ims.submissions.reconciliation import Reconciliation, as_places, of_places
 
 OnAmbiguous = Literal["fail", "resubmit", "reconcile"]
 
@@ -151,6 +151,10 @@ class Submission:
                 " To send it once more, set force_resubmit and clear the task." if cleared else "",
             )
             self._remember(entry)
+            if self._audit and entry.sent:
+                not_sent = of_places(entry.already_reset, self._payload)
+                keys = {key for key, _ in self._payload.documents()}
+                self._audit.attached(self._payload.only(keys - not_sent), entry.reference_id)
         return Sent(entry.reference_id)
 
     def _send(self, payload: ResetPayload, earlier: Entry | None, already_reset: str | None = None) -> Step:
@@ -205,6 +209,7 @@ class Submission:
             log.warning("Sending the reset again, as on_ambiguous says. %s", what)
             return self._send(self._payload, entry)
         log.warning("Looking at the documents that GSTN holds, as on_ambiguous says. %s", what)
+        self._journal.write(self._key, entry.model_copy(update={"looked_at": self._clock()}))
         rtin = self._payload.rtin
         return AwaitTasks([self._hook.submit_download(rtin, section) for section in self._payload.counts()])
 
@@ -222,11 +227,12 @@ class Submission:
         )
         if done == keys:
             return self._nothing_left(downloads[0], places, entry)
-        now = self._clock()
-        if now < entry.at + self._settle_time:
-            # The request may be on its way still, or GSTN at work on it: what is not done yet may be done by it.
-            pause = min(LONGEST_WAIT, max(SHORTEST_WAIT, now - entry.at))
-            return AwaitMoment(min(now + pause * _jitter(), entry.at + self._settle_time))
+        settled = entry.at + self._settle_time
+        if entry.looked_at < settled:
+            # The request may have been on its way then, or GSTN at work on it: what was not done may be done by now.
+            now = self._clock()
+            pause = min(LONGEST_WAIT, max(SHORTEST_WAIT, now - entry.at)) * _jitter()
+            return AwaitMoment(min(now + pause, max(now, settled)))
         return self._send(self._payload.only(keys - done), entry, places)
 
     def _nothing_left(self, download: str, places: str, entry: Entry) -> Sent:

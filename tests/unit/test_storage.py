@@ -1,99 +1,94 @@
-"""A file is whole, or it is not there at all."""
+"""A file is there as a whole, or not at all."""
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
 
 import pytest
 from airflow.sdk import ObjectStoragePath
+from airflow.sdk.io import attach
+from fsspec.implementations.memory import MemoryFileSystem
 
-from airflow_provider_ims.storage import is_given, write_whole
-
-
-def write(path: object, content: bytes = b"new") -> None:
-    write_whole(ObjectStoragePath(str(path)), content)
+from airflow_provider_ims.storage import CannotWrite, copy_whole, write_whole
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Path:
-    return tmp_path / "result.json"
+def store() -> MemoryFileSystem:
+    """An object store, as Airflow's ObjectStoragePath knows it."""
+    found = MemoryFileSystem()
+    attach("memory", fs=found)
+    return found
 
 
-@pytest.mark.parametrize("scheme", ["", "file://"])
-def test_folders_that_are_missing_are_made(tmp_path, scheme):
-    write(f"{scheme}{tmp_path}/not/yet/there/result.json")
-    [path] = (tmp_path / "not" / "yet" / "there").iterdir()
-    assert (path.name, path.read_bytes()) == ("result.json", b"new")
+def test_a_local_file_is_written_with_its_directory(tmp_path: Path):
+    target = tmp_path / "a" / "b" / "c.json"
+    write_whole(ObjectStoragePath(str(target)), b"first")
+    write_whole(ObjectStoragePath(f"file://{target}"), b"second")
+    assert target.read_bytes() == b"second"
+    assert [path.name for path in target.parent.iterdir()] == ["c.json"]
 
 
-def test_an_earlier_file_is_replaced_and_nothing_else_stays(target):
-    target.write_bytes(b"an older and longer one")
-    write(target)
-    assert target.read_bytes() == b"new"
-    assert list(target.parent.iterdir()) == [target]
+def test_a_file_has_the_rights_of_any_new_file(tmp_path: Path):
+    write_whole(ObjectStoragePath(str(tmp_path / "a")), b"")
+    (tmp_path / "b").touch()
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == stat.S_IMODE((tmp_path / "b").stat().st_mode)
 
 
-def test_nobody_sees_a_part_of_it(target, monkeypatch):
-    target.write_bytes(b"old")
-    seen = []
-    monkeypatch.setattr("os.fsync", lambda descriptor: seen.append(target.read_bytes()))
-    write(target)
-    assert seen == [b"old"]
-    assert target.read_bytes() == b"new"
+def test_a_large_file_is_copied(tmp_path: Path):
+    source = tmp_path / "source"
+    source.write_bytes(b"x" * 3_000_000)
+    copy_whole(source, ObjectStoragePath(str(tmp_path / "target")))
+    assert (tmp_path / "target").read_bytes() == source.read_bytes()
 
 
-def test_its_bytes_are_on_the_disk_before_it_gets_its_name(target, monkeypatch):
-    steps = []
-    replace = Path.replace
-    monkeypatch.setattr("os.fsync", lambda descriptor: steps.append("on the disk"))
-    monkeypatch.setattr(Path, "replace", lambda path, to: (steps.append("named"), replace(path, to))[1])
-    write(target)
-    assert steps == ["on the disk", "named"]
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int):
+    target = tmp_path / "a.json"
+    target.write_bytes(b"before")
+
+    def fail(handle: int) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(CannotWrite) as caught:
+        write_whole(ObjectStoragePath(str(target)), b"after")
+    assert str(target) in str(caught.value)
+    assert os.strerror(error) in str(caught.value)
+    assert target.read_bytes() == b"before"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
-class Killed(BaseException):
-    """What ends a task from outside is no Exception."""
+def test_a_directory_that_is_a_file_is_told(tmp_path: Path):
+    (tmp_path / "a").touch()
+    with pytest.raises(CannotWrite, match="choose another one"):
+        write_whole(ObjectStoragePath(str(tmp_path / "a" / "b")), b"")
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), Killed()])
-@pytest.mark.parametrize("step", ["os.fsync", "pathlib.Path.replace"])
-@pytest.mark.parametrize("earlier", [b"old", None])
-def test_a_failure_leaves_the_earlier_file_and_no_half_one(target, monkeypatch, error, step, earlier):
-    if earlier is not None:
-        target.write_bytes(earlier)
-
-    def fail(*arguments: object) -> None:
-        raise error
-
-    monkeypatch.setattr(step, fail)
-    with pytest.raises(type(error)):
-        write(target)
-    monkeypatch.undo()
-    if earlier is None:
-        assert list(target.parent.iterdir()) == []
-    else:
-        assert list(target.parent.iterdir()) == [target]
-        assert target.read_bytes() == earlier
+def test_an_object_store_gets_one_put(store: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch):
+    path = ObjectStoragePath("memory://bucket/plan/a.json")
+    puts: list[tuple[str, Any]] = []
+    monkeypatch.setattr(store, "pipe_file", lambda name, data: puts.append((name, data)))
+    write_whole(path, b"data")
+    assert puts == [(path.path, b"data")]
 
 
-def test_a_folder_that_is_a_file_is_an_os_error(tmp_path):
-    (tmp_path / "file").write_bytes(b"old")
-    with pytest.raises(OSError, match="file"):
-        write(tmp_path / "file" / "result.json")
-    assert (tmp_path / "file").read_bytes() == b"old"
+@pytest.mark.usefixtures("store")
+def test_an_object_store_keeps_what_it_is_given(tmp_path: Path):
+    write_whole(ObjectStoragePath("memory://bucket/plan/a.json"), b"data")
+    (tmp_path / "local").write_bytes(b"more")
+    copy_whole(tmp_path / "local", ObjectStoragePath("memory://bucket/plan/b.csv"))
+    assert ObjectStoragePath("memory://bucket/plan/a.json").read_bytes() == b"data"
+    assert ObjectStoragePath("memory://bucket/plan/b.csv").read_bytes() == b"more"
 
 
-def test_an_object_store_gets_the_object_and_nothing_beside_it():
-    folder = ObjectStoragePath(f"memory://storage-{uuid4().hex}/not/yet/there")
-    for content in (b"an older and longer one", b"new"):
-        write_whole(folder / "result.json", content)
-    assert (folder / "result.json").read_bytes() == b"new"
-    assert [path.name for path in folder.iterdir()] == ["result.json"]
+def test_an_object_store_that_refuses_is_named(store: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise RuntimeError("AccessDenied")
 
-
-@pytest.mark.parametrize(
-    ("path", "given"), [("/a", True), ("memory://a", True), (None, False), ("", False), ("None", False)]
-)
-def test_a_path_that_a_template_rendered_to_nothing_is_not_given(path, given):
-    assert is_given(path) is given
+    monkeypatch.setattr(store, "pipe_file", refuse)
+    with pytest.raises(CannotWrite, match="AccessDenied"):
+        write_whole(ObjectStoragePath("memory://bucket/a.json"), b"")

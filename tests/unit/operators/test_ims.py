@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from airflow_provider_ims._compat import AirflowFailException, AirflowSkipException
+from airflow_provider_ims._compat import AirflowFailException, AirflowSkipException, TaskDeferred
 from airflow_provider_ims.exceptions import (
     GstnInvalidPayload,
     GstnInvalidRequest,
@@ -17,7 +17,7 @@ from airflow_provider_ims.exceptions import (
     GstnResetPartial,
     GstnResultNotReady,
 )
-from airflow_provider_ims.models import ResetPayload, ResetResult
+from airflow_provider_ims.models import ResetPayload, ResetResult, TaskStatus
 from airflow_provider_ims.operators import ims
 from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
 from airflow_provider_ims.submissions.reconciliation import Reconciliation
@@ -48,6 +48,8 @@ class Hook:
         self.sent: list[ResetPayload] = []
         self.results: list[dict] = [CLEAN]
         self.found: str | None = None
+        self.downloads: list[str] = []
+        self.held: dict[str, list[dict]] = {}
         self.results_read = 0
 
     def __enter__(self) -> Hook:
@@ -60,6 +62,16 @@ class Hook:
         before_sending()
         self.sent.append(payload)
         return "r-1"
+
+    def submit_download(self, gstin: str, section: str) -> str:
+        self.downloads.append(section)
+        return f"d-{section}"
+
+    def get_task_status(self, reference_id: str) -> TaskStatus:
+        return TaskStatus(reference_id=reference_id, word="completed")
+
+    def get_task_pages(self, reference_id: str) -> list[dict]:
+        return [self.held]
 
     def find_reconciliation(self, reference_id: str) -> str | None:
         return self.found
@@ -85,6 +97,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Hook:
     hook = Hook()
     monkeypatch.setattr(ims, "GstnHook", lambda conn_id, gstin=None: hook)
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("airflow_provider_ims.submissions.waiting.time.sleep", lambda seconds: None)
     return hook
 
 
@@ -307,6 +320,27 @@ class TestTheResultOfAResetThatWasReconciled:
         assert summary["sections"]["b2b"] == {"sent": 1, "reset": 1, "refused": 0, "unknown": 0}
         assert summary["sections"]["b2bcn"] == {"sent": 1, "reset": 0, "refused": 1, "unknown": 0}
         assert sum(count["unknown"] for count in summary["sections"].values()) == 0
+
+    def test_is_read_together_with_what_gstn_holds(self, hook, ti, sample, found):
+        # The first reset was done after all, and GSTN refused the second.
+        found("", sent=True)
+        hook.results = [PARTIAL]
+        [note] = sample["invdata"]["b2bcn"]
+        hook.held = {"cn": [{**note, "action": "N"}]}
+        summary = result(payload=sample).execute({"ti": ti})
+        assert hook.downloads == ["b2bcn"]
+        assert (summary["outcome"], summary["found_at_no_action"]) == ("processed", 1)
+        assert sum(count["reset"] for count in summary["sections"].values()) == 8
+
+    def test_waits_for_the_downloads_in_the_triggerer_if_it_may(self, hook, ti, sample, found):
+        found("", sent=True)
+        hook.results = [PARTIAL]
+        with pytest.raises(TaskDeferred) as waiting:
+            result(payload=sample, deferrable=True).execute({"ti": ti})
+        assert waiting.value.trigger.reference_id == ["d-b2bcn"]
+        event = {"status": "completed", "reference_id": ["d-b2bcn"]}
+        with pytest.raises(GstnResetPartial, match="b2bcn dn2"):
+            result(payload=sample).execute_complete({"ti": ti}, event)
 
     def test_still_counts_as_reset_what_was_not_sent_if_the_rest_failed(self, hook, ti, sample, found):
         found("0", sent=True)

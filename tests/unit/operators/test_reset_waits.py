@@ -208,7 +208,7 @@ class TestALostReplyThatIsReconciled:
     def lost(self, hook):
         hook.answers = [LOST, "r-2"]
         hook.held = {"INV-1": "A", "INV-2": "N"}
-        return lambda **changes: reset(on_ambiguous="reconcile", **changes)
+        return lambda **changes: reset(on_ambiguous="reconcile", settle_time=0, **changes)
 
     def test_has_its_downloads_waited_for_in_the_triggerer(self, hook, lost, context):
         payload = request(b2b=[document()], b2bcn=[document("b2bcn")])

@@ -12,6 +12,8 @@ from uuid import uuid4
 
 import pytest
 from airflow.sdk import ObjectStoragePath
+from airflow.sdk.io import attach
+from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_ims.exceptions import (
     GstnAmbiguousSubmission,
@@ -111,9 +113,11 @@ def go(hook, folder):
     """Start or go on with a try, each in a process of its own: ``go(downloads=..., **arguments)``."""
     journal = Journal(None)
 
-    def run(*, downloads=(), audit_path: object = folder, trail: AuditTrail | None = None, **arguments):
+    def run(
+        try_number: int = 1, *, downloads=(), audit_path: object = folder, trail: AuditTrail | None = None, **arguments
+    ):
         trail = trail or AuditTrail(str(audit_path), RUN)
-        submission = Submission(hook, journal, REQUEST, attempt=Attempt(1, 2), audit=trail, **arguments)
+        submission = Submission(hook, journal, REQUEST, attempt=Attempt(try_number, 2), audit=trail, **arguments)
         return submission.go_on(downloads)
 
     return run
@@ -270,7 +274,7 @@ class TestALostReply:
         hook.held = {"INV-1": "N", "INV-2": "A", "NOTE-1": "N"}
         downloads = go(on_ambiguous="reconcile").reference_ids
         try:
-            go(on_ambiguous="reconcile", downloads=downloads)
+            go(on_ambiguous="reconcile", downloads=downloads, settle_time=0)
         except type(second):
             pass
         rest = next(record for name, record in records(folder).items() if name != SENDING)
@@ -283,7 +287,7 @@ class TestALostReply:
         hook.held = {"INV-1": "N", "INV-2": "A", "NOTE-1": "N"}
         downloads = go(on_ambiguous="reconcile", trail=trail).reference_ids
         with pytest.raises(GstnSessionExpired):
-            go(on_ambiguous="reconcile", downloads=downloads, trail=trail)
+            go(on_ambiguous="reconcile", downloads=downloads, trail=trail, settle_time=0)
         [(name, record)] = records(folder).items()
         assert (name, record["outcome"]) == (SENDING, "unknown")
 
@@ -355,6 +359,7 @@ class TestOnceTheResultIsRead:
 
 
 def test_an_object_store_takes_the_records_as_well(go, hook):
+    attach("memory", fs=MemoryFileSystem())
     folder = f"memory://audit-{uuid4().hex}"
     go(audit_path=folder)
     end(folder)
@@ -362,6 +367,24 @@ def test_an_object_store_takes_the_records_as_well(go, hook):
     assert path.name == "r-1.jsonl"
     record = json.loads(path.read_text())
     assert (record["sha256"], record["outcome"]) == (SHA, "partial")
+
+
+class TestAWorkerThatDiedBeforeItRecordedTheAcceptance:
+    def test_leaves_it_to_the_next_try(self, go, hook, folder, monkeypatch):
+        monkeypatch.setattr(AuditTrail, "accepted", lambda *arguments: None)
+        go(1)
+        monkeypatch.undo()
+        assert list(records(folder)) == [SENDING]
+        go(2)
+        [(name, record)] = records(folder).items()
+        assert (name, record["outcome"], record["sha256"]) == ("r-1.jsonl", "sent", SHA)
+
+    def test_a_record_that_is_there_is_left_as_it_is(self, go, hook, folder):
+        go(1)
+        end(folder)
+        before = records(folder)
+        go(2)
+        assert records(folder) == before
 
 
 class TestTheRun:

@@ -261,7 +261,7 @@ class TestReconciling:
             step = go(1, on_ambiguous="reconcile")
             assert step == AwaitTasks(["d-1"])
             hook.held = held
-            return go(1, on_ambiguous="reconcile", downloads=step.reference_ids, now=NOW + module.SETTLE_TIME)
+            return go(1, on_ambiguous="reconcile", downloads=step.reference_ids, settle_time=0)
 
         return run
 
@@ -309,6 +309,14 @@ class TestReconciling:
             looks.append(now - NOW)
         assert step == Sent("r-2")
         assert looks == [15, 30, 60, 120, 240, 480, 600]
+
+    def test_a_look_that_is_read_late_counts_from_when_it_began(self, go, hook):
+        hook.answers = [LOST, "r-2"]
+        go(1, on_ambiguous="reconcile")
+        hook.held = {"INV-1": "A", "INV-2": "A", "INV-3": "A"}
+        late = NOW + module.SETTLE_TIME + 60
+        assert go(1, on_ambiguous="reconcile", downloads=["d-1"], now=late) == AwaitMoment(late)
+        assert len(hook.sent) == 1
 
     def test_ends_the_looking_as_soon_as_all_is_at_no_action(self, go, hook):
         hook.answers = [LOST]
@@ -398,5 +406,5 @@ def test_nothing_secret_is_kept(go, store):
     go(1)
     assert set(store.values["ims_reset"]) == {
         *("phase", "fingerprint", "at", "attempt", "sends", "reference_id", "already_reset", "sent", "busy_since"),
-        *("sha256", "told", "failure"),
+        *("looked_at", "sha256", "told", "failure"),
     }
