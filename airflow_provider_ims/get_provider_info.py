@@ -100,6 +100,11 @@ def get_provider_info() -> dict[str, Any]:
                         "Minutes that a theodore token is asked to live. Empty: 20.",
                         {"type": ["integer", "null"], "minimum": 1, "maximum": 360},
                     ),
+                    "max_requests_per_second": _field(
+                        "Requests per second",
+                        "Limit for all requests of one worker or triggerer process, 0.01 to 1000. Empty: none.",
+                        {"type": ["number", "null"], "minimum": 0.01, "maximum": 1000},
+                    ),
                     "verify_ssl": _field(
                         "Check certificates",
                         "true, false, or the path of a CA bundle. Empty: true.",

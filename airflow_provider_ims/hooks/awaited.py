@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import Self, TypeVar
 
 from airflow_provider_ims._compat import AirflowNotFoundException
 from airflow_provider_ims.exceptions import GstnError, of_service_error
 from airflow_provider_ims.hooks.base import Build, GstnBaseHook, given
 from airflow_provider_ims.hooks.exchanges import acarry_out
+from airflow_provider_ims.hooks.pool import Client, join, leave
 from airflow_provider_ims.hooks.retries import awaited_reads
-from airflow_provider_ims.hooks.transport import asend, open_async_session
+from airflow_provider_ims.hooks.transport import asend
 from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.models.task import TaskStatus
 from airflow_provider_ims.protocol import tasks
 from airflow_provider_ims.protocol.access import TokenKeeper
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.settings import Settings
-from airflow_provider_ims.protocol.wire import Exchange, Reply
-
-if TYPE_CHECKING:
-    import aiohttp
+from airflow_provider_ims.protocol.wire import Exchange, Reply, Request
 
 _T = TypeVar("_T")
 
@@ -30,7 +29,8 @@ class GstnAsyncHook(GstnBaseHook):
     """
     Ask about tasks from within an event loop, such as the triggerer's.
 
-    The same as :class:`GstnHook` over one ``aiohttp`` session; use it as an async context manager.
+    The same as :class:`GstnHook` over ``aiohttp``; use it as an async context manager. All that are open at a time for
+    one connection share one lookup of it, one pool of HTTP connections and one token.
 
     :param gstn_conn_id: id of an Airflow connection of type ``gstn``
     :param gstin: kept for symmetry with :class:`GstnHook`; reading a task does not need it
@@ -38,29 +38,36 @@ class GstnAsyncHook(GstnBaseHook):
     :param store: where token and sessions are kept; by default what ``[gstn] session_store`` names
     """
 
-    _settings: Settings
+    _client: Client
     _tokens: TokenKeeper
-    _session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
-        try:
-            self._settings = self._settings_of(await self.aget_connection(self.gstn_conn_id))
-        except AirflowNotFoundException:
-            raise self._no_such_connection() from None
-        self._tokens = TokenKeeper(self._settings, self._known_tokens, self._clock)
-        self._session = await open_async_session(self._settings)
+        self._client = await join(self._key, self._look_up)
+        self._tokens = TokenKeeper(self._client.settings, self._known_tokens, self._clock)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if not leave(self._key, self._client):
+            return
         try:
             if not self._store.is_shared:
                 await self._run(self._tokens.log_out())
         except GstnError as error_of_logout:
             self.log.info("The theodore token was not logged out and ends by itself. %s", error_of_logout)
         finally:
-            await self._session.close()
+            await self._client.session.close()
+
+    @property
+    def _key(self) -> tuple[str, int | None]:
+        return self.gstn_conn_id, None if self._own_store is None else id(self._own_store)
+
+    async def _look_up(self) -> Settings:
+        try:
+            return self._settings_of(await self.aget_connection(self.gstn_conn_id))
+        except AirflowNotFoundException:
+            raise self._no_such_connection() from None
 
     async def get_task_status(self, reference_id: str) -> TaskStatus:
         """Ask how far a task is; see :meth:`GstnHook.get_task_status`."""
@@ -80,12 +87,20 @@ class GstnAsyncHook(GstnBaseHook):
 
     async def _read(self, build: Build, read: Callable[[Reply], _T]) -> _T:
         async def once() -> _T:
-            return await self._run(self._tokens.call(lambda with_access: build(self._settings, with_access), read))
+            settings = self._client.settings
+            return await self._run(self._tokens.call(lambda with_access: build(settings, with_access), read))
 
+        if self.read_attempts == 1:  # as triggers ask, thousands of them
+            return await once()
         return await awaited_reads(self.read_attempts)(once)
 
     async def _run(self, exchange: Exchange[_T]) -> _T:
         try:
-            return await acarry_out(exchange, lambda request: asend(self._session, request), self._store)
+            return await acarry_out(exchange, self._send, self._store)
         except ServiceError as error:
             raise of_service_error(error) from None
+
+    async def _send(self, request: Request) -> Reply:
+        if pause := self._client.pace.turn():
+            await asyncio.sleep(pause)
+        return await asend(self._client.session, request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.hooks.awaited import GstnAsyncHook
 from airflow_provider_ims.hooks.base import Build, GstnBaseHook, given
 from airflow_provider_ims.hooks.exchanges import carry_out
+from airflow_provider_ims.hooks.pace import pace_of
 from airflow_provider_ims.hooks.retries import reads
 from airflow_provider_ims.hooks.transport import open_session, send
 from airflow_provider_ims.models.documents import SECTIONS
@@ -336,9 +338,14 @@ class GstnHook(GstnBaseHook):
 
     def _run(self, exchange: Exchange[_T]) -> _T:
         try:
-            return carry_out(exchange, lambda request: send(self._session, request, self.settings), self._store)
+            return carry_out(exchange, self._send, self._store)
         except ServiceError as error:
             raise of_service_error(error) from None
+
+    def _send(self, request: Request) -> Reply:
+        if pause := pace_of(self.settings).turn():
+            time.sleep(pause)
+        return send(self._session, request, self.settings)
 
     def _running_tasks(self, gstin: str) -> list[str]:
         running = []

@@ -135,12 +135,18 @@ class ResetResult(BaseModel):
             raw=dict(data),
         )
 
-    def account(self, payload: ResetPayload, already_reset: Collection[DocumentKey] = ()) -> Account:
+    def account(
+        self,
+        payload: ResetPayload,
+        already_reset: Collection[DocumentKey] = (),
+        seen_reset: Collection[DocumentKey] = (),
+    ) -> Account:
         """
         Say what became of every document that was sent.
 
         :param payload: the request that this is the result of
         :param already_reset: documents of it that were not sent, since GSTN held them at "no action" already
+        :param seen_reset: documents that GSTN held at "no action" after this result, whatever it says of them
         :return: an outcome for each document. A document that GSTN does not list was reset if the request was
             processed; it is ``unknown`` where GSTN counts more refusals than it lists, counts fewer documents
             than were sent, or refuses "some document" of the same section and supplier without naming it
@@ -177,6 +183,7 @@ class ResetResult(BaseModel):
                     outcomes[key] = "unknown"
         everything: dict[DocumentKey, DocumentOutcome] = dict.fromkeys(already_reset, "reset")
         everything.update(outcomes)
+        everything.update(dict.fromkeys(seen_reset, "reset"))
         return Account({key: everything[key] for key, _ in payload.documents()}, stray)
 
 

@@ -15,21 +15,25 @@ from airflow_provider_ims._compat import AirflowSkipException, conf
 from airflow_provider_ims.exceptions import (
     GstnInvalidRequest,
     GstnResetFailed,
-    GstnResetPartial,
-    GstnResultNotReady,
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
-from airflow_provider_ims.hooks.retries import until_ready
-from airflow_provider_ims.models.codes import remedy_for
 from airflow_provider_ims.models.payload import ResetPayload
-from airflow_provider_ims.models.result import Account, RefusedDocument, ResetResult
+from airflow_provider_ims.models.result import RefusedDocument
+from airflow_provider_ims.operators.arguments import is_true, seconds
 from airflow_provider_ims.operators.payload import Payload, load_payload
+from airflow_provider_ims.results.report import Report, listed
 from airflow_provider_ims.sensors.ims import read_event
 from airflow_provider_ims.storage import is_given, write_whole
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Journal
-from airflow_provider_ims.submissions.reconciliation import Reconciliation
-from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks, OnAmbiguous, Sent, Submission
+from airflow_provider_ims.submissions.submission import (
+    SETTLE_TIME,
+    AwaitMoment,
+    AwaitTasks,
+    OnAmbiguous,
+    Sent,
+    Submission,
+)
 from airflow_provider_ims.submissions.waiting import trigger_for, wait_here
 from airflow_provider_ims.triggers.ims import ids_of
 
@@ -59,6 +63,8 @@ class ImsResetOperator(BaseOperator):
     :param force_resubmit: once for each time that a person clears the task, send again what was sent before
         (templated; a text must be ``true`` or ``false``)
     :param busy_timeout: how long to wait while GSTN works on another request of the GSTIN, seconds or timedelta
+    :param settle_time: with ``reconcile``: how long after it was sent a request whose fate is not known may still be
+        done (no figure is published, so this is a guess); until then nothing is sent again, seconds or timedelta
     :param audit_path: directory for a record of each reset, as ``ObjectStoragePath`` takes it (templated)
     :param deferrable: wait for GSTN (busy, download) in the triggerer; the default is Airflow's
         ``[operators] default_deferrable``
@@ -77,6 +83,7 @@ class ImsResetOperator(BaseOperator):
         on_ambiguous: OnAmbiguous = "fail",
         force_resubmit: bool | str = False,
         busy_timeout: float | timedelta = timedelta(hours=1),
+        settle_time: float | timedelta = SETTLE_TIME,
         audit_path: str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
@@ -91,6 +98,7 @@ class ImsResetOperator(BaseOperator):
         self.on_ambiguous = on_ambiguous
         self.force_resubmit = force_resubmit
         self.busy_timeout = busy_timeout
+        self.settle_time = settle_time
         self.audit_path = audit_path
         self.deferrable = deferrable
 
@@ -110,14 +118,10 @@ class ImsResetOperator(BaseOperator):
             "Resetting %d documents of GSTIN %s: %s. A document left at no action is deemed accepted in GSTR-2B.",
             payload.count(),
             payload.rtin,
-            _listed(payload.counts()),
+            listed(payload.counts()),
         )
         journal = Journal.of(context)
-        if not journal.is_durable:
-            self.log.warning(
-                "This Airflow keeps no task state (3.3 and newer do): if the worker dies while it sends, a retry of"
-                " this task sends the reset again. Set retries=0 for it, or upgrade."
-            )
+        journal.warn_if_it_forgets(self.log)
         return self._go_on(context, payload, journal)
 
     def execute_complete(
@@ -151,8 +155,9 @@ class ImsResetOperator(BaseOperator):
                 payload,
                 attempt=Attempt.of(context),
                 on_ambiguous=self.on_ambiguous,
-                force=_is_true(self.force_resubmit),
+                force=is_true("force_resubmit", self.force_resubmit),
                 busy_timeout=self._busy_seconds(),
+                settle_time=seconds(self.settle_time),
                 audit=audit,
             )
             while not isinstance(step := submission.go_on(downloads), Sent):
@@ -168,12 +173,8 @@ class ImsResetOperator(BaseOperator):
         self.defer(trigger=trigger, method_name=method, kwargs={"carried": journal.carried}, timeout=timeout)
 
     def _busy_seconds(self) -> float:
-        limits = [self.busy_timeout, self.execution_timeout]
-        return min(
-            limit.total_seconds() if isinstance(limit, timedelta) else float(limit)
-            for limit in limits
-            if limit is not None
-        )
+        limits = (self.busy_timeout, self.execution_timeout)
+        return min(seconds(limit) for limit in limits if limit is not None)
 
 
 class ImsResultOperator(BaseOperator):
@@ -188,6 +189,8 @@ class ImsResultOperator(BaseOperator):
         (``<reference_id>.refused.csv``), as ``ObjectStoragePath`` takes it (templated)
     :param gstn_conn_id: id of the connection (templated)
     :param audit_path: the ``audit_path`` of the :class:`ImsResetOperator`, whose record gets the outcome (templated)
+    :param deferrable: wait in the triggerer for the downloads that a reset takes which was sent once more; the default
+        is Airflow's ``[operators] default_deferrable``
     """
 
     template_fields: Sequence[str] = ("reference_id", "payload", "output_path", "gstn_conn_id", "audit_path")
@@ -202,6 +205,7 @@ class ImsResultOperator(BaseOperator):
         output_path: str | None = None,
         gstn_conn_id: str = GstnHook.default_conn_name,
         audit_path: str | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -213,6 +217,7 @@ class ImsResultOperator(BaseOperator):
         self.output_path = output_path
         self.gstn_conn_id = gstn_conn_id
         self.audit_path = audit_path
+        self.deferrable = deferrable
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -224,140 +229,68 @@ class ImsResultOperator(BaseOperator):
         :raises GstnResetFailed: when GSTN refused the whole reset, or answered with a word that nobody knows
         :raises GstnResultNotReady: when there is no result yet
         """
+        return self._conclude(context, self._read())
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Go on once the downloads have ended, or failed to."""
+        downloads = ids_of((event or {}).get("reference_id", ""))
+        read_event(event, downloads)
+        return self._conclude(context, self._read(downloads))
+
+    def _read(self, downloads: Sequence[str] = ()) -> Report:
         payload = load_payload(self.payload, allow_no_action=True) if self.payload else None
-        reference_id = str(self.reference_id)
         with GstnHook(self.gstn_conn_id) as hook:
-            found = Reconciliation.of_text(hook.find_reconciliation(reference_id))
-            if found and not found.sent:
-                result = _nothing_was_left_to_send(found)
-            else:
-                # A complete task whose GSTN half says IP is rare and short: worth a moment of this worker.
-                result = until_ready(lambda read: read.outcome == "running")(hook.get_task_result, reference_id)
-        if result.outcome == "running":
-            raise GstnResultNotReady(
-                f"Task {reference_id} is complete, but GSTN still works on the reset (IP). Read the result again"
-                " later; the task's retries do that."
-            )
-        account = result.account(payload, found.keys(payload) if found else ()) if payload else None
-        summary = _summary(reference_id, result, account)
-        if found:
-            summary["found_at_no_action"] = found.count
-        summary.update(self._write(reference_id, result, account, summary))
-        self._tell(result, account)
+            report = Report.fetch(hook, str(self.reference_id), payload)
+            if not downloads and (started := report.start_look(hook)):
+                self.log.info("This reset was sent once more. Looking at what GSTN holds.")
+                step = AwaitTasks(started)
+                if self.deferrable:
+                    trigger, timeout = trigger_for(step, self.gstn_conn_id)
+                    self.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
+                downloads = wait_here(hook, step)
+            if downloads:
+                report.look(hook, downloads)
+        return report
+
+    def _conclude(self, context: Context, report: Report) -> dict[str, Any]:
+        summary = report.summary()
+        summary.update(self._write(report, summary))
+        report.tell(self.log)
         if is_given(self.audit_path):
-            unknown = [key for key, said in account.outcomes.items() if said == "unknown"] if account else []
             trail = AuditTrail(self.audit_path, run_of(context, self.gstn_conn_id))
-            trail.ended(reference_id, summary, result.refused, unknown)
-        if summary["outcome"] == "processed":
+            trail.ended(report.reference_id, summary, report.result.refused, report.unknown)
+        error = report.error()
+        if error is None:
             return summary
         # A failing task's return value is lost, so the summary goes ahead of the failure, in its place.
         context["ti"].xcom_push(key="return_value", value=summary)
-        self._decide(reference_id, result, account)
+        if isinstance(error, GstnResetFailed) or self.on_partial == "fail":
+            raise error
+        if self.on_partial == "skip":
+            raise AirflowSkipException(str(error))
+        self.log.warning("%s", error)
         return summary
 
-    def _decide(self, reference_id: str, result: ResetResult, account: Account | None) -> None:
-        if result.outcome not in {"processed", "partial"}:
-            word = f"status_cd {result.status_cd!r}"
-            what = " ".join(part for part in (result.code, result.message) if part) or "no reason given"
-            advice = remedy_for(result.code) if result.code else "Look at the documents on the GST portal."
-            raise GstnResetFailed(f"Reset {reference_id} did not succeed ({word}): {what}. {advice}", code=result.code)
-        unknown = account.total("unknown") if account else result.unexplained
-        others = "the others are reset"
-        if unknown:
-            others = f"{unknown} others are not accounted for: look them up on the GST portal"
-        text = f"Reset {reference_id}: GSTN refused {result.errors}; {others}. {_first_refusals(result.refused)}"
-        if self.on_partial == "fail":
-            raise GstnResetPartial(text)
-        if self.on_partial == "skip":
-            raise AirflowSkipException(text)
-        self.log.warning("%s", text)
-
-    def _tell(self, result: ResetResult, account: Account | None) -> None:
-        for row in result.refused:
-            self.log.warning(
-                "Refused: %s %s of supplier %s, period %s: %s %s. %s",
-                row.section,
-                row.number or "(no number given)",
-                row.stin or "(none given)",
-                row.rtnprd or "(none given)",
-                row.code,
-                row.message,
-                row.remedy,
-            )
-        if account is None:
-            return
-        for section, count in account.sections().items():
-            self.log.info("%s: %s", section, _listed(count.model_dump()))
-        for row in account.stray:
-            self.log.warning("GSTN refused what we did not send, or did not name it: %s", row)
-
-    def _write(
-        self, reference_id: str, result: ResetResult, account: Account | None, summary: Mapping[str, Any]
-    ) -> dict[str, str]:
+    def _write(self, report: Report, summary: Mapping[str, Any]) -> dict[str, str]:
         if not is_given(self.output_path):
             return {}
-        full = {**summary, "result": result.raw}
-        if account:
-            full["documents"] = [{**key._asdict(), "outcome": said} for key, said in account.outcomes.items()]
+        full = {**summary, "result": report.result.raw}
+        if report.account:
+            full["documents"] = [{**key._asdict(), "outcome": said} for key, said in report.account.outcomes.items()]
         table = io.StringIO(newline="")
         writer = csv.writer(table)
         writer.writerow(RefusedDocument._fields)
-        writer.writerows(result.refused)
+        writer.writerows(report.result.refused)
         try:
             folder = ObjectStoragePath(self.output_path)
-            result_path = folder / f"{reference_id}.result.json"
-            refused_path = folder / f"{reference_id}.refused.csv"
+            result_path = folder / f"{report.reference_id}.result.json"
+            refused_path = folder / f"{report.reference_id}.refused.csv"
             write_whole(result_path, json.dumps(full, indent=2, ensure_ascii=False).encode())
             write_whole(refused_path, table.getvalue().encode())
         except (OSError, ImportError, ValueError) as error:
             raise GstnInvalidRequest(
-                f"The result of {reference_id} cannot be written to output_path {self.output_path!r}"
+                f"The result of {report.reference_id} cannot be written to output_path {self.output_path!r}"
                 f" ({type(error).__name__}: {error}). Correct the path and clear this task; the service keeps"
                 " the result for 7 days."
             ) from None
         return {"result_path": str(result_path), "refused_path": str(refused_path)}
-
-
-def _nothing_was_left_to_send(found: Reconciliation) -> ResetResult:
-    """Return the result of a reset whose documents were all found at "no action" when its fate was looked up."""
-    return ResetResult(status_cd="P", processed=found.count, errors=0, raw={"reconciliation": found.model_dump()})
-
-
-def _is_true(flag: bool | str | None) -> bool:
-    word = str(flag).strip().lower()
-    if word in {"true", "yes", "1"}:
-        return True
-    if word in {"false", "no", "0", "none", ""}:
-        return False
-    raise GstnInvalidRequest(f"force_resubmit is {flag!r}; it takes true or false. Nothing was sent.")
-
-
-def _summary(reference_id: str, result: ResetResult, account: Account | None) -> dict[str, Any]:
-    outcome = result.outcome if result.outcome in {"processed", "partial"} else "failed"
-    if outcome == "processed" and account and account.total("unknown"):
-        outcome = "partial"
-    processed = result.processed
-    if processed is None:
-        processed = account.total("reset") if account else 0
-    summary: dict[str, Any] = {
-        "outcome": outcome,
-        "reference_id": reference_id,
-        "processed": processed,
-        "errors": result.errors,
-        "status_cd": result.status_cd,
-        "code": result.code,
-    }
-    if account:
-        summary["sections"] = {name: count.model_dump() for name, count in account.sections().items()}
-    return summary
-
-
-def _first_refusals(refused: Sequence[RefusedDocument], shown: int = 5) -> str:
-    lines = [f"{row.section} {row.number or '?'} of {row.stin or '?'}: {row.code}" for row in refused[:shown]]
-    if len(refused) > shown:
-        lines.append(f"and {len(refused) - shown} more, all in the log")
-    return "; ".join(lines) + "." if lines else ""
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)

@@ -36,6 +36,7 @@ _KNOWN_EXTRA = frozenset(
         "timeout",
         "verify_ssl",
         "token_minutes",
+        "max_requests_per_second",
     }
 )
 
@@ -73,6 +74,7 @@ class Settings:
     :param timeout: seconds to wait for a reply once connected
     :param verify_ssl: whether to check certificates, or the path of a CA bundle
     :param token_minutes: life that we ask for a theodore token, minutes (20 by default, 360 at most)
+    :param max_requests_per_second: limit for all requests of one process; ``None`` for no limit
     :param unknown: names in the extra that mean nothing to us, perhaps mistyped
     """
 
@@ -88,6 +90,7 @@ class Settings:
     timeout: float = 60.0
     verify_ssl: bool | str = True
     token_minutes: int = 20
+    max_requests_per_second: float | None = None
     unknown: tuple[str, ...] = ()
 
     @property
@@ -167,6 +170,7 @@ class Settings:
             timeout=fields.number("timeout", cls.timeout, low=1, high=600),
             verify_ssl=fields.flag_or_path("verify_ssl"),
             token_minutes=int(fields.number("token_minutes", cls.token_minutes, low=1, high=360)),
+            max_requests_per_second=fields.number("max_requests_per_second", 0.0, low=0.01, high=1000) or None,
             unknown=tuple(sorted(fields.values.keys() - _KNOWN_EXTRA)),
         )
         if faults:

@@ -33,8 +33,8 @@ def admin_routes(app: FastAPI, gst: Gst) -> None:
     router = APIRouter(prefix="/admin", tags=["admin"])
 
     @router.get("/counters")
-    async def counters() -> dict[str, int]:
-        return gst.counters()
+    async def counters(gstin: str | None = None) -> dict[str, int]:
+        return gst.counters(gstin)
 
     @router.get("/state")
     async def state() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable
 
 from starlette.datastructures import Headers
@@ -23,7 +24,9 @@ _CALLS: dict[tuple[str, str], Call] = {
     ("GET", "/ping"): "ping",
     ("GET", "/authenticate"): "ping",
     ("PUT", "/enriched/gstn/v1.0/ims-invoice-status-reset"): "reset",
+    ("GET", "/enriched/gstn/v1.0/ims-invoices"): "download",
 }
+_TASK_CALL = re.compile(r"/enriched/tasks/v1\.0/(?P<call>status|result)/(?P<task_id>[^/]+)(?P<page>/page/[^/]+)?")
 _ACTIONS: dict[str, Call] = {
     "OTPREQUEST": "otp",
     "AUTHTOKEN": "verify",
@@ -51,10 +54,14 @@ class Disturbance:
             await self._handle(scope, receive, send)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = _call_of(scope)
-        self._gst.count_call(call)
+        call, task_id = _call_of(scope)
+        if task_id is None:
+            gstin = Headers(scope=scope).get(self._gst.options.gstin_header)
+        else:
+            gstin = self._gst.gstin_of_task(task_id)
+        self._gst.count_call(call, gstin)
         await asyncio.sleep(self._gst.options.latency_seconds)
-        fault = self._gst.take_fault(call)
+        fault = self._gst.take_fault(call, gstin)
         if fault is None:
             await self._app(scope, receive, send)
         else:
@@ -70,6 +77,12 @@ class Disturbance:
         elif fault.kind == "drop_after":
             await self._app(scope, receive, _nowhere)
             await self._lose(scope, receive)
+        elif fault.kind == "slow_after":
+            held: list[Message] = []
+            await self._app(scope, receive, _into(held))
+            await asyncio.sleep(fault.seconds)
+            for message in held:
+                await send(message)
         else:
             if fault.kind == "slow":
                 await asyncio.sleep(fault.seconds)
@@ -88,13 +101,15 @@ class Disturbance:
             pass
 
 
-def _call_of(scope: Scope) -> str:
+def _call_of(scope: Scope) -> tuple[str, str | None]:
+    """Return the kind of a call, and the task that its path names."""
     method, path = scope["method"], scope["path"]
     if path.startswith("/basic/gstn/") and path.endswith("/authenticate"):
-        return _ACTIONS.get(Headers(scope=scope).get("action", ""), "other")
-    if path.startswith("/enriched/tasks/v1.0/"):
-        return str(path.split("/")[4])
-    return _CALLS.get((method, path), "other")
+        return _ACTIONS.get(Headers(scope=scope).get("action", ""), "other"), None
+    task = _TASK_CALL.fullmatch(path)
+    if task is not None:
+        return "page" if task["page"] else task["call"], task["task_id"]
+    return _CALLS.get((method, path), "other"), None
 
 
 def _edge_reply(fault: Fault) -> Response:
@@ -102,6 +117,13 @@ def _edge_reply(fault: Fault) -> Response:
     if fault.status >= 500:
         return Response(_HTML.format(f"{fault.status} Unavailable"), fault.status, headers, "text/html")
     return PlainTextResponse(f"{fault.status}\n", fault.status, headers)
+
+
+def _into(held: list[Message]) -> Send:
+    async def hold(message: Message) -> None:
+        held.append(message)
+
+    return hold
 
 
 async def _nowhere(message: Message) -> None:

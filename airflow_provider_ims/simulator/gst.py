@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from .clock import Clock
+from .downloads import Wanted, download
 from .errors import ServiceError, bad_parameter, gstn_error
 from .ims import Documents, whole_failure
 from .options import Document, Fault, NextTask, Options
 from .sessions import Sessions, check_gstin
-from .tasks import Task, Tasks
+from .tasks import Result, Task, Tasks
 from .tokens import Tokens
 
 _P = ParamSpec("_P")
@@ -22,7 +23,10 @@ _R = TypeVar("_R")
 _COUNTED = (
     *("logins", "refreshes", "logouts", "pings"),
     *("otp_requests", "otp_verifications", "gstn_refreshes", "gstn_logouts"),
-    *("resets", "reset_calls", "status_calls", "result_calls"),
+)
+_COUNTED_BY_GSTIN = (
+    *("resets", "reset_calls", "downloads", "download_calls"),
+    *("status_calls", "result_calls", "page_calls"),
 )
 
 
@@ -61,6 +65,7 @@ class Gst:
         self._faults: list[Fault] = []
         self._next_tasks: list[NextTask] = []
         self._counters: Counter[str] = Counter()
+        self._counters_by_gstin: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     # What clients call
 
@@ -125,33 +130,49 @@ class Gst:
         if not isinstance(body, dict) or body.get("rtin") != gstin:
             # Our invention: the documentation does not say that they must be equal, nor what happens if not.
             raise ServiceError(400, "err-invalid-gstin", "ClientRequest", **{"parameter-name": "rtin"})
+        self._check_session(org, gstin)
+        if self._tasks.running(gstin, "reset"):
+            raise gstn_error("IMSSAV0015", "Previous Save or Reset request is already under progress")
+        plan = self._take_next_task("reset", gstin)
+        self._count("resets", gstin)
+        return self._start(org, gstin, plan, lambda: self._reset_result(plan, body))
+
+    def _reset_result(self, plan: NextTask, body: Any) -> Result:
+        if plan.status_cd is not None:
+            return Result({**whole_failure(plan.err_cd, plan.err_msg), "status_cd": plan.status_cd})
+        return Result(self._documents.reset(body))
+
+    @_locked
+    def submit_download(self, org: str, gstin: str | None, section: str | None, status: str | None) -> str:
+        """Accept a download of IMS invoices and return the id of its task, which looks at its end."""
+        gstin = check_gstin(gstin, self.options.gstin_header)
+        wanted = Wanted.checked(section, status)
+        self._check_session(org, gstin)
+        self._count("downloads", gstin)
+        plan = self._take_next_task("download", gstin)
+        return self._start(org, gstin, plan, lambda: download(self._documents, self.options, gstin, wanted))
+
+    def _check_session(self, org: str, gstin: str) -> None:
         if self.options.require_session and not self._sessions.is_live(org, gstin):
             # Which code Vayana uses here is not published; this is GSTN's own.
             raise gstn_error("AUTH4033", "Invalid Session")
-        if self._tasks.running(gstin, "reset"):
-            raise gstn_error("IMSSAV0015", "Previous Save or Reset request is already under progress")
-        plan = self._take_next_task(gstin)
+
+    def _take_next_task(self, kind: Literal["reset", "download"], gstin: str) -> NextTask:
+        for plan in self._next_tasks:
+            if plan.kind == kind and plan.gstin in (None, gstin):
+                _use_up(self._next_tasks, plan)
+                return plan
+        return NextTask(kind=kind)
+
+    def _start(self, org: str, gstin: str, plan: NextTask, work: Callable[[], Result]) -> str:
         started = self.clock.now()
         seconds = self.options.task_seconds if plan.task_seconds is None else plan.task_seconds
-        task = Task(org, gstin, "reset", started, started + seconds, lambda: self._reset_result(plan, body))
+        task = Task(org, gstin, plan.kind, started, started + seconds, work)
         task.final_status = plan.final_status
         task.early_results = [{"status_cd": "IP", "transTypCd": "SAV"} for _ in range(plan.ip_results)]
         task.error = plan.error
         self._tasks.add(task)
-        self._counters["resets"] += 1
         return task.id
-
-    def _reset_result(self, plan: NextTask, body: Any) -> dict[str, Any]:
-        if plan.status_cd is not None:
-            return {**whole_failure(plan.err_cd, plan.err_msg), "status_cd": plan.status_cd}
-        return self._documents.reset(body)
-
-    def _take_next_task(self, gstin: str) -> NextTask:
-        for plan in self._next_tasks:
-            if plan.gstin in (None, gstin):
-                _use_up(self._next_tasks, plan)
-                return plan
-        return NextTask()
 
     @_locked
     def task_status(self, org: str, task_id: str) -> dict[str, Any]:
@@ -163,19 +184,37 @@ class Gst:
         """Return the ``data`` and the ``error`` of a result reply."""
         return self._tasks.result(self._tasks.get(org, task_id))
 
+    @_locked
+    def task_page(self, org: str, task_id: str, number: str) -> dict[str, Any]:
+        """Return the ``data`` of one page of a result."""
+        return self._tasks.page(self._tasks.get(org, task_id), number)
+
     # What the admin and tests call
 
     @_locked
-    def count_call(self, call: str) -> None:
-        """Count a reset, status or result call that arrived, be it answered or not."""
-        if f"{call}_calls" in _COUNTED:
-            self._counters[f"{call}_calls"] += 1
+    def gstin_of_task(self, task_id: str) -> str | None:
+        """Return for whom a task works, if there is such a task."""
+        return self._tasks.gstin_of(task_id)
 
     @_locked
-    def counters(self) -> dict[str, int]:
-        """Return what happened so far."""
+    def count_call(self, call: str, gstin: str | None = None) -> None:
+        """Count a call that starts a task or asks for one, be it answered or not."""
+        if f"{call}_calls" in _COUNTED_BY_GSTIN:
+            self._count(f"{call}_calls", gstin)
+
+    def _count(self, name: str, gstin: str | None) -> None:
+        self._counters[name] += 1
+        if gstin is not None:
+            self._counters_by_gstin[gstin][name] += 1
+
+    @_locked
+    def counters(self, gstin: str | None = None) -> dict[str, int]:
+        """Return what happened so far; with a GSTIN, the tasks of that one and the calls for them."""
+        if gstin is not None:
+            counted = self._counters_by_gstin.get(gstin, Counter[str]())
+            return {name: counted[name] for name in _COUNTED_BY_GSTIN}
         live = {"live_tokens": len(self._tokens.live()), "most_live_tokens": self._tokens.most_live}
-        return {name: self._counters[name] for name in _COUNTED} | live
+        return {name: self._counters[name] for name in (*_COUNTED, *_COUNTED_BY_GSTIN)} | live
 
     @_locked
     def state(self) -> dict[str, Any]:
@@ -227,10 +266,10 @@ class Gst:
         self._faults.clear()
 
     @_locked
-    def take_fault(self, call: str) -> Fault | None:
+    def take_fault(self, call: str, gstin: str | None = None) -> Fault | None:
         """Return the fault that is due for a call, and use it up."""
         for fault in self._faults:
-            if fault.call in ("any", call):
+            if fault.call in ("any", call) and fault.gstin in (None, gstin):
                 _use_up(self._faults, fault)
                 return fault
         return None

@@ -88,6 +88,12 @@ def _enriched_routes(app: FastAPI, gst: Gst) -> None:
         gstin = request.headers.get(gst.options.gstin_header)
         return _envelope({"task-id": gst.submit_reset(org, gstin, body)})
 
+    @app.get("/enriched/gstn/v1.0/ims-invoices")
+    async def download(request: Request, org: str = Depends(gstn_organisation)) -> dict[str, Any]:
+        gstin = request.headers.get(gst.options.gstin_header)
+        wanted = request.query_params
+        return _envelope({"task-id": gst.submit_download(org, gstin, wanted.get("section"), wanted.get("status"))})
+
     @app.get("/enriched/tasks/v1.0/status/{task_id}")
     async def status(task_id: str, org: str = Depends(organisation)) -> dict[str, Any]:
         return _envelope(gst.task_status(org, task_id))
@@ -95,6 +101,10 @@ def _enriched_routes(app: FastAPI, gst: Gst) -> None:
     @app.get("/enriched/tasks/v1.0/result/{task_id}")
     async def result(task_id: str, org: str = Depends(organisation)) -> dict[str, Any]:
         return _envelope(*gst.task_result(org, task_id))
+
+    @app.get("/enriched/tasks/v1.0/result/{task_id}/page/{number}")
+    async def page(task_id: str, number: str, org: str = Depends(organisation)) -> dict[str, Any]:
+        return _envelope(gst.task_page(org, task_id, number))
 
 
 def _envelope(data: dict[str, Any] | None, error: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import defaultdict
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ from .options import Document, Options
 from .sessions import GSTIN
 
 _COMMON = "stin rtnprd srcform pos val txval iamt camt samt cess prev_status"
-_FIELDS = {
+FIELDS = {
     "b2b": f"{_COMMON} inv_typ inum idt",
     "b2ba": f"{_COMMON} inv_typ inum idt oinum oidt",
     "b2bdn": f"{_COMMON} inv_typ nt_num nt_dt",
@@ -23,7 +24,7 @@ _FIELDS = {
     "ecoma": f"{_COMMON} inum idt oinum oidt",
 }
 # Samples of real results show "dn" and "cn"; "dna" and "cna" are inferred from them.
-_REPORT_KEYS = {"b2bdn": "dn", "b2bdna": "dna", "b2bcn": "cn", "b2bcna": "cna"}
+GSTN_KEYS = {"b2bdn": "dn", "b2bdna": "dna", "b2bcn": "cn", "b2bcna": "cna"}
 _WRONG_STATUS = ("IMSSAV0010", "Either previous action is incorrect/ invoice might have edited by supplier")
 
 
@@ -79,12 +80,12 @@ def schema_fault(body: Any) -> str | None:
     if body["reqtyp"] != "RESET":
         return "reqtyp"
     sections = body["invdata"]
-    if not isinstance(sections, dict) or not sections or not set(sections) <= set(_FIELDS):
+    if not isinstance(sections, dict) or not sections or not set(sections) <= set(FIELDS):
         return "invdata"
     for section, records in sections.items():
         if not isinstance(records, list):
             return f"invdata.{section}"
-        wanted = set(_FIELDS[section].split())
+        wanted = set(FIELDS[section].split())
         for index, record in enumerate(records):
             place = f"invdata.{section}[{index}]"
             if not isinstance(record, dict) or set(record) != wanted:
@@ -105,16 +106,20 @@ class Documents:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._documents: dict[tuple[str, str, str, str, str], Document] = {}
+        self._sections: defaultdict[tuple[str, str], dict[tuple[str, str, str], Document]] = defaultdict(dict)
 
     def add(self, document: Document) -> None:
         """Add a document, or replace the one of the same identity."""
-        key = (document.rtin, document.section, document.stin, document.number, document.rtnprd)
-        self._documents[key] = document
+        self._sections[document.rtin, document.section][document.stin, document.number, document.rtnprd] = document
+
+    def held(self, rtin: str, section: str) -> list[Document]:
+        """Return the documents of one section of a taxpayer."""
+        return list(self._sections.get((rtin, section), {}).values())
 
     def state(self) -> list[dict[str, str]]:
-        """Return all documents."""
-        return [document.model_dump() for document in self._documents.values()]
+        """Return all documents, without their records."""
+        every = (document for section in self._sections.values() for document in section.values())
+        return [document.model_dump(exclude={"record"}) for document in every]
 
     def reset(self, body: Any) -> dict[str, Any]:
         """Carry out a reset request and return GSTN's result."""
@@ -130,7 +135,7 @@ class Documents:
                     processed += 1
                     continue
                 refused += 1
-                key = _REPORT_KEYS.get(section, section) if self._options.report_keys == "gstn" else section
+                key = GSTN_KEYS.get(section, section) if self._options.report_keys == "gstn" else section
                 rows = report.setdefault(key, {}).setdefault(record["stin"], [])
                 rows.append({"rtnprd": record["rtnprd"], "inum": number})
         result: dict[str, Any] = {
@@ -153,14 +158,14 @@ class Documents:
         return result
 
     def _reset_one(self, rtin: str, section: str, number: str, record: dict[str, Any]) -> bool:
-        key = (rtin, section, record["stin"], number, record["rtnprd"])
-        document = self._documents.get(key)
+        stin, rtnprd = record["stin"], record["rtnprd"]
+        document = self._sections[rtin, section].get((stin, number, rtnprd))
         if document is None:
             if self._options.strict_documents:
                 return False
-            names = ("rtin", "section", "stin", "number", "rtnprd")
-            document = Document.model_validate({**dict(zip(names, key, strict=True)), "status": record["prev_status"]})
-            self._documents[key] = document
+            names: dict[str, Any] = {"rtin": rtin, "section": section, "status": record["prev_status"]}
+            document = Document(stin=stin, number=number, rtnprd=rtnprd, record=record, **names)
+            self.add(document)
         if document.status != record["prev_status"]:
             return False
         document.status = "N"

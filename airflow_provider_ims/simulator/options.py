@@ -6,9 +6,9 @@ The admin routes read their bodies with these models, so an unknown key or a wro
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Strict(BaseModel):
@@ -37,6 +37,11 @@ class Options(_Strict):
     strict_documents: bool = False
     report_keys: Literal["gstn", "request"] = "gstn"
 
+    first_page: Literal[0, 1] = 0
+    page_documents: int = Field(default=1000, ge=1)
+    download_keys: Literal["request", "gstn"] = "request"
+    empty_download: Literal["pages", "error"] = "pages"
+
     task_seconds: float = 3
     status_shape: Literal["flat", "nested"] = "flat"
     retention_days: float = 7
@@ -48,7 +53,10 @@ Status = Literal["A", "R", "P", "N"]
 
 
 class Document(_Strict):
-    """A document that a supplier has filed, and the action GSTN holds for it."""
+    """A document that a supplier has filed, and the action GSTN holds for it.
+
+    ``record`` holds further fields as a download shows them; what it leaves out is made up.
+    """
 
     rtin: str
     section: Section
@@ -56,17 +64,20 @@ class Document(_Strict):
     number: str
     rtnprd: str
     status: Status
+    record: dict[str, Any] | None = None
 
 
 class NextTask(_Strict):
-    """How the next ``times`` tasks (of ``gstin`` only, when given) run and end.
+    """How the next ``times`` tasks of one kind (of ``gstin`` only, when given) run and end.
 
     ``final_status`` is shown from the end on; any word but "completed" means that the work is never done.
     ``status_cd`` (with ``err_cd`` and ``err_msg``) replaces the result, and ``error`` makes the result call
     answer with that error in an envelope of ``status: "0"`` and HTTP 200; neither does the work.
     ``ip_results`` is the number of result calls answered with ``status_cd: "IP"`` before the real one.
+    A download's result has no ``status_cd``, so its plan can have neither.
     """
 
+    kind: Literal["reset", "download"] = "reset"
     times: int = Field(default=1, ge=1)
     gstin: str | None = None
     task_seconds: float | None = None
@@ -76,6 +87,12 @@ class NextTask(_Strict):
     err_msg: str = ""
     ip_results: int = 0
     error: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        if self.kind == "download" and (self.status_cd is not None or self.ip_results):
+            raise ValueError("status_cd and ip_results are those of a reset")
+        return self
 
 
 Call = Literal[
@@ -88,16 +105,23 @@ Call = Literal[
     "gstn_refresh",
     "gstn_logout",
     "reset",
+    "download",
     "status",
     "result",
+    "page",
 ]
 
 
 class Fault(_Strict):
-    """A disturbance of the next ``times`` calls of one kind ("any": of every kind)."""
+    """A disturbance of the next ``times`` calls of one kind ("any": of every kind).
+
+    With ``gstin``, only calls that carry it are meant: in the GSTIN header, or by the task in their path.
+    "slow" waits before the call is handled, "slow_after" when it is done and only the reply is due.
+    """
 
     call: Call | Literal["any"]
-    kind: Literal["http", "slow", "drop_before", "drop_after", "expire_token", "garbage"]
+    kind: Literal["http", "slow", "slow_after", "drop_before", "drop_after", "expire_token", "garbage"]
+    gstin: str | None = None
     status: int = Field(default=503, ge=200, le=599)
     retry_after: int | str | None = None
     seconds: float = Field(default=1, ge=0)

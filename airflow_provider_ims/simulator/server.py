@@ -38,10 +38,16 @@ class _Server(uvicorn.Server):
             connection.transport.abort()
         self.force_exit = True
         await super().shutdown(sockets=sockets)
+        # A connection that was being accepted meanwhile would stay open with nobody behind it.
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 class SimulatorServer:
     """Context manager: the simulator, listening while the block runs.
+
+    It can be entered again, on the same port and with the same state. Meanwhile connections are refused, while time
+    goes on: a task that was running ends. To break off a block, call :meth:`stop` and :meth:`start` in it.
 
     :param options: how the services behave
     :param port: 0 takes a free one; afterwards see ``port`` and ``url``
@@ -60,8 +66,22 @@ class SimulatorServer:
         self.gst = Gst(options, on_otp)
         self.host = host
         self.port = port
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listen, at the first time on the port that was asked for, then always on the one that was taken.
+
+        :raises OSError: when the port is not free
+        """
         # Opened again by its number, the socket knows that it is TCP; else asyncio leaves Nagle's delay of 40 ms on.
         listener = socket.socket(fileno=socket.create_server((self.host, self.port)).detach())
         self.port = listener.getsockname()[1]
@@ -82,13 +102,16 @@ class SimulatorServer:
         self._thread.start()
         if not self._server.up.wait(_START_SECONDS):
             raise RuntimeError("the simulator did not start")
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def stop(self) -> None:
+        """Cut all connections and listen no more; nothing happens if it does not listen."""
+        if self._thread is None:
+            return
         self._server.should_exit = True
         self._thread.join(_STOP_SECONDS)
+        if self._thread.is_alive():
+            raise RuntimeError("the simulator did not stop")
+        self._thread = None
 
     def _drop(self, scope: Scope) -> None:
         """Close the TCP connection on which a request came."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,23 +12,34 @@ from .errors import ServiceError
 from .options import Options
 
 
+@dataclass(frozen=True)
+class Result:
+    """What a task brought: the result's ``data`` and, where the call has any, its pages.
+
+    Each page is written when it is read, so that the end of a large task holds up nobody.
+    """
+
+    data: dict[str, Any]
+    pages: Sequence[Callable[[], dict[str, Any]]] = ()
+
+
 @dataclass
 class Task:
-    """One task; ``work`` is called once, when the task completes, and returns the result's ``data``."""
+    """One task; ``work`` is called once, when the task completes. What it refuses becomes the result's error."""
 
     org: str
     gstin: str
     kind: str
     started: float
     ready_at: float
-    work: Callable[[], dict[str, Any]]
+    work: Callable[[], Result]
     final_status: str = "completed"
     early_results: list[dict[str, Any]] = field(default_factory=list)
     """Answers to the first result calls, before the true one."""
     error: dict[str, Any] | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     status: str = "processing"
-    data: dict[str, Any] | None = None
+    outcome: Result | None = None
 
     @property
     def running(self) -> bool:
@@ -60,7 +71,10 @@ class Tasks:
         for task in sorted(due, key=lambda task: task.ready_at):
             task.status = task.final_status
             if task.completed and task.error is None:
-                task.data = task.work()
+                try:
+                    task.outcome = task.work()
+                except ServiceError as refusal:
+                    task.error = refusal.body()
         oldest = now - self._options.retention_days * 86400
         self._tasks = {task.id: task for task in self._tasks.values() if task.started > oldest}
 
@@ -78,8 +92,13 @@ class Tasks:
         """Return a task of the organisation, or refuse."""
         task = self._tasks.get(task_id)
         if task is None or task.org != org:
-            raise ServiceError(404, "err-resource-not-found", "ResourceNotFound", **{"task-id": task_id})
+            raise _not_found(task_id)
         return task
+
+    def gstin_of(self, task_id: str) -> str | None:
+        """Return for whom a task works, if there is such a task."""
+        task = self._tasks.get(task_id)
+        return None if task is None else task.gstin
 
     def status(self, task: Task) -> dict[str, Any]:
         """Return the status ``data``: flat as live clients read it, or nested as Vayana's page prints it."""
@@ -89,14 +108,32 @@ class Tasks:
 
     def result(self, task: Task) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """Return the result's ``data`` and ``error``; one of them is None."""
-        if not task.completed:
-            # That this is a 400 is documented, its code is our invention.
-            raise ServiceError(400, "err-task-not-completed", "ClientRequest", **{"task-id": task.id})
+        _check_completed(task)
         if task.error is None and task.early_results:
             return task.early_results.pop(0), None
-        return task.data, task.error
+        return (None if task.outcome is None else task.outcome.data), task.error
+
+    def page(self, task: Task, number: str) -> dict[str, Any]:
+        """Return the ``data`` of one page; which number the first one has is not documented."""
+        _check_completed(task)
+        pages = [] if task.outcome is None else task.outcome.pages
+        first = self._options.first_page
+        by_number = {str(first + index): page for index, page in enumerate(pages)}
+        if number not in by_number:
+            raise _not_found(task.id)
+        return by_number[number]()
 
     def state(self) -> list[dict[str, Any]]:
         """Return what can be shown of the tasks, oldest first."""
         shown = ("id", "gstin", "kind", "status", "started", "ready_at")
         return [{name: getattr(task, name) for name in shown} for task in self._tasks.values()]
+
+
+def _check_completed(task: Task) -> None:
+    if not task.completed:
+        # That this is a 400 is documented, its code is our invention.
+        raise ServiceError(400, "err-task-not-completed", "ClientRequest", **{"task-id": task.id})
+
+
+def _not_found(task_id: str) -> ServiceError:
+    return ServiceError(404, "err-resource-not-found", "ResourceNotFound", **{"task-id": task_id})

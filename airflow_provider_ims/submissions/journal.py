@@ -39,27 +39,35 @@ class Entry(BaseModel):
     """
     How far one reset got.
 
-    :param phase: ``intent`` before the request goes out, ``submitted`` once the service has taken it, ``busy`` while
-        GSTN works on another request of that GSTIN, so that this one is not sent yet
+    :param phase: ``intent`` before the request goes out, ``submitted`` once the service has taken it, ``ended`` once
+        its result is kept (in bulk), ``busy`` while GSTN works on another request and this one is not sent yet
     :param fingerprint: of the request that the user asked for
     :param at: when the phase began, seconds since the epoch
     :param attempt: the try that wrote this
     :param sends: how often the request went out
     :param reference_id: what the service calls it, once ``submitted``
     :param already_reset: which documents were found at "no action" and not sent; see ``reconciliation``
+    :param sent: whether ``reference_id`` is a reset; if not, all documents were found at "no action"
     :param busy_since: when this try first found GSTN busy, seconds since the epoch
+    :param sha256: in bulk, of the planned request, once it ended or failed
+    :param told: in bulk, what became of the documents: ``outcome`` and counts
+    :param failure: in bulk, why the request failed
     """
 
     model_config = ConfigDict(frozen=True)
 
-    phase: Literal["intent", "submitted", "busy"]
+    phase: Literal["intent", "submitted", "ended", "busy"]
     fingerprint: str
     at: float
     attempt: Attempt
     sends: int = 0
     reference_id: str = ""
     already_reset: str = ""
+    sent: bool = True
     busy_since: float | None = None
+    sha256: str = ""
+    told: dict[str, Any] = {}
+    failure: str = ""
 
 
 class Journal:
@@ -82,10 +90,13 @@ class Journal:
         """Open the journal of a task instance."""
         return cls(context.get("task_state_store"), carried)
 
-    @property
-    def is_durable(self) -> bool:
-        """Whether the next try of this task instance will find what is written."""
-        return self._store is not None
+    def warn_if_it_forgets(self, log: Any) -> None:
+        """Tell a person that the next try of this task instance will not find what is written."""
+        if self._store is None:
+            log.warning(
+                "This Airflow keeps no task state (3.3 and newer do): if the worker dies while it sends, a retry of"
+                " this task sends the reset again. Set retries=0 for it, or upgrade."
+            )
 
     def read(self, key: str) -> Entry | None:
         """Return the entry of a key, or ``None``."""

@@ -17,11 +17,12 @@ from airflow_provider_ims.models.payload import DocumentKey, ResetPayload
 
 class Reconciliation(BaseModel):
     """
-    Which documents of a request need no reset any more.
+    What is known of a reset that was sent once more after its first fate was not known.
 
     :param fingerprint: the request
-    :param already_reset: places of the documents that GSTN holds at "no action"
-    :param sent: whether a reset was sent for the others; if not, none was needed
+    :param already_reset: places of the documents that GSTN held at "no action", so that they were not sent again
+    :param sent: whether a reset was sent for the others; if not, there were none. What GSTN refused in it may have been
+        done by the one before
     """
 
     fingerprint: str

@@ -22,9 +22,12 @@ OnAmbiguous = Literal["fail", "resubmit", "reconcile"]
 MOST_SENDS = 3
 """How often a request goes out in all when its replies are lost, with ``on_ambiguous`` other than ``fail``."""
 
-SHORTEST_BUSY_WAIT = 15.0
-LONGEST_BUSY_WAIT = 300.0
-"""Seconds between two tries while GSTN is busy with another request of the GSTIN."""
+SHORTEST_WAIT = 15.0
+LONGEST_WAIT = 300.0
+"""Seconds between two tries while GSTN is busy, and between two looks at its documents."""
+
+SETTLE_TIME = 600.0
+"""Seconds for which a request whose fate is not known is given the time to be done after all."""
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +39,14 @@ class Sent(NamedTuple):
 
 
 class AwaitTasks(NamedTuple):
-    """These tasks of the service have to end before the submission can go on."""
+    """
+    These tasks of the service have to end before it can go on.
+
+    :param until: how long to wait at most, seconds since the epoch; ``None`` for as long as a download may take
+    """
 
     reference_ids: list[str]
+    until: float | None = None
 
 
 class AwaitMoment(NamedTuple):
@@ -65,6 +73,8 @@ class Submission:
         ``reconcile``: look at the documents that GSTN holds and send what is not at "no action"
     :param force: send again what was sent before this task was cleared
     :param busy_timeout: how long to wait while GSTN works on another request of the GSTIN, seconds
+    :param settle_time: with ``reconcile``: how long after it was sent a request may still be done, seconds; until then
+        nothing is sent again
     :param key: the journal's key
     :param audit: where a record is left, if anywhere
     :param clock: seconds since the epoch
@@ -80,6 +90,7 @@ class Submission:
         on_ambiguous: OnAmbiguous = "fail",
         force: bool = False,
         busy_timeout: float = 3600.0,
+        settle_time: float = SETTLE_TIME,
         key: str = "ims_reset",
         audit: AuditTrail | None = None,
         clock: Callable[[], float] = time.time,
@@ -91,6 +102,7 @@ class Submission:
         self._on_ambiguous = on_ambiguous
         self._force = force
         self._busy_timeout = busy_timeout
+        self._settle_time = settle_time
         self._key = key
         self._audit = audit
         self._clock = clock
@@ -109,7 +121,7 @@ class Submission:
         entry = self._known_entry()
         if entry is None or entry.phase == "busy":
             return self._send(self._payload, entry)
-        if entry.phase == "submitted":
+        if entry.phase in {"submitted", "ended"}:
             return self._attach(entry)
         if downloads:
             return self._send_the_rest(downloads, entry)
@@ -130,14 +142,15 @@ class Submission:
         return entry
 
     def _attach(self, entry: Entry) -> Sent:
-        cleared = entry.attempt.clears != self._attempt.clears
-        log.warning(
-            "This task was %s, but its reset is NOT sent again: %s. Going on with that one.%s",
-            "cleared" if cleared else "tried again",
-            _story(entry),
-            " To send it once more, set force_resubmit and clear the task." if cleared else "",
-        )
-        self._remember(entry)
+        if entry.attempt != self._attempt:
+            cleared = entry.attempt.clears != self._attempt.clears
+            log.warning(
+                "This task was %s, but its reset is NOT sent again: %s. Going on with that one.%s",
+                "cleared" if cleared else "tried again",
+                _story(entry),
+                " To send it once more, set force_resubmit and clear the task." if cleared else "",
+            )
+            self._remember(entry)
         return Sent(entry.reference_id)
 
     def _send(self, payload: ResetPayload, earlier: Entry | None, already_reset: str | None = None) -> Step:
@@ -207,24 +220,30 @@ class Submission:
             len([key for key in keys - done if key in actions]),
             len([key for key in keys if key not in actions]),
         )
-        if done != keys:
-            return self._send(self._payload.only(keys - done), entry, places)
-        # Nothing is left to send. The download is a task of the service's like any other: its reference id stands
-        # for this reset from here on, and what is remembered under it says that every document is at no action.
-        found = entry.model_copy(
-            update={"phase": "submitted", "reference_id": downloads[0], "already_reset": places, "at": self._clock()}
-        )
-        self._remember(found, sent=False)
+        if done == keys:
+            return self._nothing_left(downloads[0], places, entry)
+        now = self._clock()
+        if now < entry.at + self._settle_time:
+            # The request may be on its way still, or GSTN at work on it: what is not done yet may be done by it.
+            pause = min(LONGEST_WAIT, max(SHORTEST_WAIT, now - entry.at))
+            return AwaitMoment(min(now + pause * _jitter(), entry.at + self._settle_time))
+        return self._send(self._payload.only(keys - done), entry, places)
+
+    def _nothing_left(self, download: str, places: str, entry: Entry) -> Sent:
+        # The download is a task of the service's like any other: its reference id stands for this reset from here
+        # on, and what is remembered under it says that every document is at no action.
+        changes = {"phase": "submitted", "reference_id": download, "already_reset": places, "sent": False}
+        found = entry.model_copy(update={**changes, "at": self._clock()})
+        self._remember(found)
         self._journal.write(self._key, found)
         if self._audit:
-            self._audit.found_reset(self._payload, downloads[0])
-        return Sent(downloads[0])
+            self._audit.found_reset(self._payload, download)
+        return Sent(download)
 
-    def _remember(self, entry: Entry, *, sent: bool | None = None) -> None:
-        if entry.already_reset:
-            if sent is None:
-                sent = entry.already_reset != as_places({key for key, _ in self._payload.documents()}, self._payload)
-            found = Reconciliation(fingerprint=self._fingerprint, already_reset=entry.already_reset, sent=sent)
+    def _remember(self, entry: Entry) -> None:
+        """Tell the task that reads the result what it cannot see there."""
+        if entry.sends > 1 or not entry.sent:
+            found = Reconciliation(fingerprint=self._fingerprint, already_reset=entry.already_reset, sent=entry.sent)
             self._hook.remember_reconciliation(entry.reference_id, found.model_dump_json())
 
     def _wait_for_others(self, earlier: Entry | None, error: GstnBusy) -> AwaitMoment:
@@ -239,8 +258,8 @@ class Submission:
         busy = earlier or Entry(phase="busy", fingerprint=self._fingerprint, at=now, attempt=self._attempt)
         self._journal.write(self._key, busy.model_copy(update={"busy_since": since, "attempt": self._attempt}))
         # As long again as it has taken so far, and not in step with other tasks.
-        pause = min(LONGEST_BUSY_WAIT, max(SHORTEST_BUSY_WAIT, waited, error.retry_after or 0.0))
-        pause = min(pause * random.uniform(0.9, 1.1), max(1.0, self._busy_timeout - waited))  # noqa: S311 - jitter
+        pause = min(LONGEST_WAIT, max(SHORTEST_WAIT, waited, error.retry_after or 0.0))
+        pause = min(pause * _jitter(), max(1.0, self._busy_timeout - waited))
         log.info("Nothing was sent. Trying again in %.0f s, for %.0f s at most. %s", pause, self._busy_timeout, error)
         return AwaitMoment(now + pause)
 
@@ -256,11 +275,15 @@ class Submission:
         )
 
 
+def _jitter() -> float:
+    return random.uniform(0.9, 1.1)  # noqa: S311 - no secret
+
+
 def _story(entry: Entry) -> str:
     at = datetime.fromtimestamp(entry.at, UTC).isoformat(" ", "seconds")
     by = f"by try {entry.attempt.try_number} at {at}"
     match entry.phase:
-        case "submitted":
+        case "submitted" | "ended":
             return f"sent {by} under the reference id {entry.reference_id}"
         case "intent":
             return f"about to be sent {by}, and no reply was read"

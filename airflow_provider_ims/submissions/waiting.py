@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims.exceptions import GstnTransientError
 from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.sensors.ims import FRAMEWORK_SLACK
 from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks
 from airflow_provider_ims.triggers.ims import SETTLING, ImsTaskTrigger, TaskWatch
 
@@ -24,24 +25,32 @@ POLL_INTERVAL = 10.0
 LONGEST_POLL_INTERVAL = 120.0
 
 
-def trigger_for(step: AwaitTasks | AwaitMoment, gstn_conn_id: str) -> tuple[BaseTrigger, timedelta | None]:
-    """Return the trigger that waits for a step, and after what time Airflow gives up on it."""
+def trigger_for(
+    step: AwaitTasks | AwaitMoment, gstn_conn_id: str, poll_interval: float = POLL_INTERVAL
+) -> tuple[BaseTrigger, timedelta | None]:
+    """
+    Return the trigger that waits for a step, and after what time Airflow gives up on it.
+
+    :param poll_interval: seconds between two polls, at first
+    """
     from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
     now = time.time()
     if isinstance(step, AwaitMoment):
         moment = datetime.fromtimestamp(max(step.moment, now + SETTLING), UTC)
         return DateTimeTrigger(moment=moment), None
+    end = now + LONGEST_LOOK if step.until is None else step.until
+    longest = max(LONGEST_POLL_INTERVAL, poll_interval)
     trigger = ImsTaskTrigger(
         reference_id=step.reference_ids,
         gstn_conn_id=gstn_conn_id,
-        poll_interval=POLL_INTERVAL,
+        poll_interval=poll_interval,
         start_time=now,
-        end_time=now + LONGEST_LOOK,
+        end_time=end,
         exponential_backoff=True,
-        max_wait=LONGEST_POLL_INTERVAL,
+        max_wait=longest,
     )
-    return trigger, timedelta(seconds=LONGEST_LOOK + 2 * LONGEST_POLL_INTERVAL)
+    return trigger, timedelta(seconds=max(0.0, end - now) + 2 * longest + FRAMEWORK_SLACK)
 
 
 def wait_here(hook: GstnHook, step: AwaitTasks | AwaitMoment) -> Sequence[str]:

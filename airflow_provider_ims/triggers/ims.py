@@ -179,7 +179,8 @@ class ImsTaskTrigger(BaseTrigger):
         watch = TaskWatch(ids_of(self.reference_id))
         last_failure = ""
         failures = 0
-        delay = max(SETTLING, self._next_wait())
+        # Anywhere within the first interval: thousands of waits that begin together do not poll together.
+        delay = random.uniform(SETTLING, max(SETTLING, self._next_wait()))  # noqa: S311 - jitter, not a secret
         async with GstnAsyncHook(self.gstn_conn_id, read_attempts=1) as hook:
             while True:
                 await asyncio.sleep(max(0.0, min(delay, self.end_time - time.time())))

@@ -8,11 +8,15 @@ from uuid import uuid4
 import pytest
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_ims.storage import is_given, write_whole
+from airflow_provider_ims.storage import copy_whole, is_given, write_whole
 
 
 def write(path: object, content: bytes = b"new") -> None:
     write_whole(ObjectStoragePath(str(path)), content)
+
+
+def copy(path: object, source: Path) -> None:
+    copy_whole(source, ObjectStoragePath(str(path)))
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def test_nobody_sees_a_part_of_it(target, monkeypatch):
     seen = []
     monkeypatch.setattr("os.fsync", lambda descriptor: seen.append(target.read_bytes()))
     write(target)
-    assert seen == [b"old"]
+    assert seen[0] == b"old"
     assert target.read_bytes() == b"new"
 
 
@@ -49,7 +53,7 @@ def test_its_bytes_are_on_the_disk_before_it_gets_its_name(target, monkeypatch):
     monkeypatch.setattr("os.fsync", lambda descriptor: steps.append("on the disk"))
     monkeypatch.setattr(Path, "replace", lambda path, to: (steps.append("named"), replace(path, to))[1])
     write(target)
-    assert steps == ["on the disk", "named"]
+    assert steps[:2] == ["on the disk", "named"]
 
 
 class Killed(BaseException):
@@ -90,6 +94,23 @@ def test_an_object_store_gets_the_object_and_nothing_beside_it():
         write_whole(folder / "result.json", content)
     assert (folder / "result.json").read_bytes() == b"new"
     assert [path.name for path in folder.iterdir()] == ["result.json"]
+
+
+@pytest.mark.parametrize("scheme", ["", "memory://"])
+def test_a_file_that_is_too_large_for_memory_is_copied_whole(tmp_path, scheme):
+    source = tmp_path / "source"
+    source.write_bytes(b"new")
+    folder = f"{scheme}{tmp_path}/not/yet/there"
+    copy(f"{folder}/copy", source)
+    [path] = ObjectStoragePath(folder).iterdir()
+    assert (path.name, path.read_bytes()) == ("copy", b"new")
+
+
+def test_a_source_that_cannot_be_read_leaves_the_earlier_file(target):
+    target.write_bytes(b"old")
+    with pytest.raises(OSError, match="result.json cannot be written"):
+        copy(target, target.parent / "no-such-source")
+    assert [(path.name, path.read_bytes()) for path in target.parent.iterdir()] == [(target.name, b"old")]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from airflow_provider_ims.exceptions import (
     GstnResetPartial,
     GstnResultNotReady,
 )
-from airflow_provider_ims.models import ResetPayload, ResetResult
+from airflow_provider_ims.models import ResetPayload, ResetResult, TaskStatus
 from airflow_provider_ims.operators import ims
 from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
 from airflow_provider_ims.submissions.reconciliation import Reconciliation
@@ -49,6 +49,8 @@ class Hook:
         self.results: list[dict] = [CLEAN]
         self.found: str | None = None
         self.results_read = 0
+        self.held: dict[str, list[dict]] = {}
+        self.downloads: list[str] = []
 
     def __enter__(self) -> Hook:
         return self
@@ -67,6 +69,16 @@ class Hook:
     def get_task_result(self, reference_id: str) -> ResetResult:
         self.results_read += 1
         return ResetResult.parse(self.results.pop(0) if len(self.results) > 1 else self.results[0])
+
+    def submit_download(self, gstin: str, section: str) -> str:
+        self.downloads.append(section)
+        return section
+
+    def get_task_status(self, reference_id: str) -> TaskStatus:
+        return TaskStatus(reference_id=reference_id, word="completed")
+
+    def get_task_pages(self, reference_id: str) -> list[dict]:
+        return [{reference_id: self.held.get(reference_id, [])}]
 
 
 class TaskInstance:
@@ -307,6 +319,16 @@ class TestTheResultOfAResetThatWasReconciled:
         assert summary["sections"]["b2b"] == {"sent": 1, "reset": 1, "refused": 0, "unknown": 0}
         assert summary["sections"]["b2bcn"] == {"sent": 1, "reset": 0, "refused": 1, "unknown": 0}
         assert sum(count["unknown"] for count in summary["sections"].values()) == 0
+        assert hook.downloads == ["b2bcn"]  # what is refused may have been done by the reset before: GSTN knows
+
+    def test_counts_as_reset_what_gstn_refused_since_the_reset_before_had_done_it(self, hook, ti, sample, found):
+        found("", sent=True)
+        hook.results = [PARTIAL]
+        [note] = sample["invdata"]["b2bcn"]
+        hook.held = {"b2bcn": [{**note, "action": "N"}]}
+        summary = result(payload=sample).execute({"ti": ti})
+        assert (summary["outcome"], summary["found_at_no_action"]) == ("processed", 1)
+        assert summary["sections"]["b2bcn"] == {"sent": 1, "reset": 1, "refused": 0, "unknown": 0}
 
     def test_still_counts_as_reset_what_was_not_sent_if_the_rest_failed(self, hook, ti, sample, found):
         found("0", sent=True)

@@ -208,7 +208,7 @@ class TestALostReplyThatIsReconciled:
     def lost(self, hook):
         hook.answers = [LOST, "r-2"]
         hook.held = {"INV-1": "A", "INV-2": "N"}
-        return lambda **changes: reset(on_ambiguous="reconcile", **changes)
+        return lambda **changes: reset(**{"on_ambiguous": "reconcile", "settle_time": 0, **changes})
 
     def test_has_its_downloads_waited_for_in_the_triggerer(self, hook, lost, context):
         payload = request(b2b=[document()], b2bcn=[document("b2bcn")])
@@ -262,6 +262,20 @@ class TestALostReplyThatIsReconciled:
         with pytest.raises(AirflowFailException):
             resume(lost(deferrable=True), step, context, event)
         assert len(hook.sent) == 1
+
+    def test_has_nothing_sent_before_the_first_had_time_to_be_done(self, hook, lost, context):
+        operator = lost(deferrable=True, settle_time=timedelta(seconds=60))
+        step = deferral(operator, context)
+        event = {"status": "completed", "reference_id": ["d-1"]}
+        with pytest.raises(TaskDeferred) as pause:
+            resume(operator, step, context, event)
+        assert pause.value.method_name == "send_again"
+        assert pause.value.trigger.moment == datetime.fromtimestamp(NOW + 15, UTC)
+        hook.now = NOW + 60
+        with pytest.raises(TaskDeferred) as look:
+            resume(operator, pause.value, context)
+        assert len(hook.sent) == 1
+        assert resume(operator, look.value, context, {**event, "reference_id": ["d-2"]}) == "r-2"
 
     def test_may_find_gstn_busy_and_is_looked_into_again_then(self, hook, lost, context):
         hook.answers = [LOST, BUSY, "r-2"]

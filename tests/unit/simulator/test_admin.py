@@ -23,6 +23,9 @@ def gst(sim: SimulatorServer) -> Gst:
         ("faults", {"call": "login", "kind": "explode"}, "body.kind: "),
         ("faults", {"call": "login", "kind": "http", "wait": 1}, "body.wait: Extra"),
         ("next-task", {"seconds": 1}, "body.seconds: Extra"),
+        ("next-task", {"kind": "download", "ip_results": 1}, "those of a reset"),
+        ("options", {"first_page": 2}, "first_page: "),
+        ("options", {"page_documents": 0}, "page_documents: "),
         ("documents", [{"rtin": "x"}], "body.0.section: Field required"),
         ("clock", {"advance_seconds": -1}, "body.advance_seconds: "),
         ("sessions", {}, "body.gstin: Field required"),
@@ -47,7 +50,7 @@ def test_options_change_while_it_runs(client: requests.Session, gst: Gst):
 def test_documents_and_sessions_show_in_the_state(client: requests.Session, rtin: str):
     document = {"rtin": rtin, "section": "b2b", "stin": "24MAYAS0100J1JD", "number": "A", "rtnprd": "012023"}
     client.post("/admin/documents", json=[document | {"status": "A"}])
-    client.post("/admin/documents", json=[document | {"status": "R"}])
+    client.post("/admin/documents", json=[document | {"status": "R", "record": {"val": 5}}])
     client.post("/admin/sessions", json={"gstin": rtin})
     state = client.get("/admin/state").json()
     assert state["documents"] == [document | {"status": "R"}]

@@ -11,6 +11,7 @@ from airflow_provider_ims.simulator.gst import Gst
 from airflow_provider_ims.simulator.server import SimulatorServer
 
 RESET = "/enriched/gstn/v1.0/ims-invoice-status-reset"
+DOWNLOAD = "/enriched/gstn/v1.0/ims-invoices"
 AUTHENTICATE = "/basic/gstn/v3.0/taxpayerapi/v0.2/authenticate"
 NO_ERROR = {"error": None, "info": None, "additionalInfo": None, "alert": None}
 LOGIN = {"handle": "sandbox@example.com", "handleType": "email", "password": "simulator-password"}
@@ -129,6 +130,59 @@ def test_an_error_result_comes_with_http_200(
     reply = client.get(f"/enriched/tasks/v1.0/result/{task_id}", headers=headers)
     assert reply.status_code == 200
     assert (reply.json()["status"], reply.json()["error"]) == ("0", plan["error"])
+
+
+def test_a_download(client: requests.Session, gst: Gst, rtin: str, headers: dict[str, str], body: dict[str, Any]):
+    gst.open_session(rtin)
+    gst.options.task_seconds = 0
+    text = json.dumps(body).replace('"val": 10', '"val": 1000.10')
+    client.put(RESET, data=text, headers=headers | {"Content-Type": "application/json"})
+    reply = client.get(DOWNLOAD, params={"section": "B2B", "status": "N"}, headers=headers).json()
+    task_id = reply["data"]["task-id"]
+    assert reply == {"status": "1", "data": {"task-id": task_id}, **NO_ERROR}
+
+    reading = without(without(headers, "X-FLYNN-N-GSTIN"), "X-FLYNN-N-GSTN-GSP-CODE")
+    route = f"/enriched/tasks/v1.0/result/{task_id}"
+    assert client.get(route, headers=reading).json() == {"status": "1", "data": {"pages": 1}, **NO_ERROR}
+    page = client.get(f"{route}/page/0", headers=reading).json()
+    [record] = page["data"]["b2b"]
+    assert page == {"status": "1", "data": {"b2b": [record]}, **NO_ERROR}
+    assert (record["inum"], record["val"], record["action"]) == ("INV-1", 1000.1, "N")
+    for number in ("1", "-1", "first"):
+        reply = client.get(f"{route}/page/{number}", headers=reading)
+        assert (reply.status_code, reply.json()["error"]["message"]) == (404, "err-resource-not-found")
+    counters = client.get("/admin/counters").json()
+    assert (counters["downloads"], counters["download_calls"], counters["page_calls"]) == (1, 1, 4)
+    assert (counters["resets"], counters["result_calls"]) == (1, 1)
+
+
+def test_an_empty_download_may_be_an_error_with_http_200(
+    client: requests.Session, gst: Gst, rtin: str, headers: dict[str, str]
+):
+    gst.open_session(rtin)
+    client.post("/admin/options", json={"task_seconds": 0, "empty_download": "error"})
+    task_id = client.get(DOWNLOAD, params={"section": "CN"}, headers=headers).json()["data"]["task-id"]
+    reply = client.get(f"/enriched/tasks/v1.0/result/{task_id}", headers=headers)
+    assert (reply.status_code, reply.json()["status"], reply.json()["data"]) == (200, "0", None)
+    assert reply.json()["error"]["args"]["gstn-err"]["code"] == "RET11416"
+
+
+def test_faults_of_the_download_call(client: requests.Session, gst: Gst, headers: dict[str, str]):
+    def get(headers: dict[str, str] = headers, **wanted: str) -> tuple[int, str]:
+        reply = client.get(DOWNLOAD, headers=headers, params=wanted or {"section": "B2B"})
+        assert reply.json()["status"] == "0"
+        return reply.status_code, reply.json()["error"]["message"]
+
+    assert get(without(headers, "X-FLYNN-N-ORG-ID")) == (403, "err-invalid-org")
+    assert get(without(headers, "X-FLYNN-N-USER-TOKEN")) == (403, "err-invalid-token")
+    assert get(without(headers, "X-FLYNN-N-GSTN-GSP-CODE")) == (400, "err-invalid-request-params")
+    assert get(without(headers, "X-FLYNN-N-GSTIN")) == (400, "err-invalid-gstin-format")
+    assert get(headers | {"Accept": "application/zip"}) == (400, "err-content-type-not-set-correctly")
+    assert get(status="A") == (400, "err-invalid-request-params")
+    assert get(section="B2C") == (400, "err-invalid-request-params")
+    assert get() == (502, "err-gstn-returned")
+    counters = gst.counters()
+    assert (counters["downloads"], counters["download_calls"]) == (0, 8)
 
 
 def test_the_gstin_header_can_be_renamed(

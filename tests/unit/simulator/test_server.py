@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 import signal
+import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+import uvicorn  # noqa: TID253
 
 from airflow_provider_ims.simulator.options import Fault
 from airflow_provider_ims.simulator.server import SimulatorServer
@@ -92,6 +96,60 @@ def test_a_slow_call_times_out_and_does_not_hold_up_the_end(caplog: pytest.LogCa
     with pytest.raises(requests.ConnectionError):
         get(sim)
     assert not [line for line in caplog.records if line.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("by_block", [True, False])
+def test_an_outage_keeps_port_and_state(rtin: str, payload: Any, by_block: bool):
+    server = SimulatorServer()
+    server.stop()
+    with server:
+        port = server.port
+        server.gst.open_session(rtin)
+        token = server.gst.login(LOGIN)["token"]
+        headers = {"X-FLYNN-N-ORG-ID": server.gst.options.org_id, "X-FLYNN-N-USER-TOKEN": token}
+        task_id = server.gst.submit_reset(server.gst.options.org_id, rtin, payload())
+        status = f"/enriched/tasks/v1.0/status/{task_id}"
+        assert get(server, status, headers=headers).json()["data"]["status"] == "processing"
+        if not by_block:
+            server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=10)
+    server.gst.advance(3)
+    with server:
+        assert server.port == port
+        if not by_block:
+            server.stop()
+            server.start()
+        assert get(server, status, headers=headers).json()["data"]["status"] == "completed"
+        assert server.gst.counters()["status_calls"] == 2
+        server.gst.add_fault(Fault(call="ping", kind="drop_before"))
+        with pytest.raises(requests.ConnectionError):
+            get(server)
+        assert get(server).status_code == 200
+
+
+def test_a_running_server_is_not_started_again(sim: SimulatorServer):
+    with pytest.raises(OSError, match="in use"):
+        sim.start()
+    assert get(sim).status_code == 200
+
+
+def test_a_client_that_is_accepted_while_the_server_stops_is_not_left_hanging(monkeypatch: pytest.MonkeyPatch):
+    client, accepted = socket.socketpair()
+    shutdown = uvicorn.Server.shutdown
+
+    async def accept_late(self: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
+        await shutdown(self, sockets)
+        state = self.server_state
+        protocol: Any = partial(self.config.http_protocol_class, config=self.config, server_state=state, app_state={})
+        await asyncio.get_running_loop().connect_accepted_socket(protocol, accepted)
+
+    monkeypatch.setattr(uvicorn.Server, "shutdown", accept_late)
+    with client, accepted:
+        with SimulatorServer():
+            pass
+        client.settimeout(5)
+        assert client.recv(1) == b""
 
 
 def test_two_stand_side_by_side(sim: SimulatorServer):

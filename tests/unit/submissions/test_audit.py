@@ -113,7 +113,7 @@ def go(hook, folder):
 
     def run(*, downloads=(), audit_path: object = folder, trail: AuditTrail | None = None, **arguments):
         trail = trail or AuditTrail(str(audit_path), RUN)
-        submission = Submission(hook, journal, REQUEST, attempt=Attempt(1, 2), audit=trail, **arguments)
+        submission = Submission(hook, journal, REQUEST, attempt=Attempt(1, 2), settle_time=0, audit=trail, **arguments)
         return submission.go_on(downloads)
 
     return run

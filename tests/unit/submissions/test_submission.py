@@ -261,7 +261,7 @@ class TestReconciling:
             step = go(1, on_ambiguous="reconcile")
             assert step == AwaitTasks(["d-1"])
             hook.held = held
-            return go(1, on_ambiguous="reconcile", downloads=step.reference_ids)
+            return go(1, on_ambiguous="reconcile", downloads=step.reference_ids, now=NOW + module.SETTLE_TIME)
 
         return run
 
@@ -294,7 +294,30 @@ class TestReconciling:
     def test_sends_all_if_nothing_was_done(self, look, hook):
         assert look({"INV-1": "A", "INV-2": "A", "INV-3": "R"}) == Sent("r-2")
         assert numbers(hook.sent[1]) == ["INV-1", "INV-2", "INV-3"]
-        assert hook.remembered == {}
+        assert Reconciliation.of_text(hook.remembered["r-2"]).already_reset == ""
+
+    def test_sends_nothing_again_before_the_first_had_time_to_be_done(self, go, hook):
+        hook.answers = [LOST, "r-2"]
+        go(1, on_ambiguous="reconcile")
+        hook.held = {"INV-1": "A", "INV-2": "A", "INV-3": "A"}
+        looks = []
+        now = NOW
+        while isinstance(step := go(1, on_ambiguous="reconcile", downloads=["d-1"], now=now), AwaitMoment):
+            assert len(hook.sent) == 1
+            assert isinstance(go(1, on_ambiguous="reconcile", now=step.moment), AwaitTasks)
+            now = step.moment
+            looks.append(now - NOW)
+        assert step == Sent("r-2")
+        assert looks == [15, 30, 60, 120, 240, 480, 600]
+
+    def test_ends_the_looking_as_soon_as_all_is_at_no_action(self, go, hook):
+        hook.answers = [LOST]
+        go(1, on_ambiguous="reconcile")
+        hook.held = {"INV-1": "A", "INV-2": "N", "INV-3": "N"}
+        assert isinstance(go(1, on_ambiguous="reconcile", downloads=["d-1"]), AwaitMoment)
+        hook.held["INV-1"] = "N"
+        assert go(1, on_ambiguous="reconcile", downloads=["d-1"], now=NOW + 15) == Sent("d-1")
+        assert len(hook.sent) == 1
 
     def test_a_retry_goes_on_with_the_rest_that_was_sent(self, look, go, hook):
         look({"INV-1": "A", "INV-2": "N"})
@@ -316,6 +339,7 @@ class TestReconciling:
     def test_looks_again_if_gstn_still_works_on_the_first(self, look, go, hook):
         step = look({"INV-1": "A", "INV-2": "A", "INV-3": "A"}, BUSY, "r-2")
         assert isinstance(step, AwaitMoment)
+
         assert go(1, on_ambiguous="reconcile", now=step.moment) == AwaitTasks(["d-2"])
         hook.held = dict.fromkeys(hook.held, "N")
         assert go(1, on_ambiguous="reconcile", downloads=["d-2"]) == Sent("d-2")
@@ -364,7 +388,6 @@ class TestABusyGstn:
 def test_without_a_store_the_entries_travel_with_the_deferral(hook, three):
     hook.answers = [BUSY, "r-1"]
     first = Journal(None)
-    assert not first.is_durable
     Submission(hook, first, three, attempt=Attempt(1, 0), clock=lambda: NOW).go_on()
     second = Journal(None, first.carried)
     assert second.read("ims_reset").busy_since == NOW
@@ -374,5 +397,6 @@ def test_without_a_store_the_entries_travel_with_the_deferral(hook, three):
 def test_nothing_secret_is_kept(go, store):
     go(1)
     assert set(store.values["ims_reset"]) == {
-        *("phase", "fingerprint", "at", "attempt", "sends", "reference_id", "already_reset", "busy_since"),
+        *("phase", "fingerprint", "at", "attempt", "sends", "reference_id", "already_reset", "sent", "busy_since"),
+        *("sha256", "told", "failure"),
     }

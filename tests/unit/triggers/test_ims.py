@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from types import SimpleNamespace
 
 import pytest
@@ -63,7 +64,8 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Service:
     monkeypatch.setattr(ims, "asyncio", SimpleNamespace(sleep=service.sleep))
     monkeypatch.setattr(ims, "time", SimpleNamespace(time=lambda: service.now))
     monkeypatch.setattr(ims, "GstnAsyncHook", lambda conn_id, read_attempts: service)
-    monkeypatch.setattr("random.uniform", lambda low, high: (low + high) / 2)
+    # The first poll as late as it may come, the others as if there were no jitter.
+    monkeypatch.setattr("random.uniform", lambda low, high: high if low == ims.SETTLING else (low + high) / 2)
     return service
 
 
@@ -180,6 +182,18 @@ async def test_what_waiting_cannot_mend_ends_the_wait_at_once(service, fault):
         "code": fault.code,
         "message": str(fault),
     }
+
+
+async def test_waits_that_begin_together_do_not_poll_together(service, monkeypatch):
+    monkeypatch.setattr("random.uniform", random.Random(1).uniform)  # noqa: S311
+    first = []
+    for _ in range(200):
+        service.now, service.polls, service.answers = START, [], ["completed"]
+        await events(trigger(poll_interval=30))
+        first += service.polls
+    assert min(first) >= ims.SETTLING
+    # Every part of the first interval has its share of the polls.
+    assert all(sum(low <= poll < low + 5 for poll in first) > 15 for low in (5, 10, 15, 20))
 
 
 async def test_the_first_poll_leaves_airflow_time_to_see_the_deferral_through(service):

@@ -1,0 +1,161 @@
+"""What became of every document of a GSTIN, over all its requests: files next to the requests, and their counts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_ims.exceptions import GstnInvalidRequest
+from airflow_provider_ims.results.report import DocumentRow, Report
+from airflow_provider_ims.storage import copy_whole, write_whole
+from airflow_provider_ims.submissions.plan import PlannedChunk, PlannedGstin
+
+COUNTED = ("reset", "refused", "unknown", "not_sent")
+
+
+class ChunkOutcome(NamedTuple):
+    """
+    How far one request got.
+
+    :param planned: the request
+    :param state: ``ended``, ``not sent``, or ``unknown`` when it was sent, or may have been, and nothing more is known
+    :param reference_id: the reset, if there is one
+    :param told: ``outcome`` and the number of documents ``reset``, ``refused`` and ``unknown``, once it ended
+    :param failure: why it failed, if it did
+    """
+
+    planned: PlannedChunk
+    state: str
+    reference_id: str = ""
+    told: Mapping[str, Any] = {}
+    failure: str = ""
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of its documents by what became of them."""
+        counts = dict.fromkeys(COUNTED, 0)
+        if self.state == "ended":
+            return counts | {name: int(self.told.get(name, 0)) for name in ("reset", "refused", "unknown")}
+        return counts | {self.state.replace(" ", "_"): self.planned.documents}
+
+
+class Outcomes:
+    """
+    Keeps and gathers the outcomes of the documents of one GSTIN.
+
+    :param plan: its requests; the files are written next to them
+    """
+
+    def __init__(self, plan: PlannedGstin) -> None:
+        self._plan = plan
+
+    def keep(self, chunk: PlannedChunk, report: Report) -> None:
+        """
+        Write what became of each document of one request, as ``0001.result.csv`` next to ``0001.json``.
+
+        :raises GstnInvalidRequest: when it cannot be written
+        """
+        table = io.StringIO(newline="")
+        writer = csv.writer(table)
+        writer.writerow(DocumentRow._fields)
+        writer.writerows(report.rows())
+        _written(_part(chunk), lambda path: write_whole(path, table.getvalue().encode()))
+
+    def gather(self, done: Iterable[ChunkOutcome]) -> dict[str, Any]:
+        """
+        Write ``result.csv`` and ``result.json`` with every document of the GSTIN.
+
+        :param done: how far each request got
+        :return: the counts and the paths, small enough for XCom
+        :raises GstnInvalidRequest: when they cannot be written
+        """
+        done = list(done)
+        summary = self._summary(done)
+        folder = self._plan.folder
+        with tempfile.TemporaryDirectory(prefix="ims-result-") as name:
+            table, full = Path(name) / "result.csv", Path(name) / "result.json"
+            with table.open("w", newline="", encoding="utf-8") as lines, full.open("w", encoding="utf-8") as text:
+                writer = csv.writer(lines)
+                writer.writerow(DocumentRow._fields)
+                head = {**summary, "chunks": [_chunk_summary(each) for each in done]}
+                text.write(json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}") + ',\n  "documents": [')
+                between = "\n"
+                for row in self._rows(done):
+                    writer.writerow(row)
+                    text.write(between + json.dumps(row._asdict(), ensure_ascii=False))
+                    between = ",\n"
+                text.write("\n  ]\n}\n")
+            _written(folder / "result.csv", lambda path: copy_whole(table, path))
+            _written(folder / "result.json", lambda path: copy_whole(full, path))
+        return {**summary, "csv_path": str(folder / "result.csv"), "result_path": str(folder / "result.json")}
+
+    def _rows(self, done: Iterable[ChunkOutcome]) -> Iterator[DocumentRow]:
+        for outcome in done:
+            if outcome.state == "ended":
+                yield from _read_part(outcome.planned)
+                continue
+            payload = outcome.planned.load(self._plan.rtin)
+            for key, _ in payload.documents():
+                why = outcome.failure if outcome.state == "unknown" else ""
+                yield DocumentRow(*key, outcome.state, message=why, reference_id=outcome.reference_id)
+
+    def _summary(self, done: list[ChunkOutcome]) -> dict[str, Any]:
+        counts = {name: sum(outcome.counts()[name] for outcome in done) for name in COUNTED}
+        ended = [outcome for outcome in done if outcome.state == "ended"]
+        if len(ended) < len(done) or any(outcome.failure for outcome in done):
+            word = "incomplete" if counts["not_sent"] or len(ended) < len(done) else "failed"
+        else:
+            word = "processed" if counts["reset"] == self._plan.documents else "partial"
+        return {
+            "rtin": self._plan.rtin,
+            "outcome": word,
+            "documents": self._plan.documents,
+            **counts,
+            "requests": len(done),
+            "requests_ended": len(ended),
+        }
+
+
+def _chunk_summary(outcome: ChunkOutcome) -> dict[str, Any]:
+    return {
+        "path": outcome.planned.path,
+        "sha256": outcome.planned.sha256,
+        "documents": outcome.planned.documents,
+        "state": outcome.state,
+        "reference_id": outcome.reference_id,
+        **outcome.counts(),
+        "failure": outcome.failure,
+    }
+
+
+def _part(chunk: PlannedChunk) -> ObjectStoragePath:
+    path = ObjectStoragePath(chunk.path)
+    return path.with_name(path.stem + ".result.csv")
+
+
+def _read_part(chunk: PlannedChunk) -> Iterator[DocumentRow]:
+    path = _part(chunk)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ImportError, ValueError) as error:
+        raise GstnInvalidRequest(f"{path} cannot be read ({type(error).__name__}: {error}).") from None
+    rows = csv.reader(io.StringIO(text, newline=""))
+    next(rows, None)
+    for row in rows:
+        yield DocumentRow(*row)
+
+
+def _written(path: ObjectStoragePath, write: Any) -> None:
+    try:
+        write(path)
+    except (OSError, ImportError, ValueError) as error:
+        raise GstnInvalidRequest(
+            f"{path} cannot be written ({type(error).__name__}: {error}). Make room or mend the path, and clear this"
+            " task: it goes on where it was; nothing is sent again."
+        ) from None

@@ -1,0 +1,211 @@
+"""Reads what came of one reset, and says it in every form that somebody needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from airflow_provider_ims.exceptions import GstnError, GstnResetFailed, GstnResetPartial, GstnResultNotReady
+from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.hooks.retries import until_ready
+from airflow_provider_ims.models.codes import remedy_for
+from airflow_provider_ims.models.download import actions_of
+from airflow_provider_ims.models.payload import DocumentKey, ResetPayload
+from airflow_provider_ims.models.result import Account, RefusedDocument, ResetResult
+from airflow_provider_ims.submissions.reconciliation import Reconciliation
+
+
+class DocumentRow(NamedTuple):
+    """
+    What became of one document.
+
+    :param outcome: ``reset``, ``refused``, ``unknown``, or ``not sent``
+    :param code: GSTN's code, if it refused
+    :param message: GSTN's message, if it refused
+    :param remedy: what a person does about it
+    :param reference_id: the reset that it was sent in
+    """
+
+    section: str
+    stin: str
+    number: str
+    rtnprd: str
+    outcome: str
+    code: str = ""
+    message: str = ""
+    remedy: str = ""
+    reference_id: str = ""
+
+
+class Report:
+    """
+    What came of one reset.
+
+    :param reference_id: the reset
+    :param result: GSTN's answer
+    :param payload: the request; with it, every document is accounted for
+    :param found: what a look at GSTN's documents told before, if there was one
+    """
+
+    def __init__(
+        self,
+        reference_id: str,
+        result: ResetResult,
+        payload: ResetPayload | None = None,
+        found: Reconciliation | None = None,
+    ) -> None:
+        self.reference_id = reference_id
+        self.result = result
+        self.found = found
+        self._payload = payload
+        self._seen_reset: set[DocumentKey] = set()
+        self.account = self._accounted()
+
+    def _accounted(self) -> Account | None:
+        if self._payload is None:
+            return None
+        not_sent = self.found.keys(self._payload) if self.found else ()
+        return self.result.account(self._payload, not_sent, self._seen_reset)
+
+    @classmethod
+    def fetch(cls, hook: GstnHook, reference_id: str, payload: ResetPayload | None = None) -> Report:
+        """
+        Fetch the result of a task that is complete.
+
+        :raises GstnResultNotReady: when GSTN still works on it
+        """
+        found = Reconciliation.of_text(hook.find_reconciliation(reference_id))
+        if found and not found.sent:
+            # All documents were found at "no action" when the fate of the reset was looked up: nobody sent another.
+            nothing_sent = {"reconciliation": found.model_dump()}
+            result = ResetResult(status_cd="P", processed=found.count, errors=0, raw=nothing_sent)
+        else:
+            # A complete task whose GSTN half says IP is rare and short: worth a moment of this worker.
+            result = until_ready(lambda read: read.outcome == "running")(hook.get_task_result, reference_id)
+        if result.outcome == "running":
+            raise GstnResultNotReady(
+                f"Task {reference_id} is complete, but GSTN still works on the reset (IP). Read the result again"
+                " later; the task's retries do that."
+            )
+        return cls(reference_id, result, payload, found)
+
+    def start_look(self, hook: GstnHook) -> list[str]:
+        """
+        Begin to look at what GSTN holds, if the result alone does not tell.
+
+        A reset that was sent once more meets documents that the first one has reset, and GSTN refuses those.
+
+        :return: the downloads to wait for, and to give to :meth:`look`; none if there is no need
+        """
+        if self._payload is None or self.account is None or self.found is None or not self.found.sent:
+            return []
+        open_ = {key.section for key, said in self.account.outcomes.items() if said != "reset"}
+        return [hook.submit_download(self._payload.rtin, section) for section in sorted(open_)]
+
+    def look(self, hook: GstnHook, downloads: Sequence[str]) -> None:
+        """Correct the account by what GSTN holds, now that no reset runs any more."""
+        actions = actions_of(page for reference_id in downloads for page in hook.get_task_pages(reference_id))
+        outcomes = self.account.outcomes if self.account else {}
+        self._seen_reset = {key for key in outcomes if actions.get(key) == "N"}
+        self.account = self._accounted()
+
+    @property
+    def unknown(self) -> list[DocumentKey]:
+        """The documents of which GSTN's answer leaves open what became of them."""
+        return [key for key, said in self.account.outcomes.items() if said == "unknown"] if self.account else []
+
+    @property
+    def outcome(self) -> str:
+        """The word for it all: ``processed``, ``partial`` or ``failed``."""
+        if self._seen_reset and self.account:
+            # GSTN's word is about what the reset found; what counts is what GSTN holds after it.
+            return "processed" if self.account.total("reset") == len(self.account.outcomes) else "partial"
+        outcome = self.result.outcome if self.result.outcome in {"processed", "partial"} else "failed"
+        return "partial" if outcome == "processed" and self.unknown else outcome
+
+    def summary(self) -> dict[str, Any]:
+        """Return the counts, small enough for XCom."""
+        processed = self.result.processed
+        if processed is None:
+            processed = self.account.total("reset") if self.account else 0
+        summary: dict[str, Any] = {
+            "outcome": self.outcome,
+            "reference_id": self.reference_id,
+            "processed": processed,
+            "errors": self.result.errors,
+            "status_cd": self.result.status_cd,
+            "code": self.result.code,
+        }
+        if self.account:
+            summary["sections"] = {name: count.model_dump() for name, count in self.account.sections().items()}
+        if self.found:
+            summary["found_at_no_action"] = self.found.count + len(self._seen_reset)
+        return summary
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of documents by what became of them."""
+        return {said: self.account.total(said) if self.account else 0 for said in ("reset", "refused", "unknown")}
+
+    def error(self) -> GstnError | None:
+        """Return what is wrong: :class:`GstnResetFailed`, :class:`GstnResetPartial`, or nothing."""
+        result = self.result
+        if self.outcome == "processed":
+            return None
+        if self.outcome == "failed":
+            what = " ".join(part for part in (result.code, result.message) if part) or "no reason given"
+            advice = remedy_for(result.code) if result.code else "Look at the documents on the GST portal."
+            return GstnResetFailed(
+                f"Reset {self.reference_id} did not succeed (status_cd {result.status_cd!r}): {what}. {advice}",
+                code=result.code,
+            )
+        refused = self.account.total("refused") if self._seen_reset and self.account else result.errors
+        unknown = len(self.unknown) if self.account else result.unexplained
+        others = "the others are reset"
+        if unknown:
+            others = f"{unknown} others are not accounted for: look them up on the GST portal"
+        first = _first_refusals(result.refused)
+        return GstnResetPartial(f"Reset {self.reference_id}: GSTN refused {refused}; {others}. {first}")
+
+    def rows(self) -> Iterator[DocumentRow]:
+        """Yield every document of the request with what became of it."""
+        refused = {DocumentKey.of(row.section, row.stin, row.number, row.rtnprd): row for row in self.result.refused}
+        for key, said in self.account.outcomes.items() if self.account else ():
+            row = refused.get(key)
+            told = (row.code, row.message, row.remedy) if row else ("", "", "")
+            if said == "reset":
+                told = ("", "", "")
+            elif said == "refused" and row is None:
+                told = (self.result.code, self.result.message, remedy_for(self.result.code))
+            yield DocumentRow(*key, said, *told, self.reference_id)
+
+    def tell(self, log: Any) -> None:
+        """Write into a task's log what a person wants to see there."""
+        for row in self.result.refused:
+            log.warning(
+                "Refused: %s %s of supplier %s, period %s: %s %s. %s",
+                row.section,
+                row.number or "(no number given)",
+                row.stin or "(none given)",
+                row.rtnprd or "(none given)",
+                row.code,
+                row.message,
+                row.remedy,
+            )
+        if self.account is None:
+            return
+        for section, count in self.account.sections().items():
+            log.info("%s: %s", section, listed(count.model_dump()))
+        for row in self.account.stray:
+            log.warning("GSTN refused what we did not send, or did not name it: %s", row)
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """Return counts in words, without those that are zero."""
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+
+
+def _first_refusals(refused: Sequence[RefusedDocument], shown: int = 5) -> str:
+    lines = [f"{row.section} {row.number or '?'} of {row.stin or '?'}: {row.code}" for row in refused[:shown]]
+    if len(refused) > shown:
+        lines.append(f"and {len(refused) - shown} more, all in the log")
+    return "; ".join(lines) + "." if lines else ""
