@@ -115,9 +115,7 @@ class ImsPlanOperator(BaseOperator):
             source is not what it must be; nothing was planned
         :raises GstnTransientError: when a source cannot be read now, or a file not be written
         """
-        rules = Rules(
-            self.on_invalid, self.max_bytes, self.max_documents, self.strict_gstin, self.allow_no_action
-        )
+        rules = Rules(self.on_invalid, self.max_bytes, self.max_documents, self.strict_gstin, self.allow_no_action)
         try:
             plan = make_plan(self._sources(), Output(ObjectStoragePath(self.output_path)), rules)
         except RowsRejected as error:
@@ -139,9 +137,7 @@ class ImsPlanOperator(BaseOperator):
             return [Query(self._connect, self.sql, columns, self.parameters)]
         named = [self.source] if isinstance(self.source, (str, PurePath)) else list(self.source or ())
         return [
-            file_source(path, columns, self.file_format, self.delimiter)
-            for name in named
-            for path in _files(str(name))
+            file_source(path, columns, self.file_format, self.delimiter) for name in named for path in _files(str(name))
         ]
 
     def _connect(self) -> Any:

@@ -108,7 +108,9 @@ def with_advice(faults: Iterable[Fault]) -> list[Fault]:
 
     :param faults: faults whose place is a field
     """
-    return [fault._replace(rule=f"{fault.rule}. {said}") if (said := _advice(*fault[:2])) else fault for fault in faults]
+    return [
+        fault._replace(rule=f"{fault.rule}. {said}") if (said := _advice(*fault[:2])) else fault for fault in faults
+    ]
 
 
 def _advice(field: str, value: object) -> str:

@@ -80,8 +80,9 @@ class Checker:
                 return None
         except (KeyError, TypeError, ValueError):  # a field missing, a value of a strange type, a number without end
             return None
-        if not all(map(is_real_date, shape.dates(values))):
-            return None
+        for date in shape.dates:
+            if not is_real_date(values[date]):
+                return None
         stin, rtnprd, number = shape.key(values)
         if self._strict_gstin and not (_check_digit_fits(rtin) and _check_digit_fits(stin)):
             return None
@@ -134,6 +135,11 @@ class Checker:
 def _by_field(error: InvalidPayload, prefix: str) -> Iterator[Fault]:
     for fault in error.faults:
         yield fault._replace(place=fault.place.removeprefix(prefix))
+
+
+def document_key(section: str, document: Mapping[str, Any]) -> str:
+    """Return what tells a valid document from the others of the same GSTIN and section."""
+    return _key(document["stin"], document["rtnprd"], document[SECTIONS[section].number_field])
 
 
 def _key(stin: str, rtnprd: str, number: str) -> str:

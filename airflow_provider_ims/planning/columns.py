@@ -9,6 +9,7 @@ from typing import Any
 from airflow_provider_ims.models.documents import SECTIONS, Document
 from airflow_provider_ims.planning.cells import ROW_FIELDS
 from airflow_provider_ims.planning.errors import PlanError, SourceUnusable
+from airflow_provider_ims.planning.rows import Unreadable
 
 _EVERY_ROW = ("rtin", "section", *Document.model_fields)
 
@@ -65,19 +66,16 @@ class Columns:
         if problems := self._unknown(list(row)):
             raise SourceUnusable(source, "; ".join(problems))
 
-    def of_row(self, row: dict[str, Any]) -> dict[str, Any]:
+    def of_row(self, row: Mapping[str, Any]) -> dict[str, Any] | Unreadable:
         """Return a row under the API's field names."""
-        if not self.names:
-            return row
-        return {
-            field: value for name, value in row.items() if (field := self.names.get(name, name)) is not None
-        }
-
-    def clash(self, row: Mapping[str, Any]) -> list[str]:
-        """Return the fields for which a row has several values under several names."""
-        if not self.names:
-            return []
-        return _repeated(field for name in row if (field := self.names.get(name, name)) is not None)
+        named: dict[str, Any] = {}
+        for name, value in row.items():
+            field = self.names.get(name, name)
+            if field in named:
+                return Unreadable(name, f"one value for {field}; here it stands under several names")
+            if field is not None:
+                named[field] = value
+        return named
 
     def _unknown(self, names: Iterable[str]) -> list[str]:
         unknown = [name for name in names if name not in self.names and name not in ROW_FIELDS]

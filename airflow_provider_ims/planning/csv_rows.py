@@ -43,7 +43,9 @@ class CsvFile:
                 raise empty_file(self.name)
             if isinstance(header, Unreadable):
                 raise SourceUnusable(self.name, f"line {number}, the header: {header.rule}")
-            yield from table_rows(header, rows, columns=self._columns, name=self.name, nothing="")
+            yield from table_rows(
+                [str(name) for name in header], rows, columns=self._columns, name=self.name, nothing=""
+            )
 
     def _cells(self, stream: IO[bytes]) -> Iterator[tuple[int, Sequence[Any] | Unreadable]]:
         bad: list[BadLine] = []

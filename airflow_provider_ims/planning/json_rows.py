@@ -33,6 +33,17 @@ def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Unr
 
 # Amounts stay as they were written: a float would drop the zero of 1000.50.
 _DECODER = json.JSONDecoder(parse_float=Decimal, object_pairs_hook=_without_repeated_keys)
+_QUICK_DECODER = json.JSONDecoder(parse_float=Decimal)
+
+
+def _decoded(line: str) -> Any:
+    if not line.startswith("{"):
+        return _DECODER.decode(line)
+    item, end = _QUICK_DECODER.raw_decode(line)
+    # As many colons as keys: no key is there twice. Looking at every pair of every line would take long.
+    if end == len(line) and type(item) is dict and line.count(":") == len(item):
+        return item
+    return _DECODER.decode(line)
 
 
 class _JsonSource:
@@ -46,6 +57,7 @@ class _JsonSource:
 
     def rows(self) -> Iterator[NumberedRow]:
         """Yield each row with its number."""
+        columns = self._columns
         first = True
         with opened(self._path) as stream:
             for number, item in self._items(stream):
@@ -54,13 +66,9 @@ class _JsonSource:
                     yield number, row
                     continue
                 if first:
-                    self._columns.check_first(item, self.name)
+                    columns.check_first(item, self.name)
                     first = False
-                clash = self._columns.clash(item)
-                if clash:
-                    yield number, Unreadable(None, f"one value for {', '.join(clash)}; it has several names here")
-                else:
-                    yield number, self._columns.of_row(item)
+                yield number, columns.of_row(item) if columns.names else item
 
     def _items(self, stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
         raise NotImplementedError
@@ -77,18 +85,18 @@ class JsonLines(_JsonSource):
     unit = "line"
 
     def _items(self, stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
-        decode = _DECODER.decode
         number = 0
         for number, line in enumerate(text_lines(stream, self.name), 1):
             if number == 1 and line.lstrip().startswith("["):
                 raise SourceUnusable(
-                    self.name, 'is a JSON array and not one object a line: it takes the suffix .json or file_format="json"'
+                    self.name,
+                    'is a JSON array and not one object a line: it takes the suffix .json or file_format="json"',
                 )
             if isinstance(line, BadLine):
                 yield number, Unreadable(line[:200], line.fault())
                 continue
             try:
-                yield number, decode(line)
+                yield number, _decoded(line)
             except json.JSONDecodeError as error:
                 if line.strip():
                     near = line[max(0, error.pos - 20) : error.pos + 20]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _SCHEMA = """
-CREATE TABLE document (spill INTEGER, key TEXT, source INTEGER, row INTEGER, offset INTEGER);
+CREATE TABLE document (spill INTEGER, key TEXT, offset INTEGER);
 CREATE TABLE dropped (spill INTEGER, offset INTEGER, PRIMARY KEY (spill, offset)) WITHOUT ROWID;
 CREATE TABLE reject (
     source INTEGER, row INTEGER, rtin TEXT, section TEXT, number TEXT, field TEXT, value TEXT, reason TEXT

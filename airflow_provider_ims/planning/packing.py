@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.payload import request_json
 from airflow_provider_ims.planning.errors import CountsDisagree
 
@@ -40,25 +41,27 @@ def packed(
     :param max_documents: largest number of documents of a request; ``None``: as many as fit
     """
     empty = len(request_json(rtin, []))
+    # A section's name and brackets; the comma after it and the one missing after its last document cancel out,
+    # except at the end of the request.
+    around = {section: len(f'"{section}":[]') for section in SECTIONS}
     sections: dict[str, list[str]] = {}
-    size, count = empty, 0
+    size, count = empty - 1, 0
     for section, text in documents:
-        added = _added(section, text, sections)
-        if count and (size + added > max_bytes or count == max_documents):
-            yield _chunk(rtin, sections, size, count)
-            sections, size, count = {}, empty, 0
-            added = _added(section, text, sections)
-        sections.setdefault(section, []).append(text)
+        added = len(text) + 1
+        if section not in sections:
+            added += around[section]
+        if size + added > max_bytes or count == max_documents:
+            if count:
+                yield _chunk(rtin, sections, size, count)
+            sections, size, count = {}, empty - 1, 0
+            added = len(text) + 1 + around[section]
+        if section not in sections:
+            sections[section] = []
+        sections[section].append(text)
         size += added
         count += 1
     if count:
         yield _chunk(rtin, sections, size, count)
-
-
-def _added(section: str, text: str, sections: dict[str, list[str]]) -> int:
-    if section in sections:
-        return len(text) + 1  # the comma before it
-    return len(text) + len(f'"{section}":[]') + bool(sections)
 
 
 def _chunk(rtin: str, sections: dict[str, list[str]], size: int, count: int) -> Chunk:

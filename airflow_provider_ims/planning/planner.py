@@ -15,7 +15,7 @@ from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import Fault
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
 from airflow_provider_ims.planning.checker import Checker, Valid
-from airflow_provider_ims.planning.duplicates import Duplicate, drop_duplicates
+from airflow_provider_ims.planning.duplicates import Duplicate, Duplicates
 from airflow_provider_ims.planning.errors import CountsDisagree, NoRoom, PlanError, RowsRejected, SourceUnusable
 from airflow_provider_ims.planning.ledger import Place, open_ledger
 from airflow_provider_ims.planning.output import Output
@@ -92,8 +92,12 @@ def make_plan(sources: Sequence[Source], output: Output, rules: Rules) -> Plan:
     """
     output.clear()
     try:
-        with _workspace() as folder, open_ledger(folder) as ledger:
-            return _Planner(sources, output, rules, folder, ledger).run()
+        with (
+            _workspace() as folder,
+            open_ledger(folder) as ledger,
+            Duplicates(folder, ledger) as duplicates,
+        ):
+            return _Planner(sources, output, rules, folder, ledger, duplicates).run()
     except BaseException:
         # A request without a plan is never to be sent. The rejects, which say what is wrong, stay.
         with suppress(CannotWrite):
@@ -118,17 +122,24 @@ def _workspace() -> Iterator[Path]:
 
 class _Planner:
     def __init__(
-        self, sources: Sequence[Source], output: Output, rules: Rules, folder: Path, ledger: sqlite3.Connection
+        self,
+        sources: Sequence[Source],
+        output: Output,
+        rules: Rules,
+        folder: Path,
+        ledger: sqlite3.Connection,
+        duplicates: Duplicates,
     ) -> None:
         self._sources = sources
         self._names = _short_names(sources)
         self._output = output
         self._rules = rules
         self._folder = folder
-        self._ledger = ledger
+        self._duplicates = duplicates
         self._spills = Spills(folder, ledger)
         self._rejects = Rejects(ledger, self._name_of)
         self._room = {section: rules.max_bytes - size_alone(section, "") for section in SECTIONS}
+        self._rtins: set[str] = set()
         self._spellings: dict[str, tuple[str, Place]] = {}
         self._plan = Plan()
 
@@ -140,7 +151,7 @@ class _Planner:
             names = ", ".join(source.name for source in self._sources) or "source"
             raise SourceUnusable(names, "no rows at all: is it the right source?")
         self._spills.write()
-        for duplicate in drop_duplicates(self._ledger, self._spills):
+        for duplicate in self._duplicates.drop(self._spills):
             self._reject_duplicate(duplicate)
         plan.rejected = self._rejects.rows
         self._write_rejects()
@@ -164,30 +175,33 @@ class _Planner:
         before = self._plan.rows
         for number, row in source.rows():
             self._plan.rows += 1
-            place = Place(index, number)
             if isinstance(row, Unreadable):
-                self._rejects.add(place, {}, [Fault("", row.value, row.rule)])
+                self._rejects.add(Place(index, number), {}, [Fault("", row.value, row.rule)])
                 continue
             found = checker.check(row)
             if isinstance(found, Valid):
-                faults = self._faults_among_others(found, place)
+                faults = self._faults_among_others(found, index, number)
                 if not faults:
-                    self._spills.add(found, place)
+                    self._duplicates.watch(self._spills.add(found, index, number), found.key)
                     continue
                 found = faults
-            self._rejects.add(place, row, found)
+            self._rejects.add(Place(index, number), row, found)
         if self._plan.rows == before:
             self._plan.warnings.append(f"{source.name} has no rows.")
         self._plan.conversions.update(checker.conversions)
 
-    def _faults_among_others(self, document: Valid, place: Place) -> list[Fault]:
+    def _faults_among_others(self, document: Valid, source: int, row: int) -> list[Fault]:
         if len(document.text) > self._room[document.section]:
             size = size_alone(document.section, document.text)
             return [Fault("", None, f"alone it makes a request of {size} bytes, above max_bytes")]
-        spelling, first = self._spellings.setdefault(document.rtin.upper(), (document.rtin, place))
-        if spelling != document.rtin:
+        rtin = document.rtin
+        if rtin in self._rtins:
+            return []
+        spelling, first = self._spellings.setdefault(rtin.upper(), (rtin, Place(source, row)))
+        if spelling != rtin:
             rule = f"the same GSTIN is {spelling} at {self._name_of(first)}; write it one way"
-            return [Fault("rtin", document.rtin, rule)]
+            return [Fault("rtin", rtin, rule)]
+        self._rtins.add(rtin)
         return []
 
     def _reject_duplicate(self, duplicate: Duplicate) -> None:

@@ -34,7 +34,7 @@ class Shape(NamedTuple):
     :param types: every combination of types that the values may have
     :param template: the document's JSON, with a ``%s`` for each value
     :param fits: matches the JSON of a valid document
-    :param dates: takes the dates out of the values
+    :param dates: indexes of the dates among the values
     :param key: takes supplier, period and number out of the values
     """
 
@@ -43,7 +43,7 @@ class Shape(NamedTuple):
     types: frozenset[tuple[type, ...]]
     template: str
     fits: Callable[[str], re.Match[str] | None]
-    dates: Callable[[tuple[Any, ...]], tuple[str, ...]]
+    dates: tuple[int, ...]
     key: Callable[[tuple[Any, ...]], tuple[str, str, str]]
 
 
@@ -95,8 +95,7 @@ def shape_of(section: str, *, text_amounts: bool, allow_no_action: bool) -> Shap
             )
             + r"\}"
         ).fullmatch,
-        # itemgetter of a single index returns no tuple
-        dates=itemgetter(*dates) if len(dates) > 1 else lambda values: (values[dates[0]],),
+        dates=tuple(dates),
         key=itemgetter(*(list(fields).index(name) for name in ("stin", "rtnprd", model.number_field))),
     )
 

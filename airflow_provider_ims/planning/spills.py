@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from itertools import accumulate, repeat
+from itertools import repeat
 from pathlib import Path
+from typing import NamedTuple
 
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.planning.checker import Valid
 from airflow_provider_ims.planning.ledger import Place
 
-_HELD = 8192
+_HELD = 16_384
+
+# Before each document stands the place of its row, in fixed width.
+_PLACE = "%04x%010x"
+_SOURCE_END = 4
+_PLACE_END = 14
+
+
+class Line(NamedTuple):
+    """
+    One document of a spill.
+
+    :param offset: where it begins, which names it within its spill
+    :param place: where its row stands
+    :param text: its JSON
+    """
+
+    offset: int
+    place: Place
+    text: str
 
 
 class Spill:
@@ -19,39 +39,64 @@ class Spill:
     The documents of one GSTIN and section, one a line, in the order of the input.
 
     :param index: what the ledger calls it
+    :param rtin: GSTIN of the recipient
+    :param section: section of the request
     :param path: its file
     """
 
-    def __init__(self, index: int, path: Path) -> None:
+    def __init__(self, index: int, rtin: str, section: str, path: Path) -> None:
         self.index = index
-        self.path = path
-        self.size = 0
-        self._texts: list[str] = []
-        self._notes: list[tuple[str, Place]] = []
+        self.rtin = rtin
+        self.section = section
+        self._path = path
+        self._held: list[str] = []
 
-    def hold(self, document: Valid, place: Place) -> None:
+    def hold(self, text: str, source: int, row: int) -> None:
         """Keep a document in memory until :meth:`write`."""
-        self._texts.append(document.text)
-        self._notes.append((document.key, place))
+        self._held.append(f"{_PLACE % (source, row)}{text}\n")
 
-    def write(self, ledger: sqlite3.Connection) -> None:
+    def write(self) -> None:
         """Write what is held to disk."""
-        if not self._texts:
-            return
-        offsets = accumulate((len(text) + 1 for text in self._texts), initial=self.size)
-        ledger.executemany(
-            "INSERT INTO document VALUES (?, ?, ?, ?, ?)",
-            (
-                (self.index, key, place.source, place.row, offset)
-                for (key, place), offset in zip(self._notes, offsets, strict=False)
-            ),
-        )
-        data = ("\n".join(self._texts) + "\n").encode("ascii")
-        with self.path.open("ab") as file:
-            file.write(data)
-        self.size += len(data)
-        self._texts.clear()
-        self._notes.clear()
+        if self._held:
+            with self._path.open("ab") as file:
+                file.write("".join(self._held).encode("ascii"))
+            self._held.clear()
+
+    def lines(self) -> Iterator[Line]:
+        """Yield every document."""
+        offset = 0
+        with self._path.open(encoding="ascii", newline="\n") as lines:
+            for line in lines:
+                yield _line(offset, line)
+                offset += len(line)
+
+    def lines_at(self, offsets: Iterator[int]) -> Iterator[Line]:
+        """Yield the documents that begin at these offsets."""
+        with self._path.open("rb") as file:
+            for offset in offsets:
+                file.seek(offset)
+                yield _line(offset, file.readline().decode("ascii"))
+
+    def texts(self, without: Iterator[int]) -> Iterator[str]:
+        """
+        Yield the JSON of the documents.
+
+        :param without: offsets of those that are left out, rising
+        """
+        left_out = next(without, -1)
+        offset = 0
+        with self._path.open(encoding="ascii", newline="\n") as lines:
+            for line in lines:
+                if offset == left_out:
+                    left_out = next(without, -1)
+                else:
+                    yield line[_PLACE_END:-1]
+                offset += len(line)
+
+
+def _line(offset: int, line: str) -> Line:
+    place = Place(int(line[:_SOURCE_END], 16), int(line[_SOURCE_END:_PLACE_END], 16))
+    return Line(offset, place, line[_PLACE_END:-1])
 
 
 class Spills:
@@ -59,44 +104,46 @@ class Spills:
     All spills of a plan; few documents are in memory at any time, and few files open, however many GSTINs.
 
     :param folder: a directory that is removed with all that is in it when the plan is done
-    :param ledger: where the documents' keys and places are noted
+    :param ledger: where it is noted which documents are dropped
     """
 
     def __init__(self, folder: Path, ledger: sqlite3.Connection) -> None:
         self._folder = folder
         self._ledger = ledger
         self._spills: dict[tuple[str, str], Spill] = {}
-        self._names: list[tuple[str, str]] = []
         self._held = 0
 
-    def add(self, document: Valid, place: Place) -> None:
-        """Take a document."""
-        spill = self._spills.get(document[:2])
+    def add(self, document: Valid, source: int, row: int) -> int:
+        """
+        Take a document.
+
+        :param source: index of the source that it comes from
+        :param row: number of its row there
+        :return: index of the spill that it is in
+        """
+        named = (document.rtin, document.section)
+        spill = self._spills.get(named)
         if spill is None:
             index = len(self._spills)
-            spill = self._spills[document[:2]] = Spill(index, self._folder / f"{index}.spill")
-            self._names.append(document[:2])
-        spill.hold(document, place)
+            spill = self._spills[named] = Spill(index, *named, self._folder / f"{index}.spill")
+        spill.hold(document.text, source, row)
         self._held += 1
         if self._held >= _HELD:
             self.write()
+        return spill.index
 
     def write(self) -> None:
         """Write all that is held to disk."""
-        self._ledger.execute("BEGIN")
         for spill in self._spills.values():
-            spill.write(self._ledger)
-        self._ledger.execute("COMMIT")
+            spill.write()
         self._held = 0
+
+    def __iter__(self) -> Iterator[Spill]:
+        return iter(self._spills.values())
 
     def rtins(self) -> list[str]:
         """Return the GSTINs, sorted."""
         return sorted({rtin for rtin, _ in self._spills})
-
-    def of(self, index: int) -> tuple[str, str, Spill]:
-        """Return (rtin, section, spill) of what the ledger calls ``index``."""
-        rtin, section = self._names[index]
-        return rtin, section, self._spills[rtin, section]
 
     def documents(self, rtin: str) -> Iterator[tuple[str, str]]:
         """
@@ -107,16 +154,7 @@ class Spills:
         for section in SECTIONS:
             spill = self._spills.get((rtin, section))
             if spill:
-                yield from zip(repeat(section), self._kept(spill))
-
-    def _kept(self, spill: Spill) -> Iterator[str]:
-        dropped = self._ledger.execute("SELECT offset FROM dropped WHERE spill = ? ORDER BY offset", (spill.index,))
-        next_dropped = next(dropped, (-1,))[0]
-        offset = 0
-        with spill.path.open(encoding="ascii", newline="\n") as lines:
-            for line in lines:
-                if offset == next_dropped:
-                    next_dropped = next(dropped, (-1,))[0]
-                else:
-                    yield line[:-1]
-                offset += len(line)
+                dropped = self._ledger.execute(
+                    "SELECT offset FROM dropped WHERE spill = ? ORDER BY offset", (spill.index,)
+                )
+                yield from zip(repeat(section), spill.texts(without=(offset for (offset,) in dropped)))

@@ -52,9 +52,7 @@ class Query:
             names = [str(column[0]) for column in cursor.description]
             # Some databases put names that were not quoted into capitals.
             header = [name.lower() if name.isupper() and name not in self._columns.names else name for name in names]
-            yield from table_rows(
-                header, self._cells(cursor), columns=self._columns, name=self.name, nothing=None
-            )
+            yield from table_rows(header, self._cells(cursor), columns=self._columns, name=self.name, nothing=None)
 
     def _cells(self, cursor: Any) -> Iterator[tuple[int, Sequence[Any]]]:
         number = 0

@@ -36,9 +36,7 @@ def table_rows(
         if len(row) != len(fields):
             yield number, Unreadable(len(row), f"as many cells as the header has columns: {len(fields)}")
             continue
-        named = {
-            field: cell for field, cell in zip(fields, row, strict=True) if field is not None and cell != nothing
-        }
+        named = {field: cell for field, cell in zip(fields, row, strict=True) if field is not None and cell != nothing}
         if first:
             first = False
             missing = lacking(fields, named.get("section"))
