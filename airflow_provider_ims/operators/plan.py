@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook, BaseOperator, ObjectStoragePath
 
-from airflow_provider_ims.exceptions import GstnInvalidPayload, GstnInvalidRequest, GstnTransientError
+from airflow_provider_ims.exceptions import (
+    GstnInvalidPayload,
+    GstnInvalidRequest,
+    GstnPermanentError,
+    GstnTransientError,
+)
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
 from airflow_provider_ims.planning.columns import Columns
 from airflow_provider_ims.planning.errors import (
@@ -122,8 +127,8 @@ class ImsPlanOperator(BaseOperator):
             raise GstnInvalidPayload(str(error), error.faults) from None
         except (SourceUnavailable, NoRoom, CannotWrite) as error:
             raise GstnTransientError(str(error)) from error
-        except CountsDisagree:
-            raise
+        except CountsDisagree as error:
+            raise GstnPermanentError(str(error)) from error
         except SourceUnusable as error:
             raise GstnInvalidPayload(str(error)) from None
         except PlanError as error:
@@ -134,17 +139,18 @@ class ImsPlanOperator(BaseOperator):
     def _sources(self) -> list[Source]:
         columns = Columns(self.columns)
         if self.sql is not None:
-            return [Query(self._connect, self.sql, columns, self.parameters)]
+            return [Query(self._hook().get_conn, self.sql, columns, self.parameters)]
         named = [self.source] if isinstance(self.source, (str, PurePath)) else list(self.source or ())
         return [
             file_source(path, columns, self.file_format, self.delimiter) for name in named for path in _files(str(name))
         ]
 
-    def _connect(self) -> Any:
+    def _hook(self) -> Any:
         hook = BaseHook.get_hook(str(self.conn_id))
+        # Duck typing: DbApiHook is in a provider that not every Airflow has, nor is it the base of every SQL hook.
         if not hasattr(hook, "get_conn") or not hasattr(hook, "get_records"):
-            raise PlanError(f"The connection {self.conn_id} is not one for SQL; {type(hook).__name__} runs no queries")
-        return hook.get_conn()
+            raise PlanError(f"The connection {self.conn_id} is not one for SQL: {type(hook).__name__} runs no queries")
+        return hook
 
     def _tell(self, plan: Plan) -> None:
         for warning in plan.warnings:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 256 * 1024
 _LARGEST_ITEM = 1024 * 1024
+_AFTER_ITEM = frozenset(",] \t\r\n")
 _BLANKS = re.compile(r"[ \t\r\n]*")
 
 
@@ -168,15 +169,17 @@ class _Buffer:
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
-                # Of a bare number at the end of what was read so far, more digits may follow.
-                if start in '{["' or end < len(self._text) or not self._read():
+                # A bare number is over where something else begins; more of it may not have been read yet.
+                if start in '{["' or self._text[end : end + 1] in _AFTER_ITEM or not self._read():
                     self._at = end
                     return value
             except json.JSONDecodeError as error:
-                if len(self._text) - self._at > _LARGEST_ITEM or not self._read():
+                if not self._read():
                     raise self.broken(f"in item {number} ({error.msg})") from None
             except (ValueError, ArithmeticError, RecursionError) as error:  # numbers and nesting without end
                 raise self.broken(f"in item {number} ({error})") from None
+            if len(self._text) - self._at > _LARGEST_ITEM:
+                raise self.broken(f"in item {number}, which has no end")
 
     def broken(self, where: str) -> SourceUnusable:
         near = self._text[self._at : self._at + 40]

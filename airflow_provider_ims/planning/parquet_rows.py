@@ -50,7 +50,9 @@ class ParquetFile:
                 yield from table_rows(
                     file.schema_arrow.names, self._cells(file), columns=self._columns, name=self.name, nothing=None
                 )
-            except pyarrow.ArrowException as error:
+            except (pyarrow.ArrowException, OSError) as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise  # the storage's fault; pyarrow's own OSErrors are about the content and have no number
                 raise SourceUnusable(self.name, f"is not a whole Parquet file ({error}); write it again") from None
 
     @staticmethod

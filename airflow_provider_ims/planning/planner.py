@@ -76,7 +76,7 @@ class Plan:
     documents: int = 0
     rejected: int = 0
     rejects: str = ""
-    conversions: Counter[str] = field(default_factory=Counter)
+    conversions: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -188,7 +188,8 @@ class _Planner:
             self._rejects.add(Place(index, number), row, found)
         if self._plan.rows == before:
             self._plan.warnings.append(f"{source.name} has no rows.")
-        self._plan.conversions.update(checker.conversions)
+        for conversion, count in checker.conversions.items():
+            self._plan.conversions[conversion] = self._plan.conversions.get(conversion, 0) + count
 
     def _faults_among_others(self, document: Valid, source: int, row: int) -> list[Fault]:
         if len(document.text) > self._room[document.section]:

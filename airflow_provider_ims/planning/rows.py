@@ -78,7 +78,7 @@ def opened(path: ObjectStoragePath) -> Iterator[IO[bytes]]:
 
 
 def _unavailable(path: ObjectStoragePath, error: OSError) -> SourceUnavailable:
-    return SourceUnavailable(f"{path} cannot be read now ({_reason(error)}). Nothing was written; try again later.")
+    return SourceUnavailable(f"{path} cannot be read now ({_reason(error)}). Nothing was planned; try again later.")
 
 
 def _reason(error: Exception) -> str:

@@ -67,6 +67,6 @@ class Query:
             return ask(*arguments)
         except Exception as error:  # each driver has exceptions of its own
             raise SourceUnavailable(
-                f"The query failed ({type(error).__name__}: {error}). Nothing was written; correct the query, or try"
+                f"The query failed ({type(error).__name__}: {error}). Nothing was planned; correct the query, or try"
                 " again when the database answers."
             ) from error
