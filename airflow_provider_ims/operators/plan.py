@@ -140,7 +140,8 @@ class ImsPlanOperator(BaseOperator):
         columns = Columns(self.columns)
         if self.sql is not None:
             return [Query(self._hook().get_conn, self.sql, columns, self.parameters)]
-        named = [self.source] if isinstance(self.source, (str, PurePath)) else list(self.source or ())
+        one = isinstance(self.source, (str, PurePath, ObjectStoragePath))
+        named: list[Any] = [self.source] if one else list(self.source or ())
         return [
             file_source(path, columns, self.file_format, self.delimiter) for name in named for path in _files(str(name))
         ]

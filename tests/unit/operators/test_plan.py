@@ -61,6 +61,8 @@ def test_several_sources_and_patterns(tmp_path: Path):
     [entry] = run([f"{tmp_path}/a-*.jsonl", str(tmp_path / "b.csv")], output_path=str(tmp_path / "plan"))
     body = json.loads(Path(entry["chunks"][0]["path"]).read_bytes())
     assert [document["inum"] for document in body["invdata"]["b2b"]] == ["1", "2", "3"]
+    for one in (tmp_path / "a-1.jsonl", ObjectStoragePath(f"{tmp_path}/a-1.jsonl")):
+        assert run(one, output_path=str(tmp_path / "plan"))[0]["documents"] == 1
     with pytest.raises(GstnInvalidPayload, match="no file fits this pattern"):
         run(f"{tmp_path}/c-*.jsonl", output_path=str(tmp_path / "plan"))
 
