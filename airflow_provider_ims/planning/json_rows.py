@@ -42,7 +42,7 @@ def _decoded(line: str) -> Any:
         return _DECODER.decode(line)
     item, end = _QUICK_DECODER.raw_decode(line)
     # As many colons as keys: no key is there twice. Looking at every pair of every line would take long.
-    if end == len(line) and type(item) is dict and line.count(":") == len(item):
+    if line[end:] in {"", "\r"} and type(item) is dict and line.count(":") == len(item):
         return item
     return _DECODER.decode(line)
 

@@ -40,16 +40,16 @@ class Output:
 
         :raises CannotWrite: when something of it cannot be removed
         """
-        _remove(self.path / PLAN)
-        self.clear_chunks()
+        self.withdraw()
         _remove(self.path / REJECTS)
 
-    def clear_chunks(self) -> None:
+    def withdraw(self) -> None:
         """
-        Remove all chunks.
+        Remove a plan and its chunks, and leave the rejects, which may say why.
 
-        :raises CannotWrite: when one cannot be removed
+        :raises CannotWrite: when something of it cannot be removed
         """
+        _remove(self.path / PLAN)
         for path in self._chunks():
             _remove(path)
 

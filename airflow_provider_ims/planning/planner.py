@@ -92,16 +92,12 @@ def make_plan(sources: Sequence[Source], output: Output, rules: Rules) -> Plan:
     """
     output.clear()
     try:
-        with (
-            _workspace() as folder,
-            open_ledger(folder) as ledger,
-            Duplicates(folder, ledger) as duplicates,
-        ):
+        with _workspace() as folder, open_ledger(folder) as ledger, Duplicates(folder, ledger) as duplicates:
             return _Planner(sources, output, rules, folder, ledger, duplicates).run()
     except BaseException:
-        # A request without a plan is never to be sent. The rejects, which say what is wrong, stay.
+        # A request without a plan is never to be sent.
         with suppress(CannotWrite):
-            output.clear_chunks()
+            output.withdraw()
         raise
 
 
@@ -115,7 +111,7 @@ def _workspace() -> Iterator[Path]:
     except (OSError, sqlite3.Error) as error:
         raise NoRoom(
             f"The temporary directory {tempfile.gettempdir()} does not take what a plan needs on the way, about as"
-            f" much as the input and half of it more ({type(error).__name__}: {error}). Nothing is left in the"
+            f" much as the input ({type(error).__name__}: {error}). Nothing is left in the"
             " output. Free room there, or set TMPDIR on the worker to a directory with more, and run this again."
         ) from error
 
