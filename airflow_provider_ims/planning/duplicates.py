@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -62,14 +63,14 @@ class Duplicates:
     ) -> None:
         self._seen.__exit__(kind, error, traceback)
 
-    def watch(self, spill: int, key: str) -> None:
+    def watch(self, spill: int, keys: Iterable[str]) -> None:
         """
-        Take note of a document.
+        Take note of documents.
 
-        :param spill: index of the spill that it is in
-        :param key: its key
+        :param spill: index of the spill that they are in
+        :param keys: their keys
         """
-        self._seen.add((spill, key))
+        self._seen.add(zip(repeat(spill), keys))
 
     def drop(self, spills: Spills) -> Iterator[Duplicate]:
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Hashable, Iterable
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -40,9 +41,9 @@ class Fingerprints:
     ) -> None:
         self._open.close()
 
-    def add(self, thing: tuple[int, str]) -> None:
-        """Take a thing."""
-        self._held.append(hash(thing))
+    def add(self, things: Iterable[Hashable]) -> None:
+        """Take some things."""
+        self._held.extend(map(hash, things))
         if len(self._held) >= _HELD:
             self._write()
 

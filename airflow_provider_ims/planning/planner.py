@@ -132,7 +132,7 @@ class _Planner:
         self._rules = rules
         self._folder = folder
         self._duplicates = duplicates
-        self._spills = Spills(folder, ledger)
+        self._spills = Spills(folder, ledger, duplicates.watch)
         self._rejects = Rejects(ledger, self._name_of)
         self._room = {section: rules.max_bytes - size_alone(section, "") for section in SECTIONS}
         self._rtins: set[str] = set()
@@ -168,21 +168,25 @@ class _Planner:
         checker = Checker(
             text_amounts=source.text_amounts, strict_gstin=rules.strict_gstin, allow_no_action=rules.allow_no_action
         )
-        before = self._plan.rows
+        spills, rtins, room = self._spills, self._rtins, self._room
+        rows = 0
         for number, row in source.rows():
-            self._plan.rows += 1
+            rows += 1
             if isinstance(row, Unreadable):
                 self._rejects.add(Place(index, number), {}, [Fault("", row.value, row.rule)])
                 continue
             found = checker.check(row)
             if isinstance(found, Valid):
-                faults = self._faults_among_others(found, index, number)
+                faults: list[Fault] = []
+                if found.rtin not in rtins or len(found.text) > room[found.section]:
+                    faults = self._faults_among_others(found, index, number)
                 if not faults:
-                    self._duplicates.watch(self._spills.add(found, index, number), found.key)
+                    spills.add(found, index, number)
                     continue
                 found = faults
             self._rejects.add(Place(index, number), row, found)
-        if self._plan.rows == before:
+        self._plan.rows += rows
+        if not rows:
             self._plan.warnings.append(f"{source.name} has no rows.")
         for conversion, count in checker.conversions.items():
             self._plan.conversions[conversion] = self._plan.conversions.get(conversion, 0) + count
@@ -192,8 +196,6 @@ class _Planner:
             size = size_alone(document.section, document.text)
             return [Fault("", None, f"alone it makes a request of {size} bytes, above max_bytes")]
         rtin = document.rtin
-        if rtin in self._rtins:
-            return []
         spelling, first = self._spellings.setdefault(rtin.upper(), (rtin, Place(source, row)))
         if spelling != rtin:
             rule = f"the same GSTIN is {spelling} at {self._name_of(first)}; write it one way"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from airflow_provider_ims.planning.ledger import Place
 _HELD = 16_384
 
 # Before each document stands the place of its row, in fixed width.
-_PLACE = "%04x%010x"
+_LINE = "%04x%010x%s\n"
 _SOURCE_END = 4
 _PLACE_END = 14
 
@@ -42,6 +42,8 @@ class Spill:
     :param rtin: GSTIN of the recipient
     :param section: section of the request
     :param path: its file
+    :ivar held: the lines that are not yet on disk
+    :ivar keys: the keys of their documents
     """
 
     def __init__(self, index: int, rtin: str, section: str, path: Path) -> None:
@@ -49,18 +51,15 @@ class Spill:
         self.rtin = rtin
         self.section = section
         self._path = path
-        self._held: list[str] = []
-
-    def hold(self, text: str, source: int, row: int) -> None:
-        """Keep a document in memory until :meth:`write`."""
-        self._held.append(f"{_PLACE % (source, row)}{text}\n")
+        self.held: list[str] = []
+        self.keys: list[str] = []
 
     def write(self) -> None:
-        """Write what is held to disk."""
-        if self._held:
-            with self._path.open("ab") as file:
-                file.write("".join(self._held).encode("ascii"))
-            self._held.clear()
+        """Write what is held in memory to disk."""
+        with self._path.open("ab") as file:
+            file.write("".join(self.held).encode("ascii"))
+        self.held.clear()
+        self.keys.clear()
 
     def lines(self) -> Iterator[Line]:
         """Yield every document."""
@@ -105,37 +104,41 @@ class Spills:
 
     :param folder: a directory that is removed with all that is in it when the plan is done
     :param ledger: where it is noted which documents are dropped
+    :param watch: is told the index of a spill and the keys of all documents that come into it
     """
 
-    def __init__(self, folder: Path, ledger: sqlite3.Connection) -> None:
+    def __init__(self, folder: Path, ledger: sqlite3.Connection, watch: Callable[[int, Iterable[str]], None]) -> None:
         self._folder = folder
         self._ledger = ledger
+        self._watch = watch
         self._spills: dict[tuple[str, str], Spill] = {}
         self._held = 0
 
-    def add(self, document: Valid, source: int, row: int) -> int:
+    def add(self, document: Valid, source: int, row: int) -> None:
         """
         Take a document.
 
         :param source: index of the source that it comes from
         :param row: number of its row there
-        :return: index of the spill that it is in
         """
-        named = (document.rtin, document.section)
+        rtin, section, text, key = document
+        named = (rtin, section)
         spill = self._spills.get(named)
         if spill is None:
             index = len(self._spills)
             spill = self._spills[named] = Spill(index, *named, self._folder / f"{index}.spill")
-        spill.hold(document.text, source, row)
+        spill.held.append(_LINE % (source, row, text))
+        spill.keys.append(key)
         self._held += 1
         if self._held >= _HELD:
             self.write()
-        return spill.index
 
     def write(self) -> None:
         """Write all that is held to disk."""
         for spill in self._spills.values():
-            spill.write()
+            if spill.held:
+                self._watch(spill.index, spill.keys)
+                spill.write()
         self._held = 0
 
     def __iter__(self) -> Iterator[Spill]:
