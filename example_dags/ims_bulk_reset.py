@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, Param, task
-from airflow_provider_ims.operators.plan import ImsPlanOperator
 
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
+from airflow_provider_ims.operators.plan import ImsPlanOperator
 
 SAMPLE = Path(__file__).with_name("ims_bulk_sample.csv")
 

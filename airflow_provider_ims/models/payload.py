@@ -158,7 +158,7 @@ class ResetPayload(BaseModel):
         :return: SHA-256 in hexadecimal
         """
         documents = sorted(
-            f"{section} {_document_json(document, '{:.2f}'.format)}"
+            f"{section} {document_json(document, '{:.2f}'.format)}"
             for section, documents in self.sections()
             for document in documents
         )
@@ -173,14 +173,22 @@ class ResetPayload(BaseModel):
 
     def body(self) -> bytes:
         """Return the request as the UTF-8 JSON that is sent: compact, numbers as numbers."""
-        sections = ",".join(
-            f'"{section}":[{",".join(_document_json(document) for document in documents)}]'
-            for section, documents in self.sections()
-        )
-        return f'{{"rtin":"{self.rtin}","reqtyp":"{self.reqtyp}","invdata":{{{sections}}}}}'.encode()
+        return request_json(self.rtin, ((name, map(document_json, documents)) for name, documents in self.sections()))
 
 
-def _document_json(document: Document, amount: Callable[[Decimal], str] = as_json) -> str:
+def request_json(rtin: str, sections: Iterable[tuple[str, Iterable[str]]]) -> bytes:
+    """
+    Write a request from documents that are written already.
+
+    :param rtin: GSTIN of the recipient, checked
+    :param sections: section -> its documents, in GSTN's order, as :func:`document_json` writes them
+    """
+    invdata = ",".join(f'"{section}":[{",".join(documents)}]' for section, documents in sections)
+    return f'{{"rtin":"{rtin}","reqtyp":"RESET","invdata":{{{invdata}}}}}'.encode()
+
+
+def document_json(document: Document, amount: Callable[[Decimal], str] = as_json) -> str:
+    """Write a document as it is sent, its amounts as ``amount`` writes them."""
     # By hand, since no JSON library writes a Decimal as a bare number. Text needs no escaping: the rules
     # of every text field admit letters, digits, / and - only.
     fields = (

@@ -74,6 +74,11 @@ class TaskWatch:
         self.pending.remove(reference_id)
         self._failures.append(error)
 
+    def postpone(self, reference_id: str) -> None:
+        """Ask about this task last: one that cannot be asked about must not keep the others from being asked about."""
+        self.pending.remove(reference_id)
+        self.pending.append(reference_id)
+
     def is_over(self) -> bool:
         """
         Say whether every task has ended.
@@ -93,7 +98,8 @@ class TaskWatch:
         seen = [(reference_id, self._last.get(reference_id)) for reference_id in self.pending[:5]]
         words = [f"{reference_id}: {status or 'nothing yet'}" for reference_id, status in seen]
         more = [f"and {len(self.pending) - 5} more"] if len(self.pending) > 5 else []
-        return ", ".join(words + more)
+        failed = [f"; {len(self._failures)} failed, first: {self._failures[0]}"] if self._failures else []
+        return ", ".join(words + more) + "".join(failed)
 
 
 def ids_of(reference_id: Any) -> list[str]:
@@ -214,3 +220,6 @@ async def _poll(hook: GstnAsyncHook, watch: TaskWatch) -> None:
             watch.tell(await hook.get_task_status(reference_id))
         except GstnTaskNotFound as error:
             watch.give_up(reference_id, error)
+        except GstnTransientError:
+            watch.postpone(reference_id)
+            raise

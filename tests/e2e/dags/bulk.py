@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG
-from airflow_provider_ims.operators.plan import ImsPlanOperator
 
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
+from airflow_provider_ims.operators.plan import ImsPlanOperator
 from airflow_provider_ims.submissions.journal import Journal
 
 

@@ -269,7 +269,7 @@ class TestSeveralTasks:
         }
         [event] = await events(trigger(reference_id=["r-1", "r-2", "r-3"]))
         assert event.payload["status"] == "completed"
-        assert service.asked == ["r-1", "r-2", "r-2", "r-3"]
+        assert service.asked == ["r-1", "r-2", "r-3", "r-2"]
 
     async def test_at_the_deadline_those_that_still_run_are_named_and_the_list_stays_short(self, service):
         ids = [f"r-{number}" for number in range(1, 10)]
@@ -296,3 +296,29 @@ async def test_a_wait_that_a_person_ends_says_that_the_service_goes_on(service, 
     assert f"The wait for {named} was ended from outside. The service has no cancel" in caplog.text
     assert "do not send the reset again" in caplog.text
     assert service.polls == []
+
+
+async def test_a_task_that_cannot_be_asked_about_does_not_keep_the_others_waiting(service, monkeypatch):
+    asked = []
+
+    async def get_task_status(reference_id: str) -> TaskStatus:
+        asked.append(reference_id)
+        if reference_id == "r-1":
+            raise GstnServiceUnavailable("503 for this one only")
+        return TaskStatus(reference_id=reference_id, word="completed")
+
+    monkeypatch.setattr(service, "get_task_status", get_task_status)
+    [event] = await events(trigger(reference_id=["r-1", "r-2"], end_time=START + 100))
+    assert "r-2" in asked
+    assert event.payload["status"] == "timeout"
+
+
+async def test_the_deadline_tells_of_those_that_failed_as_well(service, monkeypatch):
+    async def get_task_status(reference_id: str) -> TaskStatus:
+        return TaskStatus(reference_id=reference_id, word="failed" if reference_id == "r-1" else "processing")
+
+    monkeypatch.setattr(service, "get_task_status", get_task_status)
+    [event] = await events(trigger(reference_id=["r-1", "r-2"], end_time=START + 100))
+    assert event.payload["status"] == "timeout"
+    assert "r-2: processing" in event.payload["message"]
+    assert "1 failed, first: Task r-1 ended as 'failed'" in event.payload["message"]

@@ -1,0 +1,1 @@
+"""Measurements, each beside the least that the same machine needs for the same data."""
