@@ -107,10 +107,7 @@ def _quoted(name: str, value: str, *, quoted: bool) -> str:
 
 def _pattern(name: str, field: FieldInfo, *, allow_no_action: bool) -> str:
     most = amount_limit(field)
-    # A rule that nobody taught to this module must not be passed over.
-    if any(
-        not isinstance(rule, (Limit, StringConstraints, BeforeValidator, AfterValidator)) for rule in field.metadata
-    ):
+    if not all(_is_known(rule, is_amount=most is not None) for rule in field.metadata):
         raise TypeError(f"{name} has a rule that is not known here; teach it to {__name__}.")
     if most is not None:
         return _amount_pattern(most)
@@ -126,6 +123,14 @@ def _pattern(name: str, field: FieldInfo, *, allow_no_action: bool) -> str:
             length = f'(?=[^"]{{0,{longest}}}")' if longest else ""
             return f"{length}(?:{pattern.removeprefix('^').removesuffix('$')})"
     raise TypeError(f"There is no pattern for {name}; teach it to {__name__}.")
+
+
+def _is_known(rule: object, *, is_amount: bool) -> bool:
+    if isinstance(rule, BeforeValidator):
+        return is_amount
+    if isinstance(rule, AfterValidator):
+        return rule.func is real_date
+    return isinstance(rule, (Limit, StringConstraints))
 
 
 def _amount_pattern(most: Decimal) -> str:
