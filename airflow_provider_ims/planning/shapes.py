@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import product
 from operator import itemgetter
 from typing import Any, NamedTuple, get_args
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
@@ -67,6 +67,7 @@ def is_real_date(text: str) -> bool:
     return True
 
 
+@cache
 def shape_of(section: str, *, text_amounts: bool, allow_no_action: bool) -> Shape:
     """
     Derive the shape of a section's documents from their model.
@@ -106,6 +107,8 @@ def _quoted(name: str, value: str, *, quoted: bool) -> str:
 
 def _pattern(name: str, field: FieldInfo, *, allow_no_action: bool) -> str:
     most = amount_limit(field)
+    if not all(_is_known(rule, is_amount=most is not None) for rule in field.metadata):
+        raise TypeError(f"{name} has a rule that is not known here; teach it to {__name__}.")
     if most is not None:
         return _amount_pattern(most)
     if is_date(field):
@@ -120,6 +123,14 @@ def _pattern(name: str, field: FieldInfo, *, allow_no_action: bool) -> str:
             length = f'(?=[^"]{{0,{longest}}}")' if longest else ""
             return f"{length}(?:{pattern.removeprefix('^').removesuffix('$')})"
     raise TypeError(f"There is no pattern for {name}; teach it to {__name__}.")
+
+
+def _is_known(rule: object, *, is_amount: bool) -> bool:
+    if isinstance(rule, BeforeValidator):
+        return is_amount
+    if isinstance(rule, AfterValidator):
+        return rule.func is real_date
+    return isinstance(rule, (Limit, StringConstraints))
 
 
 def _amount_pattern(most: Decimal) -> str:
