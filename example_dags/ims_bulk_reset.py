@@ -47,7 +47,7 @@ with DAG(
     tags=["gst", "ims"],
     params={
         "source": Param(str(SAMPLE), type="string", description="Path or URI of the documents (CSV, JSON, Parquet)"),
-        "output_path": Param("", type="string", description="Directory or URI for requests and results"),
+        "output_path": Param(type="string", minLength=1, description="Directory or URI for requests and results"),
     },
     default_args={"retries": 3, "retry_delay": timedelta(minutes=1)},
     doc_md=__doc__,

@@ -22,7 +22,7 @@ from airflow_provider_ims.planning.output import Output
 from airflow_provider_ims.planning.packing import packed, size_alone
 from airflow_provider_ims.planning.rejects import Rejects
 from airflow_provider_ims.planning.rows import Source, Unreadable
-from airflow_provider_ims.planning.spills import Spills
+from airflow_provider_ims.planning.spills import MOST_SOURCES, Spills
 from airflow_provider_ims.storage import CannotWrite
 
 OnInvalid = Literal["fail", "skip"]
@@ -90,6 +90,8 @@ def make_plan(sources: Sequence[Source], output: Output, rules: Rules) -> Plan:
     :raises PlanError: when there is no plan; then no chunk is left in the output
     :raises CannotWrite: when the output cannot be written; then no plan is left in it
     """
+    if len(sources) > MOST_SOURCES:
+        raise PlanError(f"{len(sources)} files are too many for one plan, which takes {MOST_SOURCES}")
     output.clear()
     try:
         with _workspace() as folder, open_ledger(folder) as ledger, Duplicates(folder, ledger) as duplicates:

@@ -17,6 +17,7 @@ _HELD = 16_384
 # Before each document stands the place of its row, in fixed width.
 _LINE = "%04x%010x%s\n"
 _SOURCE_END = 4
+MOST_SOURCES = 16**_SOURCE_END
 _PLACE_END = 14
 
 

@@ -21,7 +21,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_ims.exceptions import GstnError, GstnInvalidRequest
 from airflow_provider_ims.models.payload import DocumentKey, ResetPayload
 from airflow_provider_ims.models.result import RefusedDocument
-from airflow_provider_ims.storage import write_whole
+from airflow_provider_ims.storage import is_given, write_whole
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -41,6 +41,11 @@ class AuditTrail:
         self._folder = folder
         self._run = dict(run)
         self._record: dict[str, Any] = {}
+
+    @classmethod
+    def at(cls, folder: str | None, run: Mapping[str, Any]) -> AuditTrail | None:
+        """Return the trail in a templated folder, or ``None`` if there is none."""
+        return cls(folder, run) if is_given(folder) else None
 
     def sending(self, payload: ResetPayload) -> None:
         """

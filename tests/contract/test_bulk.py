@@ -14,6 +14,7 @@ import pytest
 from airflow_provider_ims._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from airflow_provider_ims.exceptions import (
     GstnAmbiguousSubmission,
+    GstnInvalidConnection,
     GstnInvalidRequest,
     GstnResetFailed,
     GstnResetPartial,
@@ -67,6 +68,7 @@ class Task:
         self.try_number, self.max_tries = 0, 2
         self.xcom: Any = None
         self.deferrals: list[Any] = []
+        self.trigger_says = {"status": "completed"}
 
     def attempt(self) -> dict[str, Any]:
         """Make one try, to its end."""
@@ -86,7 +88,7 @@ class Task:
         _, trigger = waiting.trigger.serialize()
         json.dumps(trigger.get("reference_id"))
         self.simulator.gst.advance(60)
-        event = {"status": "completed", "reference_id": trigger["reference_id"]} if "reference_id" in trigger else None
+        event = {**self.trigger_says, "reference_id": trigger["reference_id"]} if "reference_id" in trigger else None
         return waiting.method_name, {**json.loads(json.dumps(waiting.kwargs)), "event": event}
 
     def _operator(self) -> ImsBulkResetOperator:
@@ -301,9 +303,13 @@ def test_a_request_that_runs_too_long_is_a_timeout_that_a_clear_waits_on(simulat
         task.attempt()
     assert [outcomes(tmp_path)[number] for number in ALL] == ["unknown"] * 2 + ["not sent"] * 4
     task.clear()
+    # Waited for anew, and not only asked about once more.
+    task.store.values["ims_reset_0001"]["at"] -= 86_400
     task.arguments["timeout"] = 3600
-    simulator.gst.advance(10_000)
+    waits = len(task.deferrals)
+    simulator.gst._tasks._tasks[task.store.values["ims_reset_0001"]["reference_id"]].ready_at -= 9_960
     assert task.attempt()["outcome"] == "processed"
+    assert len(task.deferrals) - waits == CHUNKS
     assert simulator["resets"] == CHUNKS
 
 
@@ -328,16 +334,91 @@ def test_a_request_file_that_cannot_be_trusted_is_not_sent(task, simulator, entr
     assert simulator["resets"] == 0
 
 
-def test_another_plan_is_not_taken_for_the_one_that_was_sent(task, simulator, entry, tmp_path):
+def test_another_plan_is_not_sent_by_a_task_that_has_sent_one(task, simulator, entry, tmp_path):
     task.attempt()
     path = Path(entry["chunks"][0]["path"])
     content = json.dumps(request(RTIN, b2b=[document(stin=STIN, inum="NEW-1"), document(stin=STIN, inum="NEW-2")]))
     path.write_text(content)
     entry["chunks"][0]["sha256"] = hashlib.sha256(content.encode()).hexdigest()
     task.clear()
-    task.attempt()
-    assert simulator["resets"] == CHUNKS + 1
+    with pytest.raises(GstnInvalidRequest, match="a new run"):
+        task.attempt()
+    assert simulator["resets"] == CHUNKS
+    task.clear()
+    task.arguments["force_resubmit"] = True
+    with pytest.raises(GstnResetPartial):  # the other requests are forced as well, and are done already
+        task.attempt()
     assert outcomes(tmp_path)["NEW-1"] == "reset"
+
+
+def test_a_forced_resend_that_is_refused_loses_nothing_of_what_was_done(task, simulator, tmp_path):
+    task.attempt()
+    simulator.gst.advance(7 * 3600)  # a session lives 6 hours
+    task.clear()
+    task.arguments["force_resubmit"] = True
+    with pytest.raises(GstnSessionExpired, match="6 reset"):
+        task.attempt()
+    task.clear()
+    task.arguments["force_resubmit"] = False
+    assert task.attempt()["outcome"] == "processed"
+    assert simulator["resets"] == CHUNKS
+
+
+def test_a_worker_that_dies_after_a_failure_was_noted_does_not_go_on_with_the_next(task, simulator, monkeypatch):
+    simulator.next_task(final_status="failed")
+
+    def die(*arguments: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as dying:
+        dying.setattr("airflow_provider_ims.results.outcomes.Outcomes.gather", die)
+        with pytest.raises(Killed):
+            task.attempt()
+    with pytest.raises(GstnResetFailed, match="ended as 'failed'"):
+        task.attempt()
+    assert simulator["resets"] == 1
+
+
+def test_a_request_that_is_complete_at_once_is_not_read_with_the_ids_of_the_one_before(task, simulator):
+    simulator.next_task()
+    simulator.next_task(task_seconds=0)
+    assert task.attempt()["outcome"] == "processed"
+
+
+def test_a_result_that_is_an_error_is_a_failure_of_that_request(simulator, entry, tmp_path, no_jitter):
+    simulator.gst.open_session(RTIN)
+    gstn = {"code": "IMS2B007", "message": "period is over"}
+    simulator.next_task(error={"message": "err-gstn-returned", "type": "Gstn", "args": {"gstn-err": gstn}})
+    task = Task(simulator, entry, on_failure="continue")
+    with pytest.raises(GstnResetFailed, match="IMS2B007"):
+        task.attempt()
+    assert [outcomes(tmp_path)[number] for number in ALL] == ["unknown"] * 2 + ["reset"] * 4
+
+
+def test_a_triggerer_that_cannot_wait_ends_the_task_instead_of_being_asked_again_and_again(task, simulator):
+    simulator.next_task(task_seconds=10_000)
+    task.trigger_says = {"status": "error", "error": "GstnInvalidConnection", "message": "not defined here"}
+    with pytest.raises(GstnInvalidConnection, match="not defined here"):
+        task.attempt()
+    assert len(task.deferrals) == 1
+
+
+def test_a_missing_request_file_does_not_keep_the_others_from_being_told(task, entry, tmp_path):
+    Path(entry["chunks"][1]["path"]).unlink()
+    with pytest.raises(GstnInvalidRequest, match="cannot be read"):
+        task.attempt()
+    assert task.xcom["reset"] == 2
+    assert [row["outcome"] for row in rows(tmp_path)] == ["reset", "reset", "not sent", "not sent", "not sent"]
+
+
+def test_below_airflow_3_3_a_fault_is_waited_out_in_the_same_try(simulator, entry, monkeypatch):
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(journal.Journal, "of", classmethod(lambda cls, context, carried=None: cls(None, carried)))
+    simulator.gst.open_session(RTIN)
+    simulator.fault("result", "http", status=503, times=6)
+    task = Task(simulator, entry)
+    assert task.attempt()["outcome"] == "processed"
+    assert simulator["resets"] == CHUNKS
 
 
 def test_each_request_leaves_its_audit_record(simulator, entry, tmp_path, no_jitter):

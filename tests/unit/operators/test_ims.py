@@ -18,9 +18,9 @@ from airflow_provider_ims.exceptions import (
     GstnResultNotReady,
 )
 from airflow_provider_ims.models import ResetPayload, ResetResult, TaskStatus
+from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.operators import ims
 from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
-from airflow_provider_ims.submissions.reconciliation import Reconciliation
 
 PARTIAL = {
     "status_cd": "PE",

@@ -26,6 +26,7 @@ from airflow_provider_ims.models.payload import DocumentKey
 from airflow_provider_ims.submissions import audit
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Journal
+from airflow_provider_ims.submissions.policy import Policy
 from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks, Sent, Submission
 from tests.unit.builders import RTIN, STIN, document, numbered, payload
 
@@ -117,7 +118,9 @@ def go(hook, folder):
         try_number: int = 1, *, downloads=(), audit_path: object = folder, trail: AuditTrail | None = None, **arguments
     ):
         trail = trail or AuditTrail(str(audit_path), RUN)
-        submission = Submission(hook, journal, REQUEST, attempt=Attempt(try_number, 2), audit=trail, **arguments)
+        submission = Submission(
+            hook, journal, REQUEST, attempt=Attempt(try_number, 2), audit=trail, policy=Policy(**arguments)
+        )
         return submission.go_on(downloads)
 
     return run

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_ims._compat import AirflowException
 from airflow_provider_ims.exceptions import (
     GstnServiceUnavailable,
     GstnSessionExpired,
@@ -322,3 +323,22 @@ async def test_the_deadline_tells_of_those_that_failed_as_well(service, monkeypa
     assert event.payload["status"] == "timeout"
     assert "r-2: processing" in event.payload["message"]
     assert "1 failed, first: Task r-1 ended as 'failed'" in event.payload["message"]
+
+
+@pytest.mark.parametrize("where", ["connection", "store"])
+async def test_an_airflow_that_cannot_be_asked_for_a_moment_is_ridden_out(service, monkeypatch, where):
+    # Its API server restarts: neither connections nor Variables can be read.
+    away = [AirflowException("the API server is away")] * 2
+
+    async def enter(self) -> Service:
+        if where == "connection" and away:
+            raise away.pop()
+        return self
+
+    if where == "store":
+        service.answers = [*away, "completed"]
+    else:
+        service.answers = ["completed"]
+    monkeypatch.setattr(Service, "__aenter__", enter)
+    [event] = await events(trigger())
+    assert event.payload["status"] == "completed"
