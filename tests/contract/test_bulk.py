@@ -241,6 +241,16 @@ def test_a_refusal_of_the_whole_request_is_a_failure_of_it(task, simulator, tmp_
     assert rows(tmp_path)[0]["code"] == "IMSSAV005"
 
 
+def test_a_worker_that_dies_with_the_refusal_of_a_whole_request_does_not_go_on_with_the_next(task, simulator):
+    simulator.next_task(status_cd="ER", err_cd="IMSSAV005", err_msg="schema")
+    task.store.dies_at = ("after", "ims_reset_0001", "ended")
+    with pytest.raises(Killed):
+        task.attempt()
+    with pytest.raises(GstnResetFailed, match="IMSSAV005"):
+        task.attempt()
+    assert simulator["resets"] == 1
+
+
 class TestRefusedDocuments:
     @pytest.fixture(autouse=True)
     def held_otherwise(self, simulator):
