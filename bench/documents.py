@@ -49,10 +49,10 @@ def documents(count: int, gstins: int, seed: int = 1) -> Iterator[dict[str, Any]
         }
         note = section.startswith(("b2bdn", "b2bcn"))
         number, date = ("nt_num", "nt_dt") if note else ("inum", "idt")
-        row[number] = f"{'N' if note else 'INV'}/25-26/{index}"
+        row[number] = f"{'CN' if note else 'INV'}/25/{index}"
         row[date] = f"{chance.randint(1, 28):02}-{chance.randint(1, 3):02}-2025"
         if section.endswith("a"):
-            row[f"o{number}"] = f"{'N' if note else 'INV'}/24-25/{index}"
+            row[f"o{number}"] = f"{'CN' if note else 'INV'}/24/{index}"
             row[f"o{date}"] = f"{chance.randint(1, 28):02}-12-2024"
         if not section.startswith("ecom"):
             row["inv_typ"] = "R"

@@ -183,8 +183,17 @@ def request_json(rtin: str, sections: Iterable[tuple[str, Iterable[str]]]) -> by
     :param rtin: GSTIN of the recipient, checked
     :param sections: section -> its documents, in GSTN's order, as :func:`document_json` writes them
     """
-    invdata = ",".join(f'"{section}":[{",".join(documents)}]' for section, documents in sections)
-    return f'{{"rtin":"{rtin}","reqtyp":"RESET","invdata":{{{invdata}}}}}'.encode()
+    pieces = [f'{{"rtin":"{rtin}","reqtyp":"RESET","invdata":{{']
+    between_sections = ""
+    for section, documents in sections:
+        before = f'{between_sections}"{section}":['
+        for document in documents:
+            pieces += (before, document)
+            before = ","
+        pieces.append("]" if before == "," else f"{before}]")
+        between_sections = ","
+    pieces.append("}}")
+    return "".join(pieces).encode()  # joined once: a request is megabytes
 
 
 def document_json(document: Document, amount: Callable[[Decimal], str] = as_json) -> str:

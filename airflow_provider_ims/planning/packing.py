@@ -51,9 +51,11 @@ def packed(
         if section not in sections:
             added += around[section]
         if size + added > max_bytes or count == max_documents:
-            if count:
-                yield _chunk(rtin, sections, size, count)
+            full = _chunk(rtin, sections, size, count) if count else None
             sections, size, count = {}, empty - 1, 0
+            if full:
+                yield full
+                full = None  # it is megabytes, and the next one is being filled
             added = len(text) + 1 + around[section]
         if section not in sections:
             sections[section] = []

@@ -234,24 +234,18 @@ class _Planner:
         )
 
     def _pack(self, rtin: str) -> None:
-        chunks = [
-            self._output.write_chunk(rtin, number, chunk)
-            for number, chunk in enumerate(
-                packed(
-                    rtin,
-                    self._spills.documents(rtin),
-                    max_bytes=self._rules.max_bytes,
-                    max_documents=self._rules.max_documents,
-                ),
-                1,
-            )
-        ]
+        rules = self._rules
+        documents = self._spills.documents(rtin)
+        chunks: list[dict[str, Any]] = []
+        for chunk in packed(rtin, documents, max_bytes=rules.max_bytes, max_documents=rules.max_documents):
+            chunks.append(self._output.write_chunk(rtin, len(chunks) + 1, chunk))
+            del chunk  # it is megabytes, and the next one is being filled
         if not chunks:  # all its documents are rejected
             return
-        documents = sum(chunk["documents"] for chunk in chunks)
-        size = sum(chunk["bytes"] for chunk in chunks)
-        self._plan.gstins.append({"rtin": rtin, "documents": documents, "bytes": size, "chunks": chunks})
-        self._plan.documents += documents
+        count = sum(entry["documents"] for entry in chunks)
+        size = sum(entry["bytes"] for entry in chunks)
+        self._plan.gstins.append({"rtin": rtin, "documents": count, "bytes": size, "chunks": chunks})
+        self._plan.documents += count
 
     def _name_of(self, place: Place) -> str:
         return f"{self._names[place.source]} {self._sources[place.source].unit} {place.row}"
