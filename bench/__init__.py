@@ -1,1 +1,1 @@
-"""Measurements, each beside the least that the same machine needs for the same data."""
+"""Benchmarks: what the provider costs, measured beside its peers on the same machine."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -13,14 +13,13 @@ from airflow_provider_ims.hooks.base import Build, GstnBaseHook, given
 from airflow_provider_ims.hooks.exchanges import acarry_out
 from airflow_provider_ims.hooks.pool import Client, join, leave
 from airflow_provider_ims.hooks.retries import awaited_reads
-from airflow_provider_ims.hooks.transport import asend
 from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.models.task import TaskStatus
 from airflow_provider_ims.protocol import tasks
 from airflow_provider_ims.protocol.access import TokenKeeper
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.settings import Settings
-from airflow_provider_ims.protocol.wire import Exchange, Reply, Request
+from airflow_provider_ims.protocol.wire import Exchange, Reply
 
 _T = TypeVar("_T")
 
@@ -40,10 +39,12 @@ class GstnAsyncHook(GstnBaseHook):
 
     _client: Client
     _tokens: TokenKeeper
+    _asked: dict[str, tasks.StatusQuestion]
 
     async def __aenter__(self) -> Self:
         self._client = await join(self._key, self._look_up)
         self._tokens = TokenKeeper(self._client.settings, self._known_tokens, self._clock)
+        self._asked = {}
         return self
 
     async def __aexit__(
@@ -57,7 +58,7 @@ class GstnAsyncHook(GstnBaseHook):
         except GstnError as error_of_logout:
             self.log.info("The theodore token was not logged out and ends by itself. %s", error_of_logout)
         finally:
-            await self._client.session.close()
+            await self._client.transport.close()
 
     @property
     def _key(self) -> tuple[str, int | None]:
@@ -72,10 +73,10 @@ class GstnAsyncHook(GstnBaseHook):
     async def get_task_status(self, reference_id: str) -> TaskStatus:
         """Ask how far a task is; see :meth:`GstnHook.get_task_status`."""
         reference_id = given(reference_id)
-        return await self._read(
-            lambda settings, with_access: tasks.status(settings, with_access, reference_id),
-            lambda reply: tasks.read_status(reply, reference_id),
-        )
+        question = self._asked.get(reference_id)
+        if question is None:
+            question = self._asked[reference_id] = tasks.StatusQuestion(reference_id)
+        return await self._read(question.build, question.read)
 
     async def get_task_result(self, reference_id: str) -> ResetResult:
         """Fetch what came of a reset; see :meth:`GstnHook.get_task_result`."""
@@ -85,22 +86,20 @@ class GstnAsyncHook(GstnBaseHook):
             lambda reply: ResetResult.parse(tasks.read_result(reply, reference_id)),
         )
 
-    async def _read(self, build: Build, read: Callable[[Reply], _T]) -> _T:
-        async def once() -> _T:
-            settings = self._client.settings
-            return await self._run(self._tokens.call(lambda with_access: build(settings, with_access), read))
-
+    def _read(self, build: Build, read: Callable[[Reply], _T]) -> Awaitable[_T]:
         if self.read_attempts == 1:  # as triggers ask, thousands of them
-            return await once()
-        return await awaited_reads(self.read_attempts)(once)
+            return self._run(self._call(build, read))
+
+        async def once() -> _T:
+            return await self._run(self._call(build, read))
+
+        return awaited_reads(self.read_attempts)(once)
+
+    def _call(self, build: Build, read: Callable[[Reply], _T]) -> Exchange[_T]:
+        return self._tokens.call(partial(build, self._client.settings), read)
 
     async def _run(self, exchange: Exchange[_T]) -> _T:
         try:
-            return await acarry_out(exchange, self._send, self._store)
+            return await acarry_out(exchange, self._client.transport.send, self._store)
         except ServiceError as error:
             raise of_service_error(error) from None
-
-    async def _send(self, request: Request) -> Reply:
-        if pause := self._client.pace.turn():
-            await asyncio.sleep(pause)
-        return await asend(self._client.session, request)

@@ -67,7 +67,8 @@ async def acarry_out(exchange: Exchange[_T], send: Callable[[Request], Awaitable
         step = next(exchange)
         while True:
             try:
-                answer = await _aanswer(step, send, store)
+                # Nearly every step is a request: one coroutine less in the air for each of thousands of polls.
+                answer = await (send(step) if isinstance(step, Request) else _aanswer(step, send, store))
             except ServiceError as error:
                 step = exchange.throw(error)
             else:
@@ -79,8 +80,6 @@ async def acarry_out(exchange: Exchange[_T], send: Callable[[Request], Awaitable
 
 async def _aanswer(step: Step, send: Callable[[Request], Awaitable[Reply]], store: SessionStore) -> Any:
     match step:
-        case Request():
-            return await send(step)
         case Mask():
             await amask_secret(step.secret)
         case Load():

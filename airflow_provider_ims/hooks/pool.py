@@ -6,15 +6,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from airflow_provider_ims.hooks.pace import Pace, pace_of
-from airflow_provider_ims.hooks.transport import open_async_session
+from airflow_provider_ims.hooks.transport import AwaitedTransport
 from airflow_provider_ims.protocol.settings import Settings
-
-if TYPE_CHECKING:
-    import aiohttp
 
 GOOD_FOR = 300.0
 """Seconds after which a connection is looked up again, so that a changed one is used by the waits that begin then."""
@@ -26,15 +21,13 @@ class Client:
     What the hooks of one connection share in an event loop.
 
     :param settings: the connection, as it was looked up
-    :param session: the pool of HTTP connections
-    :param pace: how fast requests may follow each other
+    :param transport: the pool of HTTP connections
     :param looked_up: when, seconds of a clock that never goes back
     :param users: how many hooks are using it
     """
 
     settings: Settings
-    session: aiohttp.ClientSession
-    pace: Pace
+    transport: AwaitedTransport
     looked_up: float
     users: int = 0
 
@@ -89,4 +82,4 @@ async def _look_again(client: Client | None, look_up: Callable[[], Awaitable[Set
     if client is not None and client.settings == settings:
         client.looked_up = time.monotonic()
         return client
-    return Client(settings, await open_async_session(settings), pace_of(settings), time.monotonic())
+    return Client(settings, await AwaitedTransport.open(settings), time.monotonic())

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import requests
+from requests.utils import get_environ_proxies
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError, SSLError
 
+from airflow_provider_ims.hooks.pace import Pace, pace_of
 from airflow_provider_ims.protocol.errors import ServiceError, no_reply, unreachable
 from airflow_provider_ims.protocol.settings import CONNECT_TIMEOUT, Settings
 from airflow_provider_ims.protocol.wire import Reply, Request
@@ -50,45 +53,87 @@ def send(session: requests.Session, request: Request, settings: Settings) -> Rep
     return Reply(response.status_code, response.headers, response.content)
 
 
-async def open_async_session(settings: Settings) -> aiohttp.ClientSession:
-    """Return a session for the awaited calls of one hook."""
-    # The first import takes long enough to hold up every other trigger of the process: not on the loop.
-    aiohttp_module: Any = await asyncio.to_thread(import_module, "aiohttp")
-    verify: ssl.SSLContext | bool = bool(settings.verify_ssl)
-    if isinstance(settings.verify_ssl, str):
-        verify = await asyncio.to_thread(ssl.create_default_context, cafile=settings.verify_ssl)
-    session: aiohttp.ClientSession = aiohttp_module.ClientSession(
-        connector=aiohttp_module.TCPConnector(ssl=verify),
-        timeout=aiohttp_module.ClientTimeout(
-            total=CONNECT_TIMEOUT + settings.timeout, sock_connect=CONNECT_TIMEOUT, sock_read=settings.timeout
-        ),
-        trust_env=True,
-    )
-    return session
-
-
-async def asend(session: aiohttp.ClientSession, request: Request) -> Reply:
+class AwaitedTransport:
     """
-    Send a request and await its reply; the awaited twin of :func:`send`.
+    Sends the awaited calls of one Airflow connection over one pool of HTTP connections.
 
-    :raises ServiceError: when there is no whole reply
+    :param session: the pool
+    :param pace: how fast requests may follow each other
+    :param proxies: origin -> proxy, for the origins that are reached through one
     """
-    import aiohttp
-    import yarl
 
-    try:
-        async with session.request(
-            request.method,
-            yarl.URL(request.url, encoded=True),
-            headers=request.headers,
-            data=request.body,
-            allow_redirects=False,
-        ) as response:
-            return Reply(response.status, response.headers, await response.read())
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-        raise _transport_error(request, error, sent=False) from None
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise _transport_error(request, error, sent=True) from None
+    def __init__(self, session: aiohttp.ClientSession, pace: Pace, proxies: Mapping[str, str]) -> None:
+        self._session = session
+        self._pace = pace
+        self._proxies = proxies
+
+    @classmethod
+    async def open(cls, settings: Settings) -> Self:
+        """
+        Open the pool; nothing is connected yet.
+
+        :param settings: the connection
+        """
+        # The first import takes long enough to hold up every other trigger of the process: not on the loop.
+        aiohttp_module: Any = await asyncio.to_thread(import_module, "aiohttp")
+        verify: ssl.SSLContext | bool = bool(settings.verify_ssl)
+        if isinstance(settings.verify_ssl, str):
+            verify = await asyncio.to_thread(ssl.create_default_context, cafile=settings.verify_ssl)
+        # Looked up once: with trust_env, aiohttp would hand each request to a thread, twice, to read the environment
+        # and ~/.netrc, whose entry for theodore it would then put beside the Authorization header, and fail.
+        proxies = await asyncio.to_thread(_proxies, settings)
+        session: aiohttp.ClientSession = aiohttp_module.ClientSession(
+            connector=aiohttp_module.TCPConnector(ssl=verify),
+            # One bound for the whole call: sock_read would set three timers a call, a tenth of what a poll costs.
+            timeout=aiohttp_module.ClientTimeout(total=settings.timeout, sock_connect=CONNECT_TIMEOUT),
+        )
+        return cls(session, pace_of(settings), proxies)
+
+    async def send(self, request: Request) -> Reply:
+        """
+        Send a request when its turn has come, and await its reply; the awaited twin of :func:`send`.
+
+        :raises ServiceError: when there is no whole reply
+        """
+        import aiohttp
+        import yarl
+
+        if pause := self._pace.turn():
+            await asyncio.sleep(pause)
+        url = yarl.URL(request.url, encoded=True)
+        proxy = self._proxies.get(_origin(request.url)) if self._proxies else None
+        try:
+            async with self._session.request(
+                request.method,
+                url,
+                headers=request.headers,
+                data=request.body,
+                allow_redirects=False,
+                proxy=proxy,
+            ) as response:
+                return Reply(response.status, response.headers, await response.read())
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise _transport_error(request, error, sent=False) from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _transport_error(request, error, sent=True) from None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+
+def _proxies(settings: Settings) -> dict[str, str]:
+    """Return origin -> proxy, as the environment names them, by the same rule as for the plain hook."""
+    found = {}
+    for url in (settings.eas_url, settings.auth_url):
+        if proxy := get_environ_proxies(url).get(urlsplit(url).scheme):
+            found[_origin(url)] = proxy if "://" in proxy else f"http://{proxy}"
+    return found
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:

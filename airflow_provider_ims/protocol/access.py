@@ -63,9 +63,11 @@ def headers(settings: Settings, access: Access, *, gstin: str | None = None, wit
     if gstin is not None:
         common["X-FLYNN-N-GSTN-GSP-CODE"] = settings.gsp_code
         common[settings.gstin_header] = gstin
-    ours = {name.lower() for name in common}
-    extra = {name: value for name, value in settings.extra_headers.items() if name.lower() not in ours}
-    return json_headers({**extra, **common}, with_body=with_body)
+    if settings.extra_headers:
+        ours = {name.lower() for name in common}
+        extra = {name: value for name, value in settings.extra_headers.items() if name.lower() not in ours}
+        common = {**extra, **common}
+    return json_headers(common, with_body=with_body)
 
 
 def ping(settings: Settings, access: Access) -> Request:
@@ -142,6 +144,7 @@ class TokenKeeper:
         self._clock = clock
         self._login_attempts = login_attempts
         self._new_token: str | None = None
+        self._last: tuple[KeptToken, Access] | None = None
         self.key = f"gstn_token__{digest(settings.auth_url, settings.handle)}"
 
     def call(self, build: Callable[[Access], Request], read: Callable[[Reply], _T]) -> Exchange[_T]:
@@ -186,7 +189,10 @@ class TokenKeeper:
         if kept is None or kept.token.value == refused or self._is_ending(kept):
             kept = yield Alone(self.key, self._renew(refused))
             self._known[self.key] = kept
-        return Access(kept.token.value, theodore.choose_organisation(self._settings, kept.token))
+        if self._last is None or self._last[0] is not kept:
+            access = Access(kept.token.value, theodore.choose_organisation(self._settings, kept.token))
+            self._last = kept, access
+        return self._last[1]
 
     def log_out(self) -> Exchange[None]:
         """End the token that this process knows, if there is one."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from airflow_provider_ims.models.codes import OPEN_SESSION, Kind
@@ -176,8 +175,7 @@ def _read_json(text: str | None) -> dict[str, Any]:
 def request_otp(settings: Settings, access: Access, gstin: str, username: str) -> Request:
     """Build the request for a one-time password; GSTN sends it to the taxpayer's mobile and mail."""
     request = _authenticate(settings, access, gstin, "OTPREQUEST", {"gstin": gstin, "username": username})
-    return replace(
-        request,
+    return request._replace(
         repeatable=False,  # each one sends a message to the taxpayer's phone
         if_lost="A one-time password that arrives now cannot be used; request another one.",
     )

@@ -117,12 +117,12 @@ def choose_organisation(settings: Settings, token: Token) -> str:
 
     :raises ServiceError: naming the choices, when ``org_id`` is missing or not one of them
     """
-    choices = ", ".join(f"{org.id} ({org.name})" for org in token.organisations)
     if settings.org_id is None and len(token.organisations) == 1:
         return token.organisations[0].id
     # An empty list says nothing (a service that leaves it out): then the connection's word counts.
     if settings.org_id and (not token.organisations or settings.org_id in {o.id for o in token.organisations}):
         return settings.org_id
+    choices = ", ".join(f"{org.id} ({org.name})" for org in token.organisations)
     if settings.org_id is None:
         advice = f"Set org_id in the connection's extra; the user may act for: {choices or 'nobody'}."
     else:

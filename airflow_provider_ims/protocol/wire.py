@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """
     One HTTP request, complete; its step is answered with a :class:`Reply`.
 
@@ -24,13 +23,16 @@ class Request:
     call: str
     method: str
     url: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str]
+    body: bytes | None = None
     repeatable: bool = True
     if_lost: str = ""
 
+    def __repr__(self) -> str:
+        return f"Request({self.call!r}, {self.method} {self.url})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """
     One HTTP reply.

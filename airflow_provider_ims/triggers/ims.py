@@ -46,15 +46,18 @@ class TaskWatch:
     """
 
     def __init__(self, reference_ids: Iterable[str]) -> None:
-        self.pending = list(reference_ids)
+        self.pending = list(dict.fromkeys(reference_ids))
         self._failures: list[GstnError] = []
         self._last: dict[str, TaskStatus] = {}
 
     def tell(self, status: TaskStatus) -> None:
         """Take note of what the service says of a task; a word that nobody knows means waiting on."""
-        if status.state == "completed":
+        if self._last.get(status.reference_id) == status:
+            return  # as before, when it was not the end: ended ones are not asked about again
+        state = status.state
+        if state == "completed":
             self.pending.remove(status.reference_id)
-        elif status.state == "failed":
+        elif state == "failed":
             self.give_up(
                 status.reference_id,
                 GstnTaskFailed(
@@ -64,10 +67,8 @@ class TaskWatch:
                     code=status.word,
                 ),
             )
-        if self._last.get(status.reference_id) == status:
-            return
         self._last[status.reference_id] = status
-        if status.state == "unknown":
+        if state == "unknown":
             log.warning(
                 "Task %s has the status %r, which means nothing to us: neither done nor failed. Waiting on.",
                 status.reference_id,

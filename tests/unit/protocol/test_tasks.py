@@ -258,3 +258,29 @@ def test_a_result_that_is_no_object_is_unreadable(data: Any):
 def test_a_completed_task_whose_result_is_an_error_is_an_error():
     assert result_error(reply(long_error("err-gstn-returned"))).kind is Kind.REFUSED
     assert result_error(reply(long(None, "0") | gstn_error("AUTH4038"))).kind is Kind.GSTN_SESSION
+
+
+def test_a_question_asked_again_is_built_and_read_as_the_first_time():
+    question = tasks.StatusQuestion(ID)
+    for word in ("processing", "processing", "completed"):
+        assert question.build(settings(), ACCESS) == tasks.status(settings(), ACCESS, ID)
+        answer = reply(short({"status": word}))
+        assert question.read(answer) == tasks.read_status(answer, ID)
+
+
+def test_a_question_asked_again_carries_the_new_token():
+    question = tasks.StatusQuestion(ID)
+    question.build(settings(), ACCESS)
+    other = ACCESS._replace(token="another-token")
+    assert question.build(settings(), other) == tasks.status(settings(), other, ID)
+
+
+def test_an_error_is_read_anew_each_time():
+    question = tasks.StatusQuestion(ID)
+    good, bad = reply(short({"status": "processing"})), reply(b"", status=503)
+    for _ in range(2):
+        assert question.read(good).word == "processing"
+        with pytest.raises(ServiceError):
+            question.read(bad)
+    with pytest.raises(ServiceError):
+        question.read(reply(good.body, status=503))
