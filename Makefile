@@ -2,6 +2,7 @@
 # make test   set up the same way and run every test
 # make lint   ruff and mypy --strict
 # make wheel  build the wheel, install it into an empty environment and ask Airflow for the provider
+# make bench  measure plan, polls, waits and worker slots; prints a table and writes bench/results.json (about 10 minutes)
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -9,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint wheel setup clean
+.PHONY: demo test lint wheel bench setup clean
 
 setup: $(READY)
 
@@ -31,6 +32,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(READY)
+	@$(BIN)/python -m bench
 
 wheel: $(READY)
 	.ci/check-wheel $(BIN)/python

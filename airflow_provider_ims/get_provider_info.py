@@ -22,7 +22,12 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": _SERVICE,
-                "python-modules": ["airflow_provider_ims.operators.ims", "airflow_provider_ims.operators.session"],
+                "python-modules": [
+                    "airflow_provider_ims.operators.bulk",
+                    "airflow_provider_ims.operators.ims",
+                    "airflow_provider_ims.operators.plan",
+                    "airflow_provider_ims.operators.session",
+                ],
             }
         ],
         "sensors": [{"integration-name": _SERVICE, "python-modules": ["airflow_provider_ims.sensors.ims"]}],

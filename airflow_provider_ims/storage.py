@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeGuard
+from typing import IO, TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -44,7 +44,7 @@ def write_whole(path: ObjectStoragePath, data: bytes) -> None:
     :param data: all of it
     :raises CannotWrite: when it is not there; what was there before is
     """
-    _write(path, lambda file: file.write(data), lambda: path.fs.pipe_file(path.path, data))
+    _write(path, lambda file: file.write(data), lambda: _filesystem(path).pipe_file(path.path, data))
 
 
 def copy_whole(source: Path, path: ObjectStoragePath) -> None:
@@ -60,7 +60,7 @@ def copy_whole(source: Path, path: ObjectStoragePath) -> None:
         with source.open("rb") as data:
             shutil.copyfileobj(data, file)
 
-    _write(path, copy, lambda: path.fs.put_file(str(source), path.path))
+    _write(path, copy, lambda: _filesystem(path).put_file(str(source), path.path))
 
 
 def _write(path: ObjectStoragePath, fill: Callable[[IO[bytes]], object], put: Callable[[], object]) -> None:
@@ -74,6 +74,15 @@ def _write(path: ObjectStoragePath, fill: Callable[[IO[bytes]], object], put: Ca
         raise
     except Exception as error:  # each object store has exceptions of its own
         raise CannotWrite(path, error) from error
+
+
+def _filesystem(path: ObjectStoragePath) -> Any:
+    import fsspec  # type: ignore[import-untyped]
+
+    try:
+        return path.fs
+    except ValueError:  # no provider of Airflow's brings the scheme (memory, ftp ...); fsspec may know it by itself
+        return fsspec.filesystem(path.protocol)
 
 
 def _replace(path: Path, fill: Callable[[IO[bytes]], object]) -> None:

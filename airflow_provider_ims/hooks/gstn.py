@@ -258,7 +258,7 @@ class GstnHook(GstnBaseHook):
         Keep what a look at GSTN's documents told about a reset, for the task that reads its result.
 
         :param reference_id: the reset
-        :param found: JSON without secrets; see ``submissions.reconciliation``
+        :param found: JSON without secrets; see ``models.reconciliation``
         """
         self._store.set(_RECONCILIATION.format(reference_id), found)
 

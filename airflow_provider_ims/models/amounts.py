@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
@@ -56,9 +56,15 @@ def _amount(limit: Decimal) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
+class Limit(NamedTuple):
+    """The largest amount that a field takes, for what reads the rules of a model instead of running them."""
+
+    most: Decimal
+
+
 # Limits: GSTN's JSON schema of the IMS reset request.
-DocumentValue = Annotated[Decimal, _amount(VAL_MAX)]
-TaxAmount = Annotated[Decimal, _amount(TAX_MAX)]
+DocumentValue = Annotated[Decimal, _amount(VAL_MAX), Limit(VAL_MAX)]
+TaxAmount = Annotated[Decimal, _amount(TAX_MAX), Limit(TAX_MAX)]
 
 
 def as_json(number: Decimal) -> str:

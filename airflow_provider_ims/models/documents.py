@@ -18,7 +18,12 @@ _DATE = re.compile(r"[0-9]{2}-[0-9]{2}-[0-9]{4}")
 _NUMBER_PATTERN = r"^[0/-]*[1-9A-Za-z][0-9A-Za-z/-]*$"
 
 
-def _real_date(value: str) -> str:
+def real_date(value: str) -> str:
+    """
+    Return a date as it stands.
+
+    :raises PydanticCustomError: when it is not a real date as DD-MM-YYYY
+    """
     try:
         if _DATE.fullmatch(value):
             date(int(value[6:]), int(value[3:5]), int(value[:2]))
@@ -31,7 +36,7 @@ def _real_date(value: str) -> str:
 Gstin = Annotated[str, StringConstraints(pattern=GSTIN_PATTERN)]
 ReturnPeriod = Annotated[str, StringConstraints(pattern=r"^(0[1-9]|1[0-2])(19|20)[0-9]{2}$")]
 DocumentNumber = Annotated[str, StringConstraints(pattern=_NUMBER_PATTERN, max_length=16)]
-DocumentDate = Annotated[str, AfterValidator(_real_date)]
+DocumentDate = Annotated[str, AfterValidator(real_date)]
 PlaceOfSupply = Annotated[str, StringConstraints(pattern=r"^(0[1-9]|[12][0-9]|3[0-8]|96|97)$")]
 SourceForm = Literal["R1", "R1A", "IFF"]
 InvoiceType = Literal["R", "DE", "SEWP", "SEWOP", "CBW"]

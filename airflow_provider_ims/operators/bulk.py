@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
@@ -9,22 +10,33 @@ from typing import TYPE_CHECKING, Any, NoReturn, get_args
 from airflow.sdk import BaseOperator
 
 from airflow_provider_ims._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
-from airflow_provider_ims.exceptions import GstnError, GstnResetFailed, GstnResetPartial
+from airflow_provider_ims.exceptions import (
+    GstnError,
+    GstnResetFailed,
+    GstnResetPartial,
+    GstnTransientError,
+    by_name,
+)
 from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.hooks.retries import backoff
 from airflow_provider_ims.operators.arguments import is_true, seconds
 from airflow_provider_ims.operators.ims import OnPartial
+from airflow_provider_ims.planned import PlannedGstin
 from airflow_provider_ims.results.outcomes import Outcomes
-from airflow_provider_ims.storage import is_given
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.bulk import BulkReset, OnFailure
 from airflow_provider_ims.submissions.journal import Attempt, Journal
-from airflow_provider_ims.submissions.plan import PlannedGstin
-from airflow_provider_ims.submissions.submission import SETTLE_TIME, AwaitMoment, AwaitTasks, OnAmbiguous
+from airflow_provider_ims.submissions.policy import SETTLE_TIME, OnAmbiguous, Policy
+from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks
 from airflow_provider_ims.submissions.waiting import trigger_for
 from airflow_provider_ims.triggers.ims import farewell, ids_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+MOST_FAILURES = 20
+"""Faults that one try waits out below Airflow 3.3, where a retry would begin anew."""
 
 
 class ImsBulkResetOperator(BaseOperator):
@@ -111,44 +123,71 @@ class ImsBulkResetOperator(BaseOperator):
         """
         Go on after a wait.
 
-        The event is not believed, only what the service says: it may be out of date.
+        What the event says of a task is not believed, only what the service says: the event may be out of date.
         """
-        ended = ids_of(event["reference_id"]) if isinstance(event, Mapping) and "reference_id" in event else []
-        return self._go_on(context, Journal.of(context, carried), ended)
+        told = event if isinstance(event, Mapping) else {}
+        ended = ids_of(told["reference_id"]) if "reference_id" in told else []
+        trouble = None
+        if told.get("status") == "error":
+            trouble = by_name(told.get("error", ""), told.get("message", ""), told.get("code", ""))
+            self.log.warning("The wait in the triggerer ended in an error. %s", trouble)
+        return self._go_on(context, Journal.of(context, carried), ended, trouble)
 
     def on_kill(self) -> None:
         """Say what becomes of the reset that runs when the task is ended from outside."""
         self.log.warning("%s", farewell("the reset that runs, if there is one"))
 
-    def _go_on(self, context: Context, journal: Journal, ended: Sequence[str] = ()) -> dict[str, Any]:
+    def _go_on(
+        self, context: Context, journal: Journal, ended: Sequence[str] = (), trouble: GstnError | None = None
+    ) -> dict[str, Any]:
         plan = PlannedGstin.of(self.plan_entry)
         outcomes = Outcomes(plan)
-        audit = AuditTrail(self.audit_path, run_of(context, self.gstn_conn_id)) if is_given(self.audit_path) else None
+        attempt = Attempt.of(context)
         with GstnHook(self.gstn_conn_id, gstin=plan.rtin) as hook:
             bulk = BulkReset(
                 hook,
                 journal,
                 plan,
                 outcomes,
-                attempt=Attempt.of(context),
+                attempt=attempt,
+                policy=Policy(
+                    on_ambiguous=self.on_ambiguous,
+                    force=is_true("force_resubmit", self.force_resubmit),
+                    busy_timeout=seconds(self.busy_timeout),
+                    settle_time=seconds(self.settle_time),
+                ),
                 on_failure=self.on_failure,
                 timeout=seconds(self.timeout),
-                force=is_true("force_resubmit", self.force_resubmit),
-                on_ambiguous=self.on_ambiguous,
-                busy_timeout=seconds(self.busy_timeout),
-                settle_time=seconds(self.settle_time),
-                audit=audit,
+                audit=AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)),
             )
             try:
                 step = bulk.go_on(ended)
+                if trouble is not None and isinstance(step, AwaitTasks):
+                    raise trouble  # the triggerer cannot wait for it, and it is not over
+            except GstnTransientError as error:
+                if attempt.is_last and not journal.would_forget:
+                    self._fail(context, outcomes, bulk, error)
+                step = self._without_a_retry(journal, error)
             except (AirflowFailException, AirflowSensorTimeout) as error:
-                # A failing task's return value is lost, so the summary goes ahead of the failure, in its place.
-                summary = outcomes.gather(bulk.done())
-                context["ti"].xcom_push(key="return_value", value=summary)
-                raise type(error)(f"GSTIN {plan.rtin}: {_counts(summary)}. {error}") from None
+                self._fail(context, outcomes, bulk, error)
         if step is not None:
             self._hand_over(step, journal)
         return self._conclude(context, outcomes, bulk)
+
+    def _without_a_retry(self, journal: Journal, error: GstnTransientError) -> AwaitMoment:
+        """Wait out a fault if the next try would know nothing of what was sent; else leave it to Airflow."""
+        failures = journal.count_failure() if journal.would_forget else MOST_FAILURES + 1
+        if failures > MOST_FAILURES:
+            raise error
+        pause = backoff(failures, first=30.0, longest=300.0, error=error)
+        self.log.warning("Going on in %.0f s, since a retry would begin anew. %s", pause, error)
+        return AwaitMoment(time.time() + pause)
+
+    def _fail(self, context: Context, outcomes: Outcomes, bulk: BulkReset, error: Exception) -> NoReturn:
+        # A failing task's return value is lost, so the summary goes ahead of the failure, in its place.
+        summary = outcomes.gather(bulk.done())
+        context["ti"].xcom_push(key="return_value", value=summary)
+        raise type(error)(f"GSTIN {summary['rtin']}: {_counts(summary)}. {error}") from None
 
     def _hand_over(self, step: AwaitTasks | AwaitMoment, journal: Journal) -> NoReturn:
         trigger, timeout = trigger_for(step, self.gstn_conn_id, seconds(self.poke_interval))

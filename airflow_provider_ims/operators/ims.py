@@ -26,14 +26,8 @@ from airflow_provider_ims.sensors.ims import read_event
 from airflow_provider_ims.storage import is_given, write_whole
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Journal
-from airflow_provider_ims.submissions.submission import (
-    SETTLE_TIME,
-    AwaitMoment,
-    AwaitTasks,
-    OnAmbiguous,
-    Sent,
-    Submission,
-)
+from airflow_provider_ims.submissions.policy import SETTLE_TIME, OnAmbiguous, Policy
+from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks, Sent, Submission
 from airflow_provider_ims.submissions.waiting import trigger_for, wait_here
 from airflow_provider_ims.triggers.ims import ids_of
 
@@ -147,18 +141,19 @@ class ImsResetOperator(BaseOperator):
         return load_payload(self.payload, strict_gstin=self.strict_gstin, allow_no_action=self.allow_no_action)
 
     def _go_on(self, context: Context, payload: ResetPayload, journal: Journal, downloads: Sequence[str] = ()) -> str:
-        audit = AuditTrail(self.audit_path, run_of(context, self.gstn_conn_id)) if is_given(self.audit_path) else None
         with GstnHook(self.gstn_conn_id, gstin=payload.rtin) as hook:
             submission = Submission(
                 hook,
                 journal,
                 payload,
                 attempt=Attempt.of(context),
-                on_ambiguous=self.on_ambiguous,
-                force=is_true("force_resubmit", self.force_resubmit),
-                busy_timeout=self._busy_seconds(),
-                settle_time=seconds(self.settle_time),
-                audit=audit,
+                policy=Policy(
+                    on_ambiguous=self.on_ambiguous,
+                    force=is_true("force_resubmit", self.force_resubmit),
+                    busy_timeout=self._busy_seconds(),
+                    settle_time=seconds(self.settle_time),
+                ),
+                audit=AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)),
             )
             while not isinstance(step := submission.go_on(downloads), Sent):
                 if self.deferrable:
@@ -256,8 +251,7 @@ class ImsResultOperator(BaseOperator):
         summary = report.summary()
         summary.update(self._write(report, summary))
         report.tell(self.log)
-        if is_given(self.audit_path):
-            trail = AuditTrail(self.audit_path, run_of(context, self.gstn_conn_id))
+        if trail := AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)):
             trail.ended(report.reference_id, summary, report.result.refused, report.unknown)
         error = report.error()
         if error is None:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_ims.exceptions import GstnInvalidRequest
+from airflow_provider_ims.exceptions import GstnInvalidPayload, GstnInvalidRequest
+from airflow_provider_ims.planned import PlannedChunk, PlannedGstin
 from airflow_provider_ims.results.report import DocumentRow, Report
 from airflow_provider_ims.storage import copy_whole, write_whole
-from airflow_provider_ims.submissions.plan import PlannedChunk, PlannedGstin
 
 COUNTED = ("reset", "refused", "unknown", "not_sent")
 
@@ -100,7 +100,11 @@ class Outcomes:
             if outcome.state == "ended":
                 yield from _read_part(outcome.planned)
                 continue
-            payload = outcome.planned.load(self._plan.rtin)
+            try:
+                payload = outcome.planned.load(self._plan.rtin)
+            except (GstnInvalidRequest, GstnInvalidPayload) as error:
+                yield DocumentRow("", "", "", "", outcome.state, message=str(error), reference_id=outcome.reference_id)
+                continue
             for key, _ in payload.documents():
                 why = outcome.failure if outcome.state == "unknown" else ""
                 yield DocumentRow(*key, outcome.state, message=why, reference_id=outcome.reference_id)

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from airflow_provider_ims.exceptions import GstnError, GstnResetFailed, GstnResetPartial, GstnResultNotReady
+from airflow_provider_ims.exceptions import (
+    GstnBusy,
+    GstnError,
+    GstnInvalidRequest,
+    GstnRefused,
+    GstnResetFailed,
+    GstnResetPartial,
+    GstnResultNotReady,
+    GstnSessionExpired,
+)
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.hooks.retries import until_ready
 from airflow_provider_ims.models.codes import remedy_for
 from airflow_provider_ims.models.download import actions_of
 from airflow_provider_ims.models.payload import DocumentKey, ResetPayload
+from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.models.result import Account, RefusedDocument, ResetResult
-from airflow_provider_ims.submissions.reconciliation import Reconciliation
 
 
 class DocumentRow(NamedTuple):
@@ -73,6 +82,7 @@ class Report:
         Fetch the result of a task that is complete.
 
         :raises GstnResultNotReady: when GSTN still works on it
+        :raises GstnResetFailed: when an error is all that came of it
         """
         found = Reconciliation.of_text(hook.find_reconciliation(reference_id))
         if found and not found.sent:
@@ -81,7 +91,11 @@ class Report:
             result = ResetResult(status_cd="P", processed=found.count, errors=0, raw=nothing_sent)
         else:
             # A complete task whose GSTN half says IP is rare and short: worth a moment of this worker.
-            result = until_ready(lambda read: read.outcome == "running")(hook.get_task_result, reference_id)
+            try:
+                result = until_ready(lambda read: read.outcome == "running")(hook.get_task_result, reference_id)
+            except (GstnRefused, GstnSessionExpired, GstnInvalidRequest, GstnBusy) as error:
+                # The task is complete, and an error is all that came of it: asking again gives the same.
+                raise GstnResetFailed(f"Reset {reference_id} ended in an error. {error}", code=error.code) from None
         if result.outcome == "running":
             raise GstnResultNotReady(
                 f"Task {reference_id} is complete, but GSTN still works on the reset (IP). Read the result again"
@@ -106,7 +120,7 @@ class Report:
         """Correct the account by what GSTN holds, now that no reset runs any more."""
         actions = actions_of(page for reference_id in downloads for page in hook.get_task_pages(reference_id))
         outcomes = self.account.outcomes if self.account else {}
-        self._seen_reset = {key for key in outcomes if actions.get(key) == "N"}
+        self._seen_reset = {key for key, said in outcomes.items() if said != "reset" and actions.get(key) == "N"}
         self.account = self._accounted()
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -104,6 +104,9 @@ class ImsTaskSensor(BaseSensorOperator):
                     watch.tell(hook.get_task_status(reference_id))
                 except GstnTaskNotFound as error:
                     watch.give_up(reference_id, error)
+                except GstnTransientError:
+                    watch.postpone(reference_id)
+                    raise
         except GstnTransientError as error:
             self._quiet_until = time.time() + (error.retry_after or 0.0)
             self.log.warning("Poll failed; the next one may work. %s", error)
@@ -167,7 +170,9 @@ class ImsTaskSensor(BaseSensorOperator):
 
     def _done(self) -> Any:
         """Return what was waited for in the form in which it was given: one, or a list."""
-        return self.reference_id if isinstance(self.reference_id, str) else self._ids()
+        ids = self._ids()
+        is_list = isinstance(self.reference_id, Iterable) and not isinstance(self.reference_id, str)
+        return ids if is_list else ids[0]
 
     def _timeout(self, last_seen: str) -> AirflowSensorTimeout:
         return _timeout(self._ids(), last_seen)

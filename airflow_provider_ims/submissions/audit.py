@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_ims.exceptions import GstnError, GstnInvalidRequest
 from airflow_provider_ims.models.payload import DocumentKey, ResetPayload
 from airflow_provider_ims.models.result import RefusedDocument
-from airflow_provider_ims.storage import write_whole
+from airflow_provider_ims.storage import is_given, write_whole
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -37,9 +38,14 @@ class AuditTrail:
     """
 
     def __init__(self, folder: str, run: Mapping[str, Any]) -> None:
-        self._folder = ObjectStoragePath(folder)
+        self._folder = folder
         self._run = dict(run)
         self._record: dict[str, Any] = {}
+
+    @classmethod
+    def at(cls, folder: str | None, run: Mapping[str, Any]) -> AuditTrail | None:
+        """Return the trail in a templated folder, or ``None`` if there is none."""
+        return cls(folder, run) if is_given(folder) else None
 
     def sending(self, payload: ResetPayload) -> None:
         """
@@ -47,30 +53,18 @@ class AuditTrail:
 
         :raises GstnInvalidRequest: when the record cannot be written; nothing was sent then
         """
-        body = payload.body()
-        self._record = {
-            **self._run,
-            "rtin": payload.rtin,
-            "rtnprd": payload.periods(),
-            "documents": payload.count(),
-            "sections": payload.counts(),
-            "bytes": len(body),
-            "sha256": hashlib.sha256(body).hexdigest(),
-            "reference_id": None,
-            "sent_at": _now(),
-            "outcome": "unknown",
-        }
+        self._record = {**self._begun(payload), "sent_at": _now()}
         try:
             self._write(self._sending_name(), self._record)
         except (OSError, ImportError, ValueError) as error:
             raise GstnInvalidRequest(
-                f"audit_path {str(self._folder)!r} cannot be written ({type(error).__name__}: {error}). Correct it and"
+                f"audit_path {self._folder!r} cannot be written ({type(error).__name__}: {error}). Correct it and"
                 " clear this task. Nothing was sent."
             ) from None
 
     def not_accepted(self, payload: ResetPayload, error: GstnError) -> None:
         """Record that the service refused the request."""
-        if self._record:
+        if self._record.get("sha256") == _sha256(payload.body()):  # else it did not get as far as a record
             self._rewrite(self._sending_name(), {"outcome": "not accepted", "code": error.code, "error": str(error)})
 
     def accepted(self, payload: ResetPayload, reference_id: str) -> None:
@@ -78,6 +72,18 @@ class AuditTrail:
         earlier = self._sending_name()
         if self._rewrite(_name(reference_id), {"outcome": "sent", "reference_id": reference_id, "accepted_at": _now()}):
             self._remove(earlier)
+
+    def attached(self, payload: ResetPayload, reference_id: str) -> None:
+        """Make sure of the record of a reset that an earlier try sent; its worker may have died before it wrote one."""
+        try:
+            self._read(_name(reference_id))
+        except FileNotFoundError:
+            self._record = self._begun(payload)
+            with suppress(Exception):  # what is there is better; without it, this tells what was sent, if not when
+                self._record = self._read(self._sending_name())
+            self.accepted(payload, reference_id)
+        except Exception as error:
+            log.error("The audit record of %s cannot be read (%s).", reference_id, error)
 
     def found_reset(self, payload: ResetPayload, reference_id: str) -> None:
         """Record that all documents of an unanswered request were found at "no action"."""
@@ -100,35 +106,58 @@ class AuditTrail:
         :param refused: the documents that GSTN refused
         :param unknown: the documents of which nothing is known
         """
-        path = self._folder / _name(reference_id)
+        self._record = {**self._run, "reference_id": reference_id}
         try:
-            self._record = json.loads(path.read_text(encoding="utf-8"))
+            self._record = self._read(_name(reference_id))
         except FileNotFoundError:
-            self._record = {**self._run, "reference_id": reference_id}
-        except (OSError, ImportError, ValueError) as error:
-            log.error("The audit record %s cannot be read (%s); another one is written.", path, error)
-            self._record = {**self._run, "reference_id": reference_id}
+            pass
+        except Exception as error:
+            log.error("The audit record of %s cannot be read (%s); another one is written.", reference_id, error)
         result = {name: summary[name] for name in ("outcome", "processed", "errors", "status_cd", "code")}
         documents = {"refused": [row._asdict() for row in refused], "unknown": [key._asdict() for key in unknown]}
         self._rewrite(_name(reference_id), {**result, **documents, "result_at": _now(), "result_by": self._run})
+
+    def _begun(self, payload: ResetPayload) -> dict[str, Any]:
+        body = payload.body()
+        return {
+            **self._run,
+            "rtin": payload.rtin,
+            "rtnprd": payload.periods(),
+            "documents": payload.count(),
+            "sections": payload.counts(),
+            "bytes": len(body),
+            "sha256": _sha256(body),
+            "reference_id": None,
+            "outcome": "unknown",
+        }
 
     def _rewrite(self, name: str, changes: Mapping[str, Any]) -> bool:
         self._record.update(changes)
         try:
             self._write(name, self._record)
-        except (OSError, ImportError, ValueError) as error:
-            # The reset is on its way or done: it must not be lost for the sake of its record.
+        except Exception as error:
+            # The reset is on its way or done: it must not be lost for the sake of its record. The clients of object
+            # stores raise errors of their own, which are no OSError.
             log.error("The audit record %s was not written (%s). It holds: %s", name, error, json.dumps(self._record))
             return False
         return True
 
+    def _path(self, name: str) -> ObjectStoragePath:
+        return ObjectStoragePath(self._folder) / name  # raises for a scheme that nothing here can write
+
+    def _read(self, name: str) -> dict[str, Any]:
+        record = json.loads(self._path(name).read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError("it holds no JSON object")
+        return record
+
     def _write(self, name: str, record: Mapping[str, Any]) -> None:
-        write_whole(self._folder / name, (json.dumps(record, ensure_ascii=False) + "\n").encode())
+        write_whole(self._path(name), (json.dumps(record, ensure_ascii=False) + "\n").encode())
 
     def _remove(self, name: str) -> None:
         try:
-            (self._folder / name).unlink(missing_ok=True)
-        except OSError as error:
+            self._path(name).unlink(missing_ok=True)
+        except Exception as error:
             log.warning("The audit record %s is replaced by another one and could not be removed: %s", name, error)
 
     def _sending_name(self) -> str:
@@ -146,6 +175,10 @@ def run_of(context: Context, gstn_conn_id: str) -> dict[str, Any]:
         "triggered_by": getattr(run, "triggering_user_name", None),
         "gstn_conn_id": gstn_conn_id,
     }
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _name(reference_id: str) -> str:

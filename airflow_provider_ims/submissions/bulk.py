@@ -5,28 +5,28 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims.exceptions import (
     GstnAmbiguousSubmission,
     GstnError,
+    GstnInvalidRequest,
     GstnResetFailed,
     GstnTaskFailed,
     GstnTaskNotFound,
     GstnTransientError,
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.planned import PlannedChunk, PlannedGstin
 from airflow_provider_ims.results.outcomes import ChunkOutcome, Outcomes
 from airflow_provider_ims.results.report import Report
 from airflow_provider_ims.submissions.audit import AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
-from airflow_provider_ims.submissions.plan import PlannedChunk, PlannedGstin
+from airflow_provider_ims.submissions.policy import Policy
 from airflow_provider_ims.submissions.submission import (
-    SETTLE_TIME,
     AwaitMoment,
     AwaitTasks,
-    OnAmbiguous,
     Sent,
     Submission,
 )
@@ -64,12 +64,9 @@ class BulkReset:
     :param plan: the requests
     :param outcomes: keeps what became of each document
     :param attempt: which try of the task this is
+    :param policy: what the user decided about sending
     :param on_failure: after a request that failed or whose fate is not known: ``stop``, or ``continue`` with the next
     :param timeout: how long one request may run, seconds
-    :param force: send again what was sent before this task was cleared
-    :param on_ambiguous: see :class:`Submission`
-    :param busy_timeout: see :class:`Submission`
-    :param settle_time: see :class:`Submission`
     :param audit: where a record of each reset is left, if anywhere
     :param clock: seconds since the epoch
     """
@@ -82,12 +79,9 @@ class BulkReset:
         outcomes: Outcomes,
         *,
         attempt: Attempt,
+        policy: Policy = Policy(),  # noqa: B008 - frozen
         on_failure: OnFailure = "stop",
         timeout: float,
-        force: bool = False,
-        on_ambiguous: OnAmbiguous = "fail",
-        busy_timeout: float = 3600.0,
-        settle_time: float = SETTLE_TIME,
         audit: AuditTrail | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -98,16 +92,7 @@ class BulkReset:
         self._attempt = attempt
         self._on_failure = on_failure
         self._timeout = timeout
-        self._force = force
-        self._submission: dict[str, Any] = {
-            "attempt": attempt,
-            "force": force,
-            "on_ambiguous": on_ambiguous,
-            "busy_timeout": busy_timeout,
-            "settle_time": settle_time,
-            "audit": audit,
-            "clock": clock,
-        }
+        self._policy = policy
         self._audit = audit
         self._clock = clock
         self.chunks = [Chunk(n, f"ims_reset_{n:04d}", planned) for n, planned in enumerate(plan.chunks, 1)]
@@ -116,7 +101,8 @@ class BulkReset:
         """
         Do what can be done now.
 
-        :param ended: the tasks that an :class:`AwaitTasks` of this try named
+        :param ended: the tasks that the last :class:`AwaitTasks` of this try named: the reset of the request that is
+            next to be dealt with, or the downloads that it takes to learn its fate
         :return: what has to be waited for before this is called again, or ``None`` when every request is dealt with
         :raises GstnError: when the rest cannot or shall not be sent; :meth:`done` says how far it got
         """
@@ -129,9 +115,10 @@ class BulkReset:
                 self._note_failure(chunk, error)
                 if self._on_failure == "stop":
                     raise
-                continue
+                step = None
             if step is not None:
                 return step
+            ended = ()  # what was waited for was about this request
         return None
 
     def done(self) -> list[ChunkOutcome]:
@@ -144,8 +131,11 @@ class BulkReset:
             return False
         cleared = entry.attempt.clears != self._attempt.clears
         if entry.failure:
+            if not cleared and self._on_failure == "stop":
+                # The worker died between this and the end of the task.
+                raise GstnResetFailed(entry.failure)
             return not cleared  # a person who clears the task wants to know once more
-        return entry.phase == "ended" and not (cleared and self._force)
+        return entry.phase == "ended" and not (cleared and self._policy.force)
 
     def _carry_on(self, chunk: Chunk, ended: Sequence[str]) -> AwaitTasks | AwaitMoment | None:
         entry = self._entry(chunk)
@@ -154,7 +144,17 @@ class BulkReset:
             self._journal.write(chunk.key, entry.model_copy(update={"failure": "", "phase": phase}))
         payload = chunk.planned.load(self._plan.rtin)
         log.info("Request %d of %d of GSTIN %s.", chunk.number, len(self.chunks), self._plan.rtin)
-        submission = Submission(self._hook, self._journal, payload, key=chunk.key, **self._submission)
+        submission = Submission(
+            self._hook,
+            self._journal,
+            payload,
+            attempt=self._attempt,
+            policy=self._policy,
+            key=chunk.key,
+            sha256=chunk.planned.sha256,
+            audit=self._audit,
+            clock=self._clock,
+        )
         step = submission.go_on(ended)
         if not isinstance(step, Sent):
             return step
@@ -170,8 +170,7 @@ class BulkReset:
         return None
 
     def _still_running(self, chunk: Chunk, reference_id: str) -> AwaitTasks | None:
-        entry = self._journal.read(chunk.key)
-        until = (entry.at if entry else self._clock()) + self._timeout
+        until = self._watched_since(chunk) + self._timeout
         watch = TaskWatch([reference_id])
         try:
             watch.tell(self._hook.get_task_status(reference_id))
@@ -187,19 +186,36 @@ class BulkReset:
             )
         return AwaitTasks([reference_id], until)
 
+    def _watched_since(self, chunk: Chunk) -> float:
+        """Return since when this request is waited for; a person who clears the task has it waited for anew."""
+        now = self._clock()
+        entry = self._journal.read(chunk.key)
+        if entry is None:
+            return now
+        if entry.watched_for is not None and entry.watched_for.clears == self._attempt.clears:
+            return entry.watched_since
+        since = entry.at if entry.attempt.clears == self._attempt.clears else now
+        self._journal.write(chunk.key, entry.model_copy(update={"watched_since": since, "watched_for": self._attempt}))
+        return since
+
     def _finish(self, chunk: Chunk, report: Report) -> None:
         self._outcomes.keep(chunk.planned, report)
         summary = report.summary()
         if self._audit:
             self._audit.ended(report.reference_id, summary, report.result.refused, report.unknown)
+        error = report.error()
+        failure = error if isinstance(error, GstnResetFailed) else None
         entry = self._journal.read(chunk.key)
         if entry is not None:
-            told = {"outcome": report.outcome, **report.counts()}
-            changes = {"phase": "ended", "sha256": chunk.planned.sha256, "told": told, "attempt": self._attempt}
+            changes = {
+                "phase": "ended",
+                "attempt": self._attempt,
+                "told": {"outcome": report.outcome, **report.counts()},
+                "failure": str(failure or ""),
+            }
             self._journal.write(chunk.key, entry.model_copy(update=changes))
-        error = report.error()
-        if isinstance(error, GstnResetFailed):
-            raise error
+        if failure is not None:
+            raise failure
         if error is not None:
             log.warning("%s", error)
 
@@ -207,20 +223,33 @@ class BulkReset:
         log.error("Request %d of %d failed. %s", chunk.number, len(self.chunks), error)
         entry = self._journal.read(chunk.key)
         if entry is not None:
-            failed = {"failure": str(error), "sha256": chunk.planned.sha256, "attempt": self._attempt}
-            self._journal.write(chunk.key, entry.model_copy(update=failed))
+            failed = entry.model_copy(update={"failure": str(error), "attempt": self._attempt})
+            self._journal.write(chunk.key, failed)
 
     def _outcome_of(self, chunk: Chunk) -> ChunkOutcome:
-        entry = self._entry(chunk)
+        entry = self._journal.read(chunk.key)
         if entry is None or entry.phase == "busy":
             return ChunkOutcome(chunk.planned, "not sent")
+        if entry.sha256 != chunk.planned.sha256:
+            return ChunkOutcome(chunk.planned, "unknown", failure="Another request was sent in its place.")
         if entry.phase == "ended":
             return ChunkOutcome(chunk.planned, "ended", entry.reference_id, entry.told, entry.failure)
         return ChunkOutcome(chunk.planned, "unknown", entry.reference_id, {}, entry.failure)
 
     def _entry(self, chunk: Chunk) -> Entry | None:
-        """Return the journal's entry, unless it is of another request than the one that is planned now."""
+        """
+        Return the journal's entry of a request.
+
+        :raises GstnInvalidRequest: when it is of another request than the one that is planned now
+        """
         entry = self._journal.read(chunk.key)
-        if entry is not None and entry.sha256 and entry.sha256 != chunk.planned.sha256:
+        if entry is None or entry.phase == "busy" or entry.sha256 == chunk.planned.sha256:
+            return entry
+        if self._policy.force and entry.attempt.clears != self._attempt.clears:
             return None
-        return entry
+        raise GstnInvalidRequest(
+            f"Request {chunk.number} of GSTIN {self._plan.rtin} was sent by this task, and the plan has another one in"
+            " its place now. Nothing was sent this time: documents that are reset would be sent again. Send the new"
+            " plan in a new run of the DAG, without the documents that are reset. To send it here all the same, set"
+            " force_resubmit and clear this task."
+        )

@@ -13,6 +13,8 @@ from airflow_provider_ims._compat import NEVER_EXPIRE
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+_FAILURES = "failures"
+
 log = logging.getLogger(__name__)
 
 
@@ -27,6 +29,11 @@ class Attempt(NamedTuple):
 
     try_number: int
     clears: int
+
+    @property
+    def is_last(self) -> bool:
+        """Whether Airflow makes no further try by itself."""
+        return self.try_number > self.clears
 
     @classmethod
     def of(cls, context: Context) -> Self:
@@ -48,8 +55,12 @@ class Entry(BaseModel):
     :param reference_id: what the service calls it, once ``submitted``
     :param already_reset: which documents were found at "no action" and not sent; see ``reconciliation``
     :param sent: whether ``reference_id`` is a reset; if not, all documents were found at "no action"
-    :param busy_since: when this try first found GSTN busy, seconds since the epoch
-    :param sha256: in bulk, of the planned request, once it ended or failed
+    :param looked_at: when the last look at GSTN's documents began, seconds since the epoch
+    :param busy_since: when a try first found GSTN busy, seconds since the epoch
+    :param busy_for: which try that was
+    :param sha256: in bulk, of the planned request
+    :param watched_since: in bulk, since when the reset is waited for, seconds since the epoch
+    :param watched_for: which try began that
     :param told: in bulk, what became of the documents: ``outcome`` and counts
     :param failure: in bulk, why the request failed
     """
@@ -64,8 +75,12 @@ class Entry(BaseModel):
     reference_id: str = ""
     already_reset: str = ""
     sent: bool = True
-    busy_since: float | None = None
+    looked_at: float = 0.0
+    busy_since: float = 0.0
+    busy_for: Attempt | None = None
     sha256: str = ""
+    watched_since: float = 0.0
+    watched_for: Attempt | None = None
     told: dict[str, Any] = {}
     failure: str = ""
 
@@ -89,6 +104,17 @@ class Journal:
     def of(cls, context: Context, carried: Mapping[str, Any] | None = None) -> Self:
         """Open the journal of a task instance."""
         return cls(context.get("task_state_store"), carried)
+
+    @property
+    def would_forget(self) -> bool:
+        """Whether the next try would know nothing of what was written in this one."""
+        return self._store is None and bool(self.carried)
+
+    def count_failure(self) -> int:
+        """Count a fault that this try waits out; return how many there were."""
+        failures = int(self.carried.get(_FAILURES, 0)) + 1
+        self.carried[_FAILURES] = failures
+        return failures
 
     def warn_if_it_forgets(self, log: Any) -> None:
         """Tell a person that the next try of this task instance will not find what is written."""

@@ -7,17 +7,16 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from airflow_provider_ims.exceptions import GstnAmbiguousSubmission, GstnBusy, GstnError
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models.download import actions_of
 from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.models.reconciliation import Reconciliation, as_places, of_places
 from airflow_provider_ims.submissions.audit import AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
-from airflow_provider_ims.submissions.reconciliation import Reconciliation, as_places
-
-OnAmbiguous = Literal["fail", "resubmit", "reconcile"]
+from airflow_provider_ims.submissions.policy import Policy
 
 MOST_SENDS = 3
 """How often a request goes out in all when its replies are lost, with ``on_ambiguous`` other than ``fail``."""
@@ -25,9 +24,6 @@ MOST_SENDS = 3
 SHORTEST_WAIT = 15.0
 LONGEST_WAIT = 300.0
 """Seconds between two tries while GSTN is busy, and between two looks at its documents."""
-
-SETTLE_TIME = 600.0
-"""Seconds for which a request whose fate is not known is given the time to be done after all."""
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +65,9 @@ class Submission:
     :param journal: what earlier tries wrote
     :param payload: the request
     :param attempt: which try this is
-    :param on_ambiguous: what to do when the request may have been accepted or not: ``fail``, ``resubmit`` it, or
-        ``reconcile``: look at the documents that GSTN holds and send what is not at "no action"
-    :param force: send again what was sent before this task was cleared
-    :param busy_timeout: how long to wait while GSTN works on another request of the GSTIN, seconds
-    :param settle_time: with ``reconcile``: how long after it was sent a request may still be done, seconds; until then
-        nothing is sent again
+    :param policy: what the user decided
     :param key: the journal's key
+    :param sha256: in bulk, of the planned request
     :param audit: where a record is left, if anywhere
     :param clock: seconds since the epoch
     """
@@ -87,11 +79,9 @@ class Submission:
         payload: ResetPayload,
         *,
         attempt: Attempt,
-        on_ambiguous: OnAmbiguous = "fail",
-        force: bool = False,
-        busy_timeout: float = 3600.0,
-        settle_time: float = SETTLE_TIME,
+        policy: Policy = Policy(),  # noqa: B008 - frozen
         key: str = "ims_reset",
+        sha256: str = "",
         audit: AuditTrail | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -99,14 +89,12 @@ class Submission:
         self._journal = journal
         self._payload = payload
         self._attempt = attempt
-        self._on_ambiguous = on_ambiguous
-        self._force = force
-        self._busy_timeout = busy_timeout
-        self._settle_time = settle_time
+        self._policy = policy
         self._key = key
         self._audit = audit
         self._clock = clock
         self._fingerprint = payload.fingerprint()
+        self._sha256 = sha256
 
     def go_on(self, downloads: Sequence[str] = ()) -> Step:
         """
@@ -136,7 +124,7 @@ class Submission:
                 "An earlier try of this task had another request (%s). This one is sent as a new one.", _story(entry)
             )
             return None
-        if self._force and entry.attempt.clears != self._attempt.clears and entry.phase != "busy":
+        if self._policy.force and entry.attempt.clears != self._attempt.clears and entry.phase != "busy":
             log.warning("Sending the reset again, since force_resubmit is set. Before: %s.", _story(entry))
             return None
         return entry
@@ -151,17 +139,25 @@ class Submission:
                 " To send it once more, set force_resubmit and clear the task." if cleared else "",
             )
             self._remember(entry)
+            if self._audit and entry.sent:
+                not_sent = of_places(entry.already_reset, self._payload)
+                keys = {key for key, _ in self._payload.documents()}
+                self._audit.attached(self._payload.only(keys - not_sent), entry.reference_id)
         return Sent(entry.reference_id)
 
-    def _send(self, payload: ResetPayload, earlier: Entry | None, already_reset: str = "") -> Step:
+    def _send(self, payload: ResetPayload, earlier: Entry | None, already_reset: str | None = None) -> Step:
         entry = Entry(
             phase="intent",
             fingerprint=self._fingerprint,
             at=self._clock(),
             attempt=self._attempt,
             sends=1 + (earlier.sends if earlier else 0),
-            already_reset=already_reset,
+            already_reset=already_reset or "",
+            sha256=self._sha256,
         )
+        before = self._journal.read(self._key)
+        # Then its record stays "unknown", whatever becomes of this one. A look at GSTN's documents settles it.
+        may_be_accepted = earlier is not None and earlier.phase == "intent" and already_reset is None
 
         def before_sending() -> None:
             if self._audit:
@@ -172,12 +168,12 @@ class Submission:
             reference_id = self._hook.submit_reset(payload, before_sending=before_sending)
         except GstnAmbiguousSubmission as error:
             return self._resolve(entry, error)
-        except GstnBusy as error:
-            return self._wait_for_others(earlier, error)
         except GstnError as error:
-            self._journal.restore(self._key, earlier)
-            if self._audit:
+            if self._audit and not may_be_accepted:
                 self._audit.not_accepted(payload, error)
+            if isinstance(error, GstnBusy):
+                return self._wait_for_others(before, error)
+            self._journal.restore(self._key, before)
             raise
         submitted = entry.model_copy(update={"phase": "submitted", "reference_id": reference_id, "at": self._clock()})
         try:
@@ -187,18 +183,23 @@ class Submission:
             log.exception("The reference id %s could not be kept for a retry of this task.", reference_id)
         if self._audit:
             self._audit.accepted(payload, reference_id)
-        self._remember(submitted)
+        try:
+            self._remember(submitted)
+        except Exception:
+            # The task that reads the result will call unknown what was not sent: less than is known, but not wrong.
+            log.exception("What was found at no action could not be kept for the result of %s.", reference_id)
         return Sent(reference_id)
 
     def _resolve(self, entry: Entry, error: GstnAmbiguousSubmission | None = None) -> Step:
         """Decide about a request that may have been accepted or not."""
         what = str(error) if error else "The worker died while it was being sent."
-        if self._on_ambiguous == "fail" or entry.sends >= MOST_SENDS:
+        if self._policy.on_ambiguous == "fail" or entry.sends >= MOST_SENDS:
             raise GstnAmbiguousSubmission(self._for_a_person(entry, what), code=error.code if error else "")
-        if self._on_ambiguous == "resubmit":
+        if self._policy.on_ambiguous == "resubmit":
             log.warning("Sending the reset again, as on_ambiguous says. %s", what)
             return self._send(self._payload, entry)
         log.warning("Looking at the documents that GSTN holds, as on_ambiguous says. %s", what)
+        self._journal.write(self._key, entry.model_copy(update={"looked_at": self._clock()}))
         rtin = self._payload.rtin
         return AwaitTasks([self._hook.submit_download(rtin, section) for section in self._payload.counts()])
 
@@ -216,11 +217,12 @@ class Submission:
         )
         if done == keys:
             return self._nothing_left(downloads[0], places, entry)
-        now = self._clock()
-        if now < entry.at + self._settle_time:
-            # The request may be on its way still, or GSTN at work on it: what is not done yet may be done by it.
-            pause = min(LONGEST_WAIT, max(SHORTEST_WAIT, now - entry.at))
-            return AwaitMoment(min(now + pause * _jitter(), entry.at + self._settle_time))
+        settled = entry.at + self._policy.settle_time
+        if entry.looked_at < settled:
+            # The request may have been on its way then, or GSTN at work on it: what was not done may be done by now.
+            now = self._clock()
+            pause = min(LONGEST_WAIT, max(SHORTEST_WAIT, now - entry.at)) * _jitter()
+            return AwaitMoment(min(now + pause, max(now, settled)))
         return self._send(self._payload.only(keys - done), entry, places)
 
     def _nothing_left(self, download: str, places: str, entry: Entry) -> Sent:
@@ -240,21 +242,21 @@ class Submission:
             found = Reconciliation(fingerprint=self._fingerprint, already_reset=entry.already_reset, sent=entry.sent)
             self._hook.remember_reconciliation(entry.reference_id, found.model_dump_json())
 
-    def _wait_for_others(self, earlier: Entry | None, error: GstnBusy) -> AwaitMoment:
+    def _wait_for_others(self, before: Entry | None, error: GstnBusy) -> AwaitMoment:
         now = self._clock()
-        since = now
-        if earlier and earlier.busy_since is not None and earlier.attempt == self._attempt:
-            since = earlier.busy_since
+        since = before.busy_since if before and before.busy_for == self._attempt else now
         waited = now - since
-        if waited >= self._busy_timeout:
-            self._journal.restore(self._key, earlier)
+        if waited >= self._policy.busy_timeout:
+            self._journal.restore(self._key, before)
             raise error
-        busy = earlier or Entry(phase="busy", fingerprint=self._fingerprint, at=now, attempt=self._attempt)
-        self._journal.write(self._key, busy.model_copy(update={"busy_since": since, "attempt": self._attempt}))
+        entry = before or Entry(phase="busy", fingerprint=self._fingerprint, at=now, attempt=self._attempt)
+        self._journal.write(self._key, entry.model_copy(update={"busy_since": since, "busy_for": self._attempt}))
         # As long again as it has taken so far, and not in step with other tasks.
         pause = min(LONGEST_WAIT, max(SHORTEST_WAIT, waited, error.retry_after or 0.0))
-        pause = min(pause * _jitter(), max(1.0, self._busy_timeout - waited))
-        log.info("Nothing was sent. Trying again in %.0f s, for %.0f s at most. %s", pause, self._busy_timeout, error)
+        pause = min(pause * _jitter(), max(1.0, self._policy.busy_timeout - waited))
+        log.info(
+            "Nothing was sent. Trying again in %.0f s, for %.0f s at most. %s", pause, self._policy.busy_timeout, error
+        )
         return AwaitMoment(now + pause)
 
     def _for_a_person(self, entry: Entry, what: str) -> str:

@@ -6,13 +6,17 @@ import asyncio
 import logging
 import random
 import time
+from asyncio import timeout
 from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_ims._compat import AirflowException
 from airflow_provider_ims.exceptions import (
     GstnError,
+    GstnPermanentError,
     GstnTaskFailed,
     GstnTaskNotFound,
     GstnTransientError,
@@ -23,6 +27,9 @@ from airflow_provider_ims.models.task import TaskStatus
 
 LONGEST_BACKOFF = 300.0
 """Seconds; cap of the wait after failed polls, and of an exponential wait that was given no cap."""
+
+LONGEST_POLL = 90.0
+"""Seconds that the last poll may take, however near the deadline is."""
 
 SETTLING = 5.0
 """Seconds before the first poll: Airflow's LocalExecutor fails a task that is resumed before the scheduler has heard
@@ -75,6 +82,11 @@ class TaskWatch:
         self.pending.remove(reference_id)
         self._failures.append(error)
 
+    def postpone(self, reference_id: str) -> None:
+        """Ask about this task last: one that cannot be asked about must not keep the others from being asked about."""
+        self.pending.remove(reference_id)
+        self.pending.append(reference_id)
+
     def is_over(self) -> bool:
         """
         Say whether every task has ended.
@@ -94,21 +106,22 @@ class TaskWatch:
         seen = [(reference_id, self._last.get(reference_id)) for reference_id in self.pending[:5]]
         words = [f"{reference_id}: {status or 'nothing yet'}" for reference_id, status in seen]
         more = [f"and {len(self.pending) - 5} more"] if len(self.pending) > 5 else []
-        return ", ".join(words + more)
+        failed = [f"; {len(self._failures)} failed, first: {self._failures[0]}"] if self._failures else []
+        return ", ".join(words + more) + "".join(failed)
 
 
 def ids_of(reference_id: Any) -> list[str]:
     """Return reference ids as a list, from one or from several, such as the output of a mapped task."""
     if isinstance(reference_id, str) or not isinstance(reference_id, Iterable):
-        return [str(reference_id)]
-    return [str(each) for each in reference_id]
+        return [str(reference_id).strip()]
+    return [str(each).strip() for each in reference_id]
 
 
 def farewell(reference_id: Any) -> str:
     """Say what becomes of tasks for which nobody waits any more."""
     return (
         f"The wait for {', '.join(ids_of(reference_id))} was ended from outside. The service has no cancel: it goes on"
-        " with what was sent. To learn what came of it, clear the sensor; do not send the reset again."
+        " with what was sent. To learn what came of it, clear the task that waited; do not send the reset again."
     )
 
 
@@ -178,26 +191,36 @@ class ImsTaskTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, str]:
         watch = TaskWatch(ids_of(self.reference_id))
-        last_failure = ""
+        trouble = ""
         failures = 0
         # Anywhere within the first interval: thousands of waits that begin together do not poll together.
         delay = random.uniform(SETTLING, max(SETTLING, self._next_wait()))  # noqa: S311 - jitter, not a secret
-        async with GstnAsyncHook(self.gstn_conn_id, read_attempts=1) as hook:
+        async with AsyncExitStack() as stack:
+            hook: GstnAsyncHook | None = None
             while True:
                 await asyncio.sleep(max(0.0, min(delay, self.end_time - time.time())))
                 try:
-                    await _poll(hook, watch)
-                except GstnTransientError as error:
+                    # Where requests are limited, a poll may have to wait for its turn longer than there is time.
+                    async with timeout(max(LONGEST_POLL, self.end_time - time.time())):
+                        if hook is None:
+                            opened = GstnAsyncHook(self.gstn_conn_id, read_attempts=1)
+                            hook = await stack.enter_async_context(opened)
+                        await _poll(hook, watch)
+                except GstnPermanentError:
+                    raise
+                except (AirflowException, TimeoutError) as error:
+                    # Also what Airflow says while its API server is away: a connection or a Variable cannot be read.
                     failures += 1
-                    last_failure = str(error)
-                    delay = backoff(failures, first=max(1.0, self.poll_interval), longest=LONGEST_BACKOFF, error=error)
-                    log.warning("Poll failed %d times in a row; next in %.0f s. %s", failures, delay, error)
+                    trouble = str(error) or "the request did not get its turn (max_requests_per_second)"
+                    known = error if isinstance(error, GstnError) else None
+                    delay = backoff(failures, first=max(1.0, self.poll_interval), longest=LONGEST_BACKOFF, error=known)
+                    log.warning("Poll failed %d times in a row; next in %.0f s. %s", failures, delay, trouble)
                 else:
                     if watch.is_over():
                         return {"status": "completed"}
-                    last_failure, failures, delay = "", 0, self._next_wait()
+                    trouble, failures, delay = "", 0, self._next_wait()
                 if time.time() >= self.end_time:
-                    return {"status": "timeout", "message": last_failure or watch.last_seen}
+                    return {"status": "timeout", "message": trouble or watch.last_seen}
 
     def _next_wait(self) -> float:
         """Return the seconds to the next poll, a tenth more or less so that many waits do not poll in step."""
@@ -215,3 +238,6 @@ async def _poll(hook: GstnAsyncHook, watch: TaskWatch) -> None:
             watch.tell(await hook.get_task_status(reference_id))
         except GstnTaskNotFound as error:
             watch.give_up(reference_id, error)
+        except GstnTransientError:
+            watch.postpone(reference_id)
+            raise

@@ -40,7 +40,7 @@ class Simulator:
 
 @pytest.fixture(scope="session")
 def _server() -> Iterator[SimulatorServer]:
-    with SimulatorServer(Options(otp="424242")) as server:
+    with SimulatorServer(Options(otp="424242", task_seconds=30)) as server:
         yield server
 
 

@@ -8,9 +8,9 @@ import inspect
 import pickle
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_provider_ims import exceptions
+from airflow_provider_ims._compat import AirflowException, AirflowFailException
 from airflow_provider_ims.exceptions import GstnError, GstnInvalidPayload, GstnPermanentError, GstnTransientError
 from airflow_provider_ims.models import Fault, InvalidPayload
 from airflow_provider_ims.models.codes import Kind

@@ -46,8 +46,9 @@ def imports_of(layer: str) -> Iterator[tuple[str, str]]:
                 yield path.name, (above + (node.module or node.names[0].name)).rstrip(".")
 
 
-def test_models_and_protocol_pull_in_neither_airflow_nor_an_http_library():
-    modules = [f"{NAME}.{path.parent.name}.{path.stem}" for layer in ("models", "protocol") for path in files_of(layer)]
+def test_models_protocol_and_planning_pull_in_neither_airflow_nor_an_http_library():
+    layers = ("models", "protocol", "planning")
+    modules = [f"{NAME}.{path.parent.name}.{path.stem}" for layer in layers for path in files_of(layer)]
     assert len(modules) > 10
     loaded = imported_by(*modules)
     assert "pydantic" in loaded
@@ -63,6 +64,7 @@ def files_of(layer: str) -> list[Path]:
     [
         ("models", {"models"}),
         ("protocol", {"models", "protocol"}),
+        ("planning", {"models", "planning", "storage"}),
         ("simulator", {"models", "simulator"}),
         ("sessions", {"sessions", "exceptions", "_compat"}),
         ("hooks", {"models", "protocol", "sessions", "hooks", "exceptions", "_compat"}),
@@ -97,7 +99,10 @@ def test_the_providers_metadata_is_read_without_importing_anything():
 
 
 def test_the_scheduler_imports_operators_and_sensors_without_the_heavy_libraries():
-    everything = [f"{NAME}.{part}" for part in ("operators.ims", "sensors.ims", "triggers.ims", "hooks.gstn")]
+    operators = [f"operators.{name}" for name in ("bulk", "ims", "plan", "session")]
+    everything = [
+        f"{NAME}.{part}" for part in (*operators, "retry_policy", "sensors.ims", "triggers.ims", "hooks.gstn")
+    ]
     assert not imported_by(*everything) & set(HEAVY)
 
 

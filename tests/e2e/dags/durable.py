@@ -91,12 +91,12 @@ params = {"payload": "", "dies": "", "force": Param(False), "audit_path": "", "g
 default_args = {"retries": 2, "retry_delay": timedelta(seconds=1)}
 
 for policy in ("fail", "resubmit", "reconcile"):
-    with DAG(dag_id=f"durable_{policy}", schedule=None, params=params, default_args=default_args):
+    with DAG(dag_id=f"durable_{policy}", schedule=None, params=params, default_args=default_args, max_active_runs=64):
         three_tasks(
             lambda policy=policy, **arguments: MortalReset(on_ambiguous=policy, dies="{{ params.dies }}", **arguments),
             timeout=600,
         )
 
-with DAG(dag_id="durable_deadline", schedule=None, params=params, default_args=default_args):
+with DAG(dag_id="durable_deadline", schedule=None, params=params, default_args=default_args, max_active_runs=64):
     # Airflow itself ignores execution_timeout while a task is deferred.
     three_tasks(ImsResetOperator, timeout=600, execution_timeout=timedelta(seconds=14))

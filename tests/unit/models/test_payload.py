@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_ims.models import ResetPayload
+from airflow_provider_ims.models.payload import DocumentKey
 from tests.unit.builders import (
     COMMON,
     FIELDS,
     NUMBER_FIELD,
     OTHER_STIN,
     SECTIONS,
+    STIN,
     document,
     faults_of,
     numbered,
@@ -161,3 +166,90 @@ def test_a_body_is_about_as_large_as_the_contract_says():
 def test_the_builders_fit_the_tables():
     assert all(set(COMMON) < set(document(section)) for section in SECTIONS)
     assert set(NUMBER_FIELD.values()) == {"inum", "nt_num"}
+
+
+class TestSomeOfTheDocuments:
+    def test_keep_their_order_and_their_sections(self):
+        whole = payload(ecom=[document("ecom")], b2b=numbered("b2b", "3", "1", "2"), b2bcn=[document("b2bcn")])
+        keys = {key for key, _ in whole.documents() if key.number in {"2", "3"} or key.section == "ecom"}
+        assert json.loads(whole.only(keys).body())["invdata"] == {
+            "b2b": numbered("b2b", "3", "2"),
+            "ecom": [document("ecom")],
+        }
+
+    def test_are_a_request_of_the_same_gstin_that_is_valid_by_itself(self):
+        whole = payload(b2b=numbered("b2b", "1", "2"))
+        some = whole.only([key for key, _ in whole.documents() if key.number == "1"])
+        assert some.rtin == whole.rtin
+        assert ResetPayload.parse(some).body() == payload(b2b=numbered("b2b", "1")).body()
+
+    def test_are_all_of_them_if_all_are_named(self):
+        whole = ResetPayload.parse(request_of_all_sections())
+        assert whole.only({key for key, _ in whole.documents()}).body() == whole.body()
+
+    def test_leave_the_whole_as_it_was(self):
+        whole = payload(b2b=numbered("b2b", "1", "2"))
+        whole.only([DocumentKey("b2b", STIN, "1", "012023")])
+        assert whole.counts() == {"b2b": 2}
+
+    def test_are_none_of_those_that_only_have_the_same_number(self):
+        twins = [document(inum="1"), document(inum="1", stin=OTHER_STIN), document(inum="1", rtnprd="022023")]
+        whole = payload(b2b=twins, ecom=numbered("ecom", "1"))
+        some = whole.only([DocumentKey("b2b", STIN, "1", "012023")])
+        assert json.loads(some.body())["invdata"] == {"b2b": twins[:1]}
+
+    def test_pass_over_what_the_request_does_not_hold(self):
+        whole = payload(b2b=numbered("b2b", "1", "2"))
+        stranger = DocumentKey("b2b", STIN, "9", "012023")
+        assert whole.only([stranger, DocumentKey("b2b", STIN, "1", "012023")]).counts() == {"b2b": 1}
+
+
+def test_periods_are_told_once_each_in_the_order_of_time():
+    several = payload(
+        b2b=[
+            document(inum=str(index), rtnprd=period) for index, period in enumerate(["032024", "122023", "032024"], 1)
+        ],
+        b2bcn=[document("b2bcn", rtnprd="012024")],
+    )
+    assert several.periods() == ["122023", "012024", "032024"]
+
+
+class TestTheFingerprint:
+    @settings(max_examples=40, deadline=None)
+    @given(order=st.permutations(range(4)), sections=st.permutations(SECTIONS))
+    def test_is_the_same_in_any_order(self, order: list[int], sections: list[str]):
+        documents = {section: numbered(section, "1", "2", "3", "4") for section in SECTIONS}
+        shuffled = {section: [documents[section][place] for place in order] for section in sections}
+        assert payload(**shuffled).fingerprint() == payload(**documents).fingerprint()
+
+    @pytest.mark.parametrize("val", [1180.0, Decimal("1180.00"), Decimal("1.18E3")])
+    def test_is_the_same_however_an_amount_is_written(self, val: Any):
+        assert payload(b2b=[document(val=val)]).fingerprint() == payload(b2b=[document(val=1180)]).fingerprint()
+
+    @pytest.mark.parametrize("section", SECTIONS)
+    def test_differs_by_every_field(self, section: str):
+        others = {
+            **{"stin": OTHER_STIN, "rtnprd": "022023", "srcform": "R1A", "pos": "25", "prev_status": "R"},
+            **{"val": 1180.01, "txval": 1000.01, "iamt": 180.01, "camt": 0.01, "samt": 0.01, "cess": 0.01},
+            **{"inum": "INV-9", "oinum": "INV-9", "nt_num": "NOTE-9", "ont_num": "NOTE-9", "inv_typ": "DE"},
+            **dict.fromkeys(["idt", "oidt", "nt_dt", "ont_dt"], "24-01-2023"),
+        }
+        changed = [document(section, **{field: others[field]}) for field in FIELDS[section]]
+        prints = {payload(**{section: [each]}).fingerprint() for each in [document(section), *changed]}
+        assert len(prints) == 1 + len(FIELDS[section])
+
+    def test_differs_by_section_gstin_and_number_of_documents(self):
+        prints = {
+            payload(b2bdn=[document("b2bdn")]).fingerprint(),
+            payload(b2bcn=[document("b2bcn")]).fingerprint(),
+            payload(b2bcn=[document("b2bcn")], b2bdn=[document("b2bdn")]).fingerprint(),
+            payload(b2bcn=numbered("b2bcn", "NOTE-1", "NOTE-2")).fingerprint(),
+            ResetPayload.parse(request(OTHER_STIN, b2bcn=[document("b2bcn")])).fingerprint(),
+        }
+        assert len(prints) == 5
+
+    def test_of_a_part_is_not_that_of_the_whole(self):
+        whole = payload(b2b=numbered("b2b", "1", "2"))
+        part = whole.only([key for key, _ in whole.documents()][:1])
+        assert part.fingerprint() != whole.fingerprint()
+        assert part.fingerprint() == payload(b2b=numbered("b2b", "1")).fingerprint()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from airflow_provider_ims._compat import AirflowFailException, AirflowSkipException
+from airflow_provider_ims._compat import AirflowFailException, AirflowSkipException, TaskDeferred
 from airflow_provider_ims.exceptions import (
     GstnInvalidPayload,
     GstnInvalidRequest,
@@ -17,7 +17,8 @@ from airflow_provider_ims.exceptions import (
     GstnResetPartial,
     GstnResultNotReady,
 )
-from airflow_provider_ims.models import ResetPayload, ResetResult
+from airflow_provider_ims.models import ResetPayload, ResetResult, TaskStatus
+from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.operators import ims
 from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
 
@@ -47,6 +48,9 @@ class Hook:
         self.sent: list[ResetPayload] = []
         self.results: list[dict] = [CLEAN]
         self.found: str | None = None
+        self.downloads: list[str] = []
+        self.held: dict[str, list[dict]] = {}
+        self.results_read = 0
 
     def __enter__(self) -> Hook:
         return self
@@ -59,10 +63,21 @@ class Hook:
         self.sent.append(payload)
         return "r-1"
 
+    def submit_download(self, gstin: str, section: str) -> str:
+        self.downloads.append(section)
+        return f"d-{section}"
+
+    def get_task_status(self, reference_id: str) -> TaskStatus:
+        return TaskStatus(reference_id=reference_id, word="completed")
+
+    def get_task_pages(self, reference_id: str) -> list[dict]:
+        return [self.held]
+
     def find_reconciliation(self, reference_id: str) -> str | None:
         return self.found
 
     def get_task_result(self, reference_id: str) -> ResetResult:
+        self.results_read += 1
         return ResetResult.parse(self.results.pop(0) if len(self.results) > 1 else self.results[0])
 
 
@@ -82,6 +97,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Hook:
     hook = Hook()
     monkeypatch.setattr(ims, "GstnHook", lambda conn_id, gstin=None: hook)
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("airflow_provider_ims.submissions.waiting.time.sleep", lambda seconds: None)
     return hook
 
 
@@ -266,3 +282,121 @@ class TestResult:
         with pytest.raises(GstnResetPartial, match="not accounted for"):
             result(payload=sample).execute({"ti": ti})
         assert ti.xcom["return_value"]["outcome"] == "partial"
+
+
+class TestTheResultOfAResetThatWasReconciled:
+    @pytest.fixture
+    def found(self, hook, sample):
+        """What the reset operator kept; the sample has a document in each of its eight sections."""
+
+        def keep(places: str, *, sent: bool, payload: dict | None = None) -> None:
+            fingerprint = ResetPayload.parse(payload or sample).fingerprint()
+            kept = Reconciliation(fingerprint=fingerprint, already_reset=places, sent=sent)
+            hook.found = kept.model_dump_json()
+
+        return keep
+
+    @pytest.mark.parametrize("with_payload", [True, False])
+    def test_that_had_nothing_left_to_send_is_processed_without_a_result(self, hook, ti, sample, found, with_payload):
+        found("0-7", sent=False)
+        summary = result(payload=sample if with_payload else None).execute({"ti": ti})
+        assert hook.results_read == 0  # under this reference id the service keeps a download
+        assert (summary["outcome"], summary["processed"], summary["errors"]) == ("processed", 8, 0)
+        assert summary["found_at_no_action"] == 8
+        if with_payload:
+            assert {tuple(count.values()) for count in summary["sections"].values()} == {(1, 1, 0, 0)}
+
+    def test_counts_what_was_not_sent_as_reset(self, hook, ti, sample, found):
+        found("0-1", sent=True)
+        hook.results = [{**CLEAN, "proc_cnt": "6"}]
+        summary = result(payload=sample).execute({"ti": ti})
+        assert (summary["outcome"], summary["found_at_no_action"], summary["processed"]) == ("processed", 2, 6)
+        assert sum(count["reset"] for count in summary["sections"].values()) == 8
+
+    def test_goes_by_the_result_for_what_was_sent(self, hook, ti, sample, found):
+        found("0", sent=True)  # the first section in the order of their names: b2b
+        hook.results = [{**PARTIAL, "proc_cnt": "6"}]
+        summary = result(payload=sample, on_partial="warn").execute({"ti": ti})
+        assert summary["sections"]["b2b"] == {"sent": 1, "reset": 1, "refused": 0, "unknown": 0}
+        assert summary["sections"]["b2bcn"] == {"sent": 1, "reset": 0, "refused": 1, "unknown": 0}
+        assert sum(count["unknown"] for count in summary["sections"].values()) == 0
+
+    def test_is_read_together_with_what_gstn_holds(self, hook, ti, sample, found):
+        # The first reset was done after all, and GSTN refused the second.
+        found("", sent=True)
+        hook.results = [PARTIAL]
+        [note] = sample["invdata"]["b2bcn"]
+        hook.held = {"cn": [{**note, "action": "N"}]}
+        summary = result(payload=sample).execute({"ti": ti})
+        assert hook.downloads == ["b2bcn"]
+        assert (summary["outcome"], summary["found_at_no_action"]) == ("processed", 1)
+        assert sum(count["reset"] for count in summary["sections"].values()) == 8
+
+    def test_waits_for_the_downloads_in_the_triggerer_if_it_may(self, hook, ti, sample, found):
+        found("", sent=True)
+        hook.results = [PARTIAL]
+        with pytest.raises(TaskDeferred) as waiting:
+            result(payload=sample, deferrable=True).execute({"ti": ti})
+        assert waiting.value.trigger.reference_id == ["d-b2bcn"]
+        event = {"status": "completed", "reference_id": ["d-b2bcn"]}
+        with pytest.raises(GstnResetPartial, match="b2bcn dn2"):
+            result(payload=sample).execute_complete({"ti": ti}, event)
+
+    def test_still_counts_as_reset_what_was_not_sent_if_the_rest_failed(self, hook, ti, sample, found):
+        found("0", sent=True)
+        hook.results = [{"status_cd": "ER", "err_cd": "IMSSAV005", "err_msg": "Schema validation failure"}]
+        with pytest.raises(GstnResetFailed):
+            result(payload=sample).execute({"ti": ti})
+        sections = ti.xcom["return_value"]["sections"]
+        assert sections.pop("b2b")["reset"] == 1
+        assert {count["refused"] for count in sections.values()} == {1}
+
+    def test_says_nothing_of_another_request(self, hook, ti, sample, found):
+        other = json.loads(json.dumps(sample))
+        other["invdata"]["b2b"][0]["val"] += 1
+        found("0-1", sent=True, payload=other)
+        hook.results = [{**CLEAN, "proc_cnt": "6"}]
+        with pytest.raises(GstnResetPartial, match="not accounted for"):
+            result(payload=sample).execute({"ti": ti})
+
+    @pytest.mark.parametrize("kept", [None, "", "no JSON", "{}"])
+    def test_that_nobody_can_read_is_an_ordinary_one(self, hook, ti, kept):
+        hook.found = kept
+        summary = result().execute({"ti": ti})
+        assert hook.results_read == 1
+        assert "found_at_no_action" not in summary
+
+
+class TestTheAuditTrail:
+    def test_tells_the_whole_story_of_a_reset_in_one_file(self, hook, ti, sample, tmp_path):
+        reset(sample, audit_path=str(tmp_path)).execute({"ti": ti})
+        hook.results = [PARTIAL]
+        with pytest.raises(GstnResetPartial):
+            result(payload=sample, audit_path=str(tmp_path)).execute({"ti": ti})
+        [path] = tmp_path.iterdir()
+        record = json.loads(path.read_text())
+        assert path.name == "r-1.jsonl"
+        assert (record["documents"], record["outcome"], record["processed"], record["errors"]) == (8, "partial", 7, 1)
+        assert [row["number"] for row in record["refused"]] == ["dn2"]
+        assert record["unknown"] == []
+
+    def test_names_the_documents_of_which_nothing_is_known(self, hook, ti, sample, tmp_path):
+        hook.results = [{**CLEAN, "proc_cnt": "5"}]
+        with pytest.raises(GstnResetPartial):
+            result(payload=sample, audit_path=str(tmp_path)).execute({"ti": ti})
+        record = json.loads((tmp_path / "r-1.jsonl").read_text())
+        assert {each["section"] for each in record["unknown"]} == set(sample["invdata"])
+
+    @pytest.mark.parametrize("audit_path", ["no-such-scheme://bucket/audit", "/dev/null/audit"])
+    def test_that_cannot_be_written_stops_a_reset_before_it_is_sent_but_no_result(self, hook, ti, sample, audit_path):
+        with pytest.raises(GstnInvalidRequest, match="audit_path"):
+            reset(sample, audit_path=audit_path).execute({"ti": ti})
+        assert not hook.sent
+        assert result(audit_path=audit_path).execute({"ti": ti})["outcome"] == "processed"
+
+    @pytest.mark.parametrize("audit_path", [None, "", "None"])
+    def test_is_not_kept_when_no_path_is_given(self, hook, ti, sample, audit_path, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        reset(sample, audit_path=audit_path).execute({"ti": ti})
+        result(audit_path=audit_path).execute({"ti": ti})
+        assert list(tmp_path.iterdir()) == []

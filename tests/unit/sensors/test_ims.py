@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.sdk.bases.operator import TriggerFailureReason
 
-from airflow_provider_ims._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+from airflow_provider_ims._compat import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
 from airflow_provider_ims.exceptions import (
     GstnServiceUnavailable,
     GstnSessionExpired,
@@ -24,16 +33,22 @@ NOW = 1_700_000_000.0
 
 
 class Hook:
-    """A scripted hook; the last answer is repeated."""
+    """A scripted hook, with one script for all tasks or one for each; the last answer is repeated."""
 
     def __init__(self) -> None:
-        self.answers: list[str | Exception] = ["processing"]
-        self.polls = 0
+        self.answers: list[str | BaseException] = ["processing"]
+        self.tasks: dict[str, list[str | BaseException]] = {}
+        self.asked: list[str] = []
+
+    @property
+    def polls(self) -> int:
+        return len(self.asked)
 
     def get_task_status(self, reference_id: str) -> TaskStatus:
-        self.polls += 1
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
+        self.asked.append(reference_id)
+        answers = self.tasks.get(reference_id, self.answers)
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, BaseException):
             raise answer
         return TaskStatus(reference_id=reference_id, word=answer)
 
@@ -60,18 +75,23 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Hook:
 
 
 def sensor(**changes) -> ImsTaskSensor:
-    return ImsTaskSensor(task_id="wait", reference_id="r-1", **changes)
+    return ImsTaskSensor(task_id="wait", **{"reference_id": "r-1", **changes})
 
 
-def deferral(sensor: ImsTaskSensor) -> TaskDeferred:
+def deferral(sensor: ImsTaskSensor, context: dict | None = None) -> TaskDeferred:
     with pytest.raises(TaskDeferred) as caught:
-        sensor.execute({})
+        sensor.execute(context or {})
     return caught.value
 
 
 def resume(sensor: ImsTaskSensor, event: dict | None) -> str:
     """Go on as Airflow does when the trigger's event is there."""
     return sensor.resume_execution("execute_complete", {"event": event}, {})
+
+
+def resume_after_a_crash(sensor: ImsTaskSensor, error: object = TriggerFailureReason.TRIGGER_FAILURE) -> str:
+    """Go on as Airflow does when the trigger raised, or did not report in Airflow's own time."""
+    return sensor.resume_execution("__fail__", {"error": error}, {})
 
 
 def completed(**changes) -> dict[str, str]:
@@ -113,6 +133,20 @@ def test_everything_the_user_set_reaches_the_trigger(hook):
         "max_wait": 420.0,
     }
     assert waiting.method_name == "execute_complete"
+
+
+def test_the_deadline_is_counted_from_the_start_of_the_try(hook):
+    # A process that was restarted within a try does not start the wait anew.
+    started = datetime.fromtimestamp(NOW - 3000, UTC)
+    waiting = deferral(sensor(deferrable=True, timeout=7200), {"ti": SimpleNamespace(start_date=started)})
+    assert (waiting.trigger.start_time, waiting.trigger.end_time) == (NOW - 3000, NOW - 3000 + 7200)
+    assert timedelta(seconds=4200) < waiting.timeout < timedelta(seconds=4200 + 600)
+
+
+def test_a_deadline_that_has_passed_still_leaves_the_trigger_time_to_report(hook):
+    started = datetime.fromtimestamp(NOW - 9000, UTC)
+    waiting = deferral(sensor(deferrable=True, timeout=7200), {"ti": SimpleNamespace(start_date=started)})
+    assert waiting.timeout >= timedelta(seconds=60)
 
 
 def test_airflows_own_timeout_comes_after_the_triggers(hook):
@@ -176,29 +210,78 @@ class TestFailuresMeanTheSameInEveryMode:
             fail(mode, hook, answer, **{flag: True})
 
 
-def time_out(mode: str, **changes) -> None:
-    if mode == "poke":
-        sensor(deferrable=False, timeout=30, poke_interval=10, **changes).execute({})
+UNEXPECTED = [
+    ("poke", RuntimeError("a fault of ours")),
+    ("first poke", RuntimeError("a fault of ours")),
+    ("event", GstnServiceUnavailable("503")),  # no trigger reports that, but a retry may mend it
+    ("crash", "TaskDeferralError"),
+]
+
+
+def meet_something_unexpected(mode: str, hook: Hook, answer: str | Exception, **changes) -> None:
+    if mode == "crash":
+        resume_after_a_crash(sensor(deferrable=True, **changes))
     else:
-        event = {"status": "timeout", "reference_id": "r-1", "message": "processing"}
-        resume(sensor(deferrable=True, **changes), event)
+        fail(mode, hook, answer, **changes)
 
 
-@pytest.mark.parametrize("mode", ["poke", "event"])
+@pytest.mark.parametrize(("mode", "answer"), UNEXPECTED)
+class TestWhatNobodyForesaw:
+    @pytest.mark.parametrize("flags", [{}, {"soft_fail": True}])
+    def test_fails_and_may_be_retried_with_soft_fail_as_well(self, hook, mode, answer, flags):
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - the type is asserted below
+            meet_something_unexpected(mode, hook, answer, **flags)
+        expected = answer if isinstance(answer, str) else type(answer).__name__
+        assert type(caught.value).__name__ == expected
+        assert not isinstance(caught.value, (AirflowSkipException, AirflowFailException))
+
+    def test_is_skipped_with_never_fail(self, hook, mode, answer):
+        with pytest.raises(AirflowSkipException):
+            meet_something_unexpected(mode, hook, answer, never_fail=True)
+
+
+def time_out(mode: str, hook: Hook, monkeypatch: pytest.MonkeyPatch, **changes) -> None:
+    """Come to the end of the time in one of the ways in which it can end."""
+    match mode:
+        case "poke":
+            sensor(deferrable=False, timeout=30, poke_interval=10, **changes).execute({})
+        case "asleep":  # execution_timeout strikes between two polls
+
+            def interrupted(seconds: float) -> None:
+                raise AirflowTaskTimeout("Timeout")
+
+            monkeypatch.setattr("airflow.sdk.bases.sensor.time.sleep", interrupted)
+            sensor(deferrable=False, **changes).execute({})
+        case "asking" | "first poke":  # execution_timeout strikes during a poll
+            hook.answers = [AirflowTaskTimeout("Timeout")]
+            sensor(deferrable=mode == "first poke", **changes).execute({})
+        case "event":
+            event = {"status": "timeout", "reference_id": "r-1", "message": "processing"}
+            resume(sensor(deferrable=True, **changes), event)
+        case "Airflow's own":
+            resume_after_a_crash(sensor(deferrable=True, **changes), TriggerFailureReason.TRIGGER_TIMEOUT)
+
+
+@pytest.mark.parametrize("mode", ["poke", "asleep", "asking", "first poke", "event", "Airflow's own"])
 class TestDeadline:
-    def test_is_airflows_sensor_timeout_which_is_not_retried(self, hook, mode):
-        with pytest.raises(AirflowSensorTimeout):
-            time_out(mode)
+    def test_is_airflows_sensor_timeout_which_is_not_retried(self, hook, mode, monkeypatch):
+        with pytest.raises(AirflowSensorTimeout, match=r"r-1 was not complete.*do not send the reset again"):
+            time_out(mode, hook, monkeypatch)
 
     @pytest.mark.parametrize("flag", ["soft_fail", "never_fail"])
-    def test_skips_if_asked(self, hook, mode, flag):
+    def test_skips_if_asked(self, hook, mode, flag, monkeypatch):
         with pytest.raises(AirflowSkipException):
-            time_out(mode, **{flag: True})
+            time_out(mode, hook, monkeypatch, **{flag: True})
 
 
-def test_the_timeout_says_that_the_task_may_still_run(hook):
+def test_airflows_own_timeout_asks_whether_a_triggerer_runs(hook, monkeypatch):
+    with pytest.raises(AirflowSensorTimeout, match="is a triggerer running"):
+        time_out("Airflow's own", hook, monkeypatch)
+
+
+def test_the_timeout_says_that_the_task_may_still_run(hook, monkeypatch):
     with pytest.raises(AirflowSensorTimeout, match=r"r-1.*processing.*do not send the reset again"):
-        time_out("event")
+        time_out("event", hook, monkeypatch)
 
 
 def test_a_complete_event_returns_the_reference_id(hook):
@@ -213,3 +296,122 @@ def test_an_event_that_is_not_ours_is_never_success(hook, event):
 
 def test_the_default_of_deferrable_is_airflows_setting():
     assert sensor().deferrable is False
+
+
+def rescheduled_since(first_poke: datetime | None) -> dict:
+    ti = SimpleNamespace(get_first_reschedule_date=lambda context: first_poke, start_date=datetime.now(UTC))
+    return {"ti": ti}
+
+
+@pytest.mark.parametrize("flags", [{}, {"soft_fail": True}, {"never_fail": True}])
+class TestRescheduleMode:
+    def test_gives_the_slot_back_between_polls(self, hook, flags):
+        with pytest.raises(AirflowRescheduleException) as caught:
+            sensor(deferrable=False, mode="reschedule", poke_interval=90, **flags).execute(rescheduled_since(None))
+        assert caught.value.reschedule_date > datetime.now(UTC)
+        assert hook.polls == 1
+
+    def test_counts_its_timeout_from_the_first_poll(self, hook, flags):
+        an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+        with pytest.raises(AirflowSkipException if flags else AirflowSensorTimeout):
+            sensor(deferrable=False, mode="reschedule", timeout=1800, **flags).execute(rescheduled_since(an_hour_ago))
+
+
+class MappedOutput(Sequence):
+    """What the output of a mapped task is at run time: a sequence, but no list."""
+
+    def __init__(self, *values: str) -> None:
+        self._values = values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, index):
+        return self._values[index]
+
+
+class TestSeveralTasks:
+    @pytest.fixture
+    def several(self):
+        def build(*reference_ids: str, **changes) -> ImsTaskSensor:
+            return sensor(reference_id=list(reference_ids), **changes)
+
+        return build
+
+    @pytest.mark.parametrize("deferrable", [True, False])
+    def test_that_are_complete_come_back_as_the_list_that_was_given(self, hook, several, deferrable):
+        hook.answers = ["completed"]
+        assert several("r-2", "r-1", deferrable=deferrable).execute({}) == ["r-2", "r-1"]
+
+    def test_are_polled_until_the_last_has_ended_and_those_that_have_are_not_asked_again(self, hook, several):
+        hook.tasks = {
+            "r-1": ["processing", "completed"],
+            "r-2": ["completed"],
+            "r-3": ["queued", "queued", "completed"],
+        }
+        assert several("r-1", "r-2", "r-3", deferrable=False).execute({}) == ["r-1", "r-2", "r-3"]
+        assert hook.asked == ["r-1", "r-2", "r-3", "r-1", "r-3", "r-3"]
+
+    def test_one_that_failed_is_told_once_the_others_have_ended(self, hook, several):
+        hook.tasks = {"r-1": ["failed"], "r-2": ["processing", "processing", "completed"]}
+        with pytest.raises(GstnTaskFailed, match="r-1 ended as 'failed'") as caught:
+            several("r-1", "r-2", deferrable=False).execute({})
+        assert hook.asked == ["r-1", "r-2", "r-2", "r-2"]
+        assert "r-2" not in str(caught.value)
+
+    def test_all_that_failed_are_named(self, hook, several):
+        hook.tasks = {"r-1": ["failed"], "r-2": ["completed"], "r-3": ["aborted"]}
+        with pytest.raises(GstnTaskFailed, match=r"(?s)r-1.*r-3"):
+            several("r-1", "r-2", "r-3", deferrable=False).execute({})
+
+    def test_one_that_the_service_does_not_know_does_not_end_the_wait_for_the_others(self, hook, several):
+        hook.tasks = {"r-1": [GstnTaskNotFound("r-1 is not known")], "r-2": ["processing", "completed"]}
+        with pytest.raises(GstnTaskNotFound, match="r-1 is not known"):
+            several("r-1", "r-2", deferrable=False).execute({})
+        assert hook.asked == ["r-1", "r-2", "r-2"]
+
+    def test_a_fault_that_may_pass_costs_no_task_its_place(self, hook, several):
+        hook.tasks = {"r-1": ["completed"], "r-2": [GstnServiceUnavailable("503"), "completed"], "r-3": ["completed"]}
+        assert several("r-1", "r-2", "r-3", deferrable=False).execute({}) == ["r-1", "r-2", "r-3"]
+        assert sorted(set(hook.asked)) == ["r-1", "r-2", "r-3"]
+        assert hook.asked.count("r-1") == 1
+
+    def test_at_the_deadline_those_that_still_run_are_named(self, hook, several):
+        hook.tasks = {"r-1": ["completed"], "r-2": ["queued"]}
+        with pytest.raises(AirflowSensorTimeout, match=r"Last seen: r-2: queued\."):
+            several("r-1", "r-2", deferrable=False, timeout=30, poke_interval=10).execute({})
+
+    def test_are_waited_for_by_one_trigger(self, hook, several):
+        waiting = deferral(several("r-1", "r-2", deferrable=True))
+        assert waiting.trigger.reference_id == ["r-1", "r-2"]
+
+    def test_end_together_with_the_triggers_event(self, hook, several):
+        waiting = several("r-1", "r-2", deferrable=True)
+        assert resume(waiting, completed(reference_id=["r-1", "r-2"])) == ["r-1", "r-2"]
+
+    @pytest.mark.parametrize("told", ["r-1", ["r-1"], ["r-1", "r-3"], ["r-1", "r-2", "r-3"]])
+    def test_an_event_about_others_is_never_success(self, hook, several, told):
+        with pytest.raises(AirflowFailException, match="this task waits for 'r-1, r-2'"):
+            resume(several("r-1", "r-2", deferrable=True), completed(reference_id=told))
+
+    def test_the_output_of_a_mapped_task_is_such_a_list(self, hook):
+        hook.answers = ["completed"]
+        output = MappedOutput("r-1", "r-2")
+        assert sensor(reference_id=output, deferrable=False).execute({}) == ["r-1", "r-2"]
+        assert resume(sensor(reference_id=output, deferrable=True), completed(reference_id=["r-1", "r-2"]))
+        hook.answers = ["processing"]
+        _, kwargs = deferral(sensor(reference_id=output, deferrable=True)).trigger.serialize()
+        assert json.loads(json.dumps(kwargs))["reference_id"] == ["r-1", "r-2"]
+
+    def test_none_at_all_are_complete(self, hook, several):
+        assert several(deferrable=False).execute({}) == []
+        assert hook.polls == 0
+
+
+@pytest.mark.parametrize("reference_id", ["r-1", ["r-1", "r-2"]])
+def test_a_sensor_that_is_killed_says_that_the_service_goes_on(hook, capsys, reference_id):
+    sensor(reference_id=reference_id).on_kill()
+    told = capsys.readouterr().out
+    assert "The wait for r-1" in told
+    assert "no cancel" in told
+    assert "do not send the reset again" in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -15,9 +16,10 @@ from airflow_provider_ims.exceptions import (
     GstnSessionExpired,
 )
 from airflow_provider_ims.models import ResetPayload
+from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.submissions import submission as module
 from airflow_provider_ims.submissions.journal import Attempt, Journal
-from airflow_provider_ims.submissions.reconciliation import Reconciliation
+from airflow_provider_ims.submissions.policy import SETTLE_TIME, Policy
 from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks, Sent, Submission
 from tests.unit.builders import RTIN, STIN, document, numbered, payload
 
@@ -112,7 +114,7 @@ def go(hook, store, three, monkeypatch):
             request,
             attempt=Attempt(try_number, clears),
             clock=lambda: now,
-            **arguments,
+            policy=Policy(**arguments),
         ).go_on(downloads)
 
     return run
@@ -219,6 +221,22 @@ class TestAPersonWhoClearsTheTask:
             go(2, clears=3)
         assert go(3, clears=4, force=True) == Sent("r-2")
 
+    @pytest.mark.parametrize("refusal", [GstnSessionExpired("otp"), GstnServiceUnavailable("refused connection"), BUSY])
+    def test_does_not_lose_the_first_reset_if_the_forced_one_is_refused(self, go, hook, refusal):
+        go(1, clears=2)
+        hook.answers = [refusal]
+        with suppress(type(refusal)):
+            go(2, clears=3, force=True)
+        assert go(3, clears=4) == Sent("r-1")
+
+    def test_waits_for_a_busy_gstn_with_the_forced_one(self, go, hook):
+        go(1, clears=2)
+        hook.answers = [BUSY, BUSY, "r-2"]
+        first = go(2, clears=3, force=True)
+        second = go(2, clears=3, force=True, now=first.moment)
+        assert (first.moment - NOW, second.moment - first.moment) == (15, 15)
+        assert go(2, clears=3, force=True, now=second.moment) == Sent("r-2")
+
     def test_a_first_run_with_force_set_is_sent_once(self, go, hook):
         go(1, force=True)
         go(2, force=True)
@@ -261,7 +279,7 @@ class TestReconciling:
             step = go(1, on_ambiguous="reconcile")
             assert step == AwaitTasks(["d-1"])
             hook.held = held
-            return go(1, on_ambiguous="reconcile", downloads=step.reference_ids, now=NOW + module.SETTLE_TIME)
+            return go(1, on_ambiguous="reconcile", downloads=step.reference_ids, settle_time=0)
 
         return run
 
@@ -310,6 +328,14 @@ class TestReconciling:
         assert step == Sent("r-2")
         assert looks == [15, 30, 60, 120, 240, 480, 600]
 
+    def test_a_look_that_is_read_late_counts_from_when_it_began(self, go, hook):
+        hook.answers = [LOST, "r-2"]
+        go(1, on_ambiguous="reconcile")
+        hook.held = {"INV-1": "A", "INV-2": "A", "INV-3": "A"}
+        late = NOW + SETTLE_TIME + 60
+        assert go(1, on_ambiguous="reconcile", downloads=["d-1"], now=late) == AwaitMoment(late)
+        assert len(hook.sent) == 1
+
     def test_ends_the_looking_as_soon_as_all_is_at_no_action(self, go, hook):
         hook.answers = [LOST]
         go(1, on_ambiguous="reconcile")
@@ -325,6 +351,16 @@ class TestReconciling:
         assert go(2, on_ambiguous="reconcile") == Sent("r-2")
         assert len(hook.sent) == 2
         assert Reconciliation.of_text(hook.remembered["r-2"]).sent
+
+    def test_the_reference_id_reaches_the_caller_even_if_what_was_found_cannot_be_kept(
+        self, look, hook, monkeypatch, caplog
+    ):
+        def refuse(reference_id: str, found: str) -> None:
+            raise RuntimeError("the API server is down")
+
+        monkeypatch.setattr(hook, "remember_reconciliation", refuse)
+        assert look({"INV-1": "A", "INV-2": "N"}) == Sent("r-2")
+        assert "the API server is down" in caplog.text
 
     def test_looks_again_if_gstn_still_works_on_the_first(self, look, go, hook):
         step = look({"INV-1": "A", "INV-2": "A", "INV-3": "A"}, BUSY, "r-2")
@@ -388,5 +424,5 @@ def test_nothing_secret_is_kept(go, store):
     go(1)
     assert set(store.values["ims_reset"]) == {
         *("phase", "fingerprint", "at", "attempt", "sends", "reference_id", "already_reset", "sent", "busy_since"),
-        *("sha256", "told", "failure"),
+        *("busy_for", "watched_since", "watched_for", "looked_at", "sha256", "told", "failure"),
     }

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_ims._compat import AirflowException
 from airflow_provider_ims.exceptions import (
     GstnServiceUnavailable,
     GstnSessionExpired,
@@ -24,11 +25,17 @@ START = 1_700_000_000.0
 
 
 class Service:
-    """A scripted service on a clock that only sleeping moves; the last answer is repeated."""
+    """
+    A scripted service on a clock that only sleeping moves, with one script for all tasks or one for each.
+
+    The last answer is repeated.
+    """
 
     def __init__(self) -> None:
         self.now = START
         self.answers: list[str | Exception] = ["processing"]
+        self.tasks: dict[str, list[str | Exception]] = {}
+        self.asked: list[str] = []
         self.polls: list[float] = []
         self.entered = self.left = 0
 
@@ -37,7 +44,9 @@ class Service:
 
     async def get_task_status(self, reference_id: str) -> TaskStatus:
         self.polls.append(self.now - START)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        self.asked.append(reference_id)
+        answers = self.tasks.get(reference_id, self.answers)
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, Exception):
             raise answer
         return TaskStatus(reference_id=reference_id, word=answer)
@@ -214,3 +223,122 @@ async def test_airflow_may_set_its_own_task_id_on_the_trigger(service):
     waiting.task_id = "wait"  # since Airflow 3.3 the triggerer does that
     [event] = await events(waiting)
     assert event.payload["reference_id"] == "r-1"
+
+
+class TestSeveralTasks:
+    async def test_end_in_one_event_with_the_list_that_was_given(self, service):
+        service.answers = ["completed"]
+        [event] = await events(trigger(reference_id=["r-2", "r-1"]))
+        assert event.payload == {"status": "completed", "reference_id": ["r-2", "r-1"]}
+
+    async def test_those_that_have_ended_are_not_asked_again(self, service):
+        service.tasks = {
+            "r-1": ["completed"],
+            "r-2": ["queued", "processing", "completed"],
+            "r-3": ["queued", "failed"],
+        }
+        await events(trigger(reference_id=["r-1", "r-2", "r-3"]))
+        assert service.asked == ["r-1", "r-2", "r-3", "r-2", "r-3", "r-2"]
+
+    async def test_one_that_failed_is_told_once_the_others_have_ended(self, service):
+        service.tasks = {"r-1": ["failed"], "r-2": ["processing", "processing", "completed"]}
+        [event] = await events(trigger(reference_id=["r-1", "r-2"]))
+        assert service.polls[-1] == 30
+        assert (event.payload["status"], event.payload["error"]) == ("error", "GstnTaskFailed")
+        assert event.payload["reference_id"] == ["r-1", "r-2"]
+        assert "r-1 ended as 'failed'" in event.payload["message"]
+        assert "r-2" not in event.payload["message"]
+
+    async def test_one_that_the_service_does_not_know_does_not_end_the_wait_for_the_others(self, service):
+        gone = GstnTaskNotFound("r-1 is gone", code="err-resource-not-found")
+        service.tasks = {"r-1": [gone], "r-2": ["processing", "completed"]}
+        [event] = await events(trigger(reference_id=["r-1", "r-2"]))
+        assert service.asked == ["r-1", "r-2", "r-2"]
+        assert event.payload == {
+            "status": "error",
+            "reference_id": ["r-1", "r-2"],
+            "error": "GstnTaskNotFound",
+            "code": "err-resource-not-found",
+            "message": "r-1 is gone",
+        }
+
+    async def test_a_fault_in_the_middle_is_ridden_out_and_costs_no_task_its_place(self, service):
+        service.tasks = {
+            "r-1": ["completed"],
+            "r-2": [GstnServiceUnavailable("503"), "completed"],
+            "r-3": ["completed"],
+        }
+        [event] = await events(trigger(reference_id=["r-1", "r-2", "r-3"]))
+        assert event.payload["status"] == "completed"
+        assert service.asked == ["r-1", "r-2", "r-3", "r-2"]
+
+    async def test_at_the_deadline_those_that_still_run_are_named_and_the_list_stays_short(self, service):
+        ids = [f"r-{number}" for number in range(1, 10)]
+        service.tasks = {"r-1": ["completed"]}
+        [event] = await events(trigger(reference_id=ids, end_time=START + 20))
+        assert event.payload["status"] == "timeout"
+        assert event.payload["message"] == (
+            "r-2: processing, r-3: processing, r-4: processing, r-5: processing, r-6: processing, and 3 more"
+        )
+
+    async def test_survive_being_kept_and_brought_back(self, service):
+        kept = trigger(reference_id=["r-1", "r-2"])
+        _, kwargs = kept.serialize()
+        back = ImsTaskTrigger(**json.loads(json.dumps(kwargs)))
+        assert back.serialize() == kept.serialize()
+        service.answers = ["completed"]
+        [event] = await events(back)
+        assert event.payload["reference_id"] == ["r-1", "r-2"]
+
+
+@pytest.mark.parametrize(("reference_id", "named"), [("r-1", "r-1"), (["r-1", "r-2"], "r-1, r-2")])
+async def test_a_wait_that_a_person_ends_says_that_the_service_goes_on(service, caplog, reference_id, named):
+    await trigger(reference_id=reference_id).on_kill()
+    assert f"The wait for {named} was ended from outside. The service has no cancel" in caplog.text
+    assert "do not send the reset again" in caplog.text
+    assert service.polls == []
+
+
+async def test_a_task_that_cannot_be_asked_about_does_not_keep_the_others_waiting(service, monkeypatch):
+    asked = []
+
+    async def get_task_status(reference_id: str) -> TaskStatus:
+        asked.append(reference_id)
+        if reference_id == "r-1":
+            raise GstnServiceUnavailable("503 for this one only")
+        return TaskStatus(reference_id=reference_id, word="completed")
+
+    monkeypatch.setattr(service, "get_task_status", get_task_status)
+    [event] = await events(trigger(reference_id=["r-1", "r-2"], end_time=START + 100))
+    assert "r-2" in asked
+    assert event.payload["status"] == "timeout"
+
+
+async def test_the_deadline_tells_of_those_that_failed_as_well(service, monkeypatch):
+    async def get_task_status(reference_id: str) -> TaskStatus:
+        return TaskStatus(reference_id=reference_id, word="failed" if reference_id == "r-1" else "processing")
+
+    monkeypatch.setattr(service, "get_task_status", get_task_status)
+    [event] = await events(trigger(reference_id=["r-1", "r-2"], end_time=START + 100))
+    assert event.payload["status"] == "timeout"
+    assert "r-2: processing" in event.payload["message"]
+    assert "1 failed, first: Task r-1 ended as 'failed'" in event.payload["message"]
+
+
+@pytest.mark.parametrize("where", ["connection", "store"])
+async def test_an_airflow_that_cannot_be_asked_for_a_moment_is_ridden_out(service, monkeypatch, where):
+    # Its API server restarts: neither connections nor Variables can be read.
+    away = [AirflowException("the API server is away")] * 2
+
+    async def enter(self) -> Service:
+        if where == "connection" and away:
+            raise away.pop()
+        return self
+
+    if where == "store":
+        service.answers = [*away, "completed"]
+    else:
+        service.answers = ["completed"]
+    monkeypatch.setattr(Service, "__aenter__", enter)
+    [event] = await events(trigger())
+    assert event.payload["status"] == "completed"

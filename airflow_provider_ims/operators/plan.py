@@ -1,0 +1,180 @@
+"""Turns a company's rows into requests that can be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook, BaseOperator, ObjectStoragePath
+
+from airflow_provider_ims.exceptions import (
+    GstnInvalidPayload,
+    GstnInvalidRequest,
+    GstnPermanentError,
+    GstnTransientError,
+)
+from airflow_provider_ims.models.payload import MAX_BODY_BYTES
+from airflow_provider_ims.planning.columns import Columns
+from airflow_provider_ims.planning.errors import (
+    CountsDisagree,
+    NoRoom,
+    PlanError,
+    RowsRejected,
+    SourceUnavailable,
+    SourceUnusable,
+)
+from airflow_provider_ims.planning.files import file_source
+from airflow_provider_ims.planning.output import Output
+from airflow_provider_ims.planning.planner import OnInvalid, Plan, Rules, make_plan
+from airflow_provider_ims.planning.rows import Source
+from airflow_provider_ims.planning.sql_rows import Query
+from airflow_provider_ims.storage import CannotWrite
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class ImsPlanOperator(BaseOperator):
+    """
+    Read documents, check each row, and write the requests that reset them, as full as the service takes them.
+
+    A row is one document: ``rtin``, ``section`` and the API's fields of that section. Every row ends in exactly
+    one request or among the rejects, and the same input gives the same requests.
+
+    :param source: path or URI of a file with rows, as ``ObjectStoragePath`` takes it, or a list of them; ``*``
+        stands for any part of a file's name (templated)
+    :param sql: instead of ``source``: a query that returns rows (templated, also from a ``.sql`` file)
+    :param conn_id: the query's connection, of any type that Airflow can query (templated)
+    :param parameters: values for the query's placeholders (templated)
+    :param output_path: directory for this plan alone, as ``ObjectStoragePath`` takes it: requests as
+        ``<rtin>/0001.json``, ``rejects.csv``, ``plan.json``. An earlier plan in it is removed (templated)
+    :param columns: the source's name of a column -> field, or ``None`` to leave the column out (templated)
+    :param file_format: ``json``, ``jsonl``, ``csv`` or ``parquet``, when the file's name does not say (templated)
+    :param delimiter: what stands between two cells of a CSV file
+    :param on_invalid: when rows are rejected: ``fail`` with nothing planned, or ``skip`` them and warn
+    :param max_bytes: largest size of a request as sent, in bytes
+    :param max_documents: largest number of documents of a request; ``None``: as many as fit
+    :param strict_gstin: reject GSTINs whose check digit is wrong
+    :param allow_no_action: accept documents whose ``prev_status`` is ``N`` already
+    """
+
+    template_fields: Sequence[str] = (
+        "source",
+        "sql",
+        "conn_id",
+        "parameters",
+        "output_path",
+        "columns",
+        "file_format",
+    )
+    template_ext: Sequence[str] = (".sql",)
+    template_fields_renderers = {"sql": "sql"}  # noqa: RUF012  Airflow's own spelling
+    ui_color = "#e3e7f7"
+
+    def __init__(
+        self,
+        *,
+        output_path: str,
+        source: str | Sequence[str] | None = None,
+        sql: str | None = None,
+        conn_id: str | None = None,
+        parameters: Mapping[str, Any] | Sequence[Any] | None = None,
+        columns: Mapping[str, str | None] | None = None,
+        file_format: str | None = None,
+        delimiter: str = ",",
+        on_invalid: OnInvalid = "fail",
+        max_bytes: int = MAX_BODY_BYTES,
+        max_documents: int | None = None,
+        strict_gstin: bool = False,
+        allow_no_action: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if (source is None) == (sql is None):
+            raise ValueError("Give either source or sql")
+        if (sql is None) != (conn_id is None):
+            raise ValueError("sql and conn_id go together")
+        Rules(on_invalid, max_bytes, max_documents)  # a wrong value is told when the DAG is read
+        self.source = source
+        self.sql = sql
+        self.conn_id = conn_id
+        self.parameters = parameters
+        self.output_path = output_path
+        self.columns = columns
+        self.file_format = file_format
+        self.delimiter = delimiter
+        self.on_invalid = on_invalid
+        self.max_bytes = max_bytes
+        self.max_documents = max_documents
+        self.strict_gstin = strict_gstin
+        self.allow_no_action = allow_no_action
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """
+        Make the plan.
+
+        :return: for each GSTIN, sorted: ``rtin``, ``documents``, ``bytes`` and ``chunks``, a list of ``path``,
+            ``documents``, ``bytes``, ``sha256``
+        :raises GstnInvalidPayload: when rows are rejected (and ``on_invalid`` is ``fail``, or none is left), or a
+            source is not what it must be; nothing was planned
+        :raises GstnTransientError: when a source cannot be read now, or a file not be written
+        """
+        rules = Rules(self.on_invalid, self.max_bytes, self.max_documents, self.strict_gstin, self.allow_no_action)
+        try:
+            plan = make_plan(self._sources(), Output(ObjectStoragePath(self.output_path)), rules)
+        except RowsRejected as error:
+            raise GstnInvalidPayload(str(error), error.faults) from None
+        except (SourceUnavailable, NoRoom, CannotWrite) as error:
+            raise GstnTransientError(str(error)) from error
+        except CountsDisagree as error:
+            raise GstnPermanentError(str(error)) from error
+        except SourceUnusable as error:
+            raise GstnInvalidPayload(str(error)) from None
+        except PlanError as error:
+            raise GstnInvalidRequest(str(error)) from None
+        self._tell(plan)
+        return plan.gstins
+
+    def _sources(self) -> list[Source]:
+        columns = Columns(self.columns)
+        if self.sql is not None:
+            return [Query(self._hook().get_conn, self.sql, columns, self.parameters)]
+        one = isinstance(self.source, (str, PurePath, ObjectStoragePath))
+        named: list[Any] = [self.source] if one else list(self.source or ())
+        return [
+            file_source(path, columns, self.file_format, self.delimiter) for name in named for path in _files(str(name))
+        ]
+
+    def _hook(self) -> Any:
+        hook = BaseHook.get_hook(str(self.conn_id))
+        # Duck typing: DbApiHook is in a provider that not every Airflow has, nor is it the base of every SQL hook.
+        if not hasattr(hook, "get_conn") or not hasattr(hook, "get_records"):
+            raise PlanError(f"The connection {self.conn_id} is not one for SQL: {type(hook).__name__} runs no queries")
+        return hook
+
+    def _tell(self, plan: Plan) -> None:
+        for warning in plan.warnings:
+            self.log.warning("%s", warning)
+        for conversion, count in sorted(plan.conversions.items()):
+            self.log.info("%d %s", count, conversion)
+        if plan.rejected:
+            self.log.warning("%d rows are rejected and will not be sent; they are in %s", plan.rejected, plan.rejects)
+        self.log.info(
+            "%d rows: %d documents in %d requests for %d GSTINs, %d rejected.",
+            plan.rows,
+            plan.documents,
+            sum(len(entry["chunks"]) for entry in plan.gstins),
+            len(plan.gstins),
+            plan.rejected,
+        )
+
+
+def _files(name: str) -> list[ObjectStoragePath]:
+    path = ObjectStoragePath(name)
+    if "*" not in path.name:
+        return [path]
+    found = sorted(path.parent.glob(path.name), key=str)
+    if not found:
+        raise SourceUnusable(name, "no file fits this pattern")
+    return found

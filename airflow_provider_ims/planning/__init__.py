@@ -1,0 +1,1 @@
+"""From rows to requests: read, check, sort out, pack. Knows nothing of Airflow."""

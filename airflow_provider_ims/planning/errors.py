@@ -1,0 +1,48 @@
+"""Why there is no plan; each text is for the person who must act."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_provider_ims.models.faults import Fault
+
+
+class PlanError(ValueError):
+    """There is no plan, and no request that could be sent."""
+
+
+class SourceUnusable(PlanError):
+    """
+    A source as a whole is not what it must be: broken, without a needed column, empty.
+
+    :param source: the source, as its owner knows it
+    :param problem: what is wrong and what to do
+    """
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__(f"{source}: {problem}")
+
+
+class SourceUnavailable(PlanError):
+    """A source cannot be read now; the same again may work later."""
+
+
+class NoRoom(PlanError):
+    """The temporary directory cannot take what a plan needs on the way."""
+
+
+class RowsRejected(PlanError):
+    """
+    Some rows are not valid, and the user wants all or nothing.
+
+    :param text: the whole story
+    :param faults: the first faults
+    """
+
+    def __init__(self, text: str, faults: Sequence[Fault]) -> None:
+        super().__init__(text)
+        self.faults = list(faults)
+
+
+class CountsDisagree(PlanError):
+    """A row is missing or there twice: a defect of this package."""

@@ -1,0 +1,106 @@
+"""The directory that a plan is written to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ims.models.gstin import GSTIN_PATTERN
+from airflow_provider_ims.planning.packing import Chunk
+from airflow_provider_ims.storage import PART_SUFFIX, CannotWrite, copy_whole, write_whole
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+PLAN = "plan.json"
+REJECTS = "rejects.csv"
+
+_CHUNK = re.compile(rf"[0-9]{{4,}}\.json|\.[0-9]{{4,}}\.json\.[0-9a-f]+{re.escape(PART_SUFFIX)}")
+
+
+class Output:
+    """
+    Chunks as ``<rtin>/0001.json``, the rejected rows as ``rejects.csv``, and ``plan.json``, which is written last.
+
+    Where there is a ``plan.json``, everything that it names is there and whole, and no other chunk is.
+
+    :param path: the directory, for this plan alone
+    """
+
+    def __init__(self, path: ObjectStoragePath) -> None:
+        self.path = path
+
+    def clear(self) -> None:
+        """
+        Remove an earlier plan, its ``plan.json`` first; other files are left alone.
+
+        :raises CannotWrite: when something of it cannot be removed
+        """
+        self.withdraw()
+        _remove(self.path / REJECTS)
+
+    def withdraw(self) -> None:
+        """
+        Remove a plan and its chunks, and leave the rejects, which may say why.
+
+        :raises CannotWrite: when something of it cannot be removed
+        """
+        _remove(self.path / PLAN)
+        for path in self._chunks():
+            _remove(path)
+
+    def _chunks(self) -> Iterator[ObjectStoragePath]:
+        self.path.fs.invalidate_cache()  # an object store's listing may be remembered from before
+        for folder in _content(self.path):
+            if re.fullmatch(GSTIN_PATTERN, folder.name):
+                yield from (path for path in _content(folder) if _CHUNK.fullmatch(path.name))
+
+    def write_chunk(self, rtin: str, number: int, chunk: Chunk) -> dict[str, Any]:
+        """
+        Write a chunk.
+
+        :param rtin: GSTIN of the recipient
+        :param number: number of the chunk among those of the GSTIN, from 1
+        :return: what the plan says of it: path, documents, bytes, sha256
+        :raises CannotWrite: when it cannot be written
+        """
+        path = self.path / rtin / f"{number:04}.json"
+        write_whole(path, chunk.body)
+        return {
+            "path": str(path),
+            "documents": chunk.documents,
+            "bytes": len(chunk.body),
+            "sha256": hashlib.sha256(chunk.body).hexdigest(),
+        }
+
+    def write_rejects(self, source: Path) -> str:
+        """Write the rejected rows from a local file, and return the path."""
+        path = self.path / REJECTS
+        copy_whole(source, path)
+        return str(path)
+
+    def write_plan(self, plan: Mapping[str, Any]) -> None:
+        """Write the plan; from now on it holds."""
+        write_whole(self.path / PLAN, json.dumps(plan, indent=1).encode())
+
+
+def _remove(path: ObjectStoragePath) -> None:
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        pass
+    except Exception as error:  # each object store has exceptions of its own
+        raise CannotWrite(path, error) from error
+
+
+def _content(path: ObjectStoragePath) -> list[ObjectStoragePath]:
+    try:
+        return list(path.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except Exception as error:  # each object store has exceptions of its own
+        raise CannotWrite(path, error) from error

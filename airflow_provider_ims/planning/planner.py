@@ -1,0 +1,258 @@
+"""Makes a plan: every row of the sources ends in exactly one request or among the rejects."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from airflow_provider_ims.models.documents import SECTIONS
+from airflow_provider_ims.models.faults import Fault
+from airflow_provider_ims.models.payload import MAX_BODY_BYTES
+from airflow_provider_ims.planning.checker import Checker, Valid
+from airflow_provider_ims.planning.duplicates import Duplicate, Duplicates
+from airflow_provider_ims.planning.errors import CountsDisagree, NoRoom, PlanError, RowsRejected, SourceUnusable
+from airflow_provider_ims.planning.ledger import Place, open_ledger
+from airflow_provider_ims.planning.output import Output
+from airflow_provider_ims.planning.packing import packed, size_alone
+from airflow_provider_ims.planning.rejects import Rejects
+from airflow_provider_ims.planning.rows import Source, Unreadable
+from airflow_provider_ims.planning.spills import MOST_SOURCES, Spills
+from airflow_provider_ims.storage import CannotWrite
+
+OnInvalid = Literal["fail", "skip"]
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Rules:
+    """
+    How to plan.
+
+    :param on_invalid: when rows are rejected: ``fail``, or ``skip`` them
+    :param max_bytes: largest size of a request as sent, in bytes
+    :param max_documents: largest number of documents of a request; ``None``: as many as fit
+    :param strict_gstin: reject GSTINs whose check digit is wrong
+    :param allow_no_action: accept documents whose ``prev_status`` is ``N`` already
+    """
+
+    on_invalid: OnInvalid = "fail"
+    max_bytes: int = MAX_BODY_BYTES
+    max_documents: int | None = None
+    strict_gstin: bool = False
+    allow_no_action: bool = False
+
+    def __post_init__(self) -> None:
+        if self.on_invalid not in {"fail", "skip"}:
+            raise PlanError(f"on_invalid is {self.on_invalid!r}; it takes fail or skip")
+        if not 1 <= self.max_bytes <= MAX_BODY_BYTES:
+            raise PlanError(f"max_bytes is {self.max_bytes}; the service takes 1 to {MAX_BODY_BYTES:,}")
+        if self.max_documents is not None and self.max_documents < 1:
+            raise PlanError(f"max_documents is {self.max_documents}; a request has at least 1")
+
+
+@dataclass
+class Plan:
+    """
+    What is to be sent.
+
+    :param gstins: for each GSTIN: ``rtin``, ``documents``, ``bytes``, ``chunks``
+    :param rows: number of rows that were read
+    :param documents: number of documents in the chunks
+    :param rejected: number of rows in the rejects
+    :param rejects: path of the rejects
+    :param conversions: what was written otherwise than it was read, with counts
+    :param warnings: what is not wrong but worth a look
+    """
+
+    gstins: list[dict[str, Any]] = field(default_factory=list)
+    rows: int = 0
+    documents: int = 0
+    rejected: int = 0
+    rejects: str = ""
+    conversions: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def make_plan(sources: Sequence[Source], output: Output, rules: Rules) -> Plan:
+    """
+    Read, check and pack.
+
+    :param sources: where the rows come from, in the order in which they are sent
+    :param output: where the requests go; an earlier plan there is removed first
+    :param rules: how
+    :raises PlanError: when there is no plan; then no chunk is left in the output
+    :raises CannotWrite: when the output cannot be written; then no plan is left in it
+    """
+    if len(sources) > MOST_SOURCES:
+        raise PlanError(f"{len(sources)} files are too many for one plan, which takes {MOST_SOURCES}")
+    output.clear()
+    try:
+        with _workspace() as folder, open_ledger(folder) as ledger, Duplicates(folder, ledger) as duplicates:
+            return _Planner(sources, output, rules, folder, ledger, duplicates).run()
+    except BaseException:
+        # A request without a plan is never to be sent.
+        with suppress(CannotWrite):
+            output.withdraw()
+        raise
+
+
+@contextmanager
+def _workspace() -> Iterator[Path]:
+    try:
+        with tempfile.TemporaryDirectory(prefix="ims-plan-") as folder:
+            yield Path(folder)
+    except CannotWrite:
+        raise
+    except (OSError, sqlite3.Error) as error:
+        raise NoRoom(
+            f"The temporary directory {tempfile.gettempdir()} does not take what a plan needs on the way, about as"
+            f" much as the input ({type(error).__name__}: {error}). Nothing is left in the"
+            " output. Free room there, or set TMPDIR on the worker to a directory with more, and run this again."
+        ) from error
+
+
+class _Planner:
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        output: Output,
+        rules: Rules,
+        folder: Path,
+        ledger: sqlite3.Connection,
+        duplicates: Duplicates,
+    ) -> None:
+        self._sources = sources
+        self._names = _short_names(sources)
+        self._output = output
+        self._rules = rules
+        self._folder = folder
+        self._duplicates = duplicates
+        self._spills = Spills(folder, ledger, duplicates.watch)
+        self._rejects = Rejects(ledger, self._name_of)
+        self._room = {section: rules.max_bytes - size_alone(section, "") for section in SECTIONS}
+        self._rtins: set[str] = set()
+        self._spellings: dict[str, tuple[str, Place]] = {}
+        self._plan = Plan()
+
+    def run(self) -> Plan:
+        plan = self._plan
+        for index, source in enumerate(self._sources):
+            self._read(index, source)
+        if not plan.rows:
+            names = ", ".join(source.name for source in self._sources) or "source"
+            raise SourceUnusable(names, "no rows at all: is it the right source?")
+        self._spills.write()
+        for duplicate in self._duplicates.drop(self._spills):
+            self._reject_duplicate(duplicate)
+        plan.rejected = self._rejects.rows
+        self._write_rejects()
+        if plan.rejected == plan.rows or (plan.rejected and self._rules.on_invalid == "fail"):
+            raise self._rows_rejected()
+        for rtin in self._spills.rtins():
+            self._pack(rtin)
+        if plan.rows != plan.documents + plan.rejected:
+            raise CountsDisagree(
+                f"{plan.rows} rows were read, {plan.documents} are in requests and {plan.rejected} are rejected: that"
+                " does not add up, so nothing may be sent. This is a defect of airflow-provider-ims; please report it."
+            )
+        self._output.write_plan(asdict(plan))
+        return plan
+
+    def _read(self, index: int, source: Source) -> None:
+        rules = self._rules
+        checker = Checker(
+            text_amounts=source.text_amounts, strict_gstin=rules.strict_gstin, allow_no_action=rules.allow_no_action
+        )
+        spills, rtins, room = self._spills, self._rtins, self._room
+        rows = 0
+        for number, row in source.rows():
+            rows += 1
+            if isinstance(row, Unreadable):
+                self._rejects.add(Place(index, number), {}, [Fault("", row.value, row.rule)])
+                continue
+            found = checker.check(row)
+            if isinstance(found, Valid):
+                faults: list[Fault] = []
+                if found.rtin not in rtins or len(found.text) > room[found.section]:
+                    faults = self._faults_among_others(found, index, number)
+                if not faults:
+                    spills.add(found, index, number)
+                    continue
+                found = faults
+            self._rejects.add(Place(index, number), row, found)
+        self._plan.rows += rows
+        if not rows:
+            self._plan.warnings.append(f"{source.name} has no rows.")
+        for conversion, count in checker.conversions.items():
+            self._plan.conversions[conversion] = self._plan.conversions.get(conversion, 0) + count
+
+    def _faults_among_others(self, document: Valid, source: int, row: int) -> list[Fault]:
+        if len(document.text) > self._room[document.section]:
+            size = size_alone(document.section, document.text)
+            return [Fault("", None, f"alone it makes a request of {size} bytes, above max_bytes")]
+        rtin = document.rtin
+        spelling, first = self._spellings.setdefault(rtin.upper(), (rtin, Place(source, row)))
+        if spelling != rtin:
+            rule = f"the same GSTIN is {spelling} at {self._name_of(first)}; write it one way"
+            return [Fault("rtin", rtin, rule)]
+        self._rtins.add(rtin)
+        return []
+
+    def _reject_duplicate(self, duplicate: Duplicate) -> None:
+        others = ", ".join(map(self._name_of, duplicate.others))
+        rule = f"the same document as {others}, which is sent; this row is alike"
+        if duplicate.differing:
+            rule = (
+                f"the same document as {others}, with another {', '.join(duplicate.differing)}. None of them is sent:"
+                " leave the right one in the input"
+            )
+        row = {"rtin": duplicate.rtin, "section": duplicate.section, **duplicate.document}
+        self._rejects.add(duplicate.place, row, [Fault("", None, rule)])
+
+    def _write_rejects(self) -> None:
+        local = self._folder / "rejects.csv"
+        self._rejects.write(local)
+        self._plan.rejects = self._output.write_rejects(local)
+
+    def _rows_rejected(self) -> RowsRejected:
+        plan = self._plan
+        faults = self._rejects.first(_SHOWN)
+        which = "All" if plan.rejected == plan.rows else f"{plan.rejected} of"
+        remedy = "Mend them" + ("" if plan.rejected == plan.rows else ', or leave them out with on_invalid="skip"')
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        return RowsRejected(
+            f"{which} {plan.rows} rows are rejected; nothing was planned. All of them are in {plan.rejects}. {remedy}."
+            f" The first:\n{lines}",
+            faults,
+        )
+
+    def _pack(self, rtin: str) -> None:
+        rules = self._rules
+        documents = self._spills.documents(rtin)
+        chunks: list[dict[str, Any]] = []
+        for chunk in packed(rtin, documents, max_bytes=rules.max_bytes, max_documents=rules.max_documents):
+            chunks.append(self._output.write_chunk(rtin, len(chunks) + 1, chunk))
+            del chunk  # it is megabytes, and the next one is being filled
+        if not chunks:  # all its documents are rejected
+            return
+        count = sum(entry["documents"] for entry in chunks)
+        size = sum(entry["bytes"] for entry in chunks)
+        self._plan.gstins.append({"rtin": rtin, "documents": count, "bytes": size, "chunks": chunks})
+        self._plan.documents += count
+
+    def _name_of(self, place: Place) -> str:
+        return f"{self._names[place.source]} {self._sources[place.source].unit} {place.row}"
+
+
+def _short_names(sources: Sequence[Source]) -> list[str]:
+    """Name files without their directories, unless two would have one name."""
+    short = [source.name.rpartition("/")[2] for source in sources]
+    counts = Counter(short)
+    return [name if counts[name] == 1 else source.name for name, source in zip(short, sources, strict=True)]

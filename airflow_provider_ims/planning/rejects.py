@@ -1,0 +1,76 @@
+"""The rows that are not sent, and why: one line for each fault, under the place of its row."""
+
+from __future__ import annotations
+
+import csv
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_ims.models.documents import SECTIONS
+from airflow_provider_ims.models.faults import Fault
+from airflow_provider_ims.planning.ledger import Place
+
+HEADER = ("place", "rtin", "section", "number", "field", "value", "reason")
+_LONGEST = 200
+
+
+class Rejects:
+    """
+    The rejected rows of a plan.
+
+    :param ledger: where they are kept
+    :param name_of: names a place for a person
+    """
+
+    def __init__(self, ledger: sqlite3.Connection, name_of: Callable[[Place], str]) -> None:
+        self._ledger = ledger
+        self._name_of = name_of
+        self.rows = 0
+
+    def add(self, place: Place, row: Mapping[str, Any], faults: Iterable[Fault]) -> None:
+        """
+        Reject a row.
+
+        :param place: where it stands
+        :param row: its fields, as far as they could be read
+        :param faults: what is wrong with it; a fault's place is the field
+        """
+        model = SECTIONS.get(str(row.get("section")))
+        number = row.get(model.number_field) if model else row.get("inum") or row.get("nt_num")
+        known = [_shown(row.get("rtin")), _shown(row.get("section")), _shown(number)]
+        self._ledger.executemany(
+            "INSERT INTO reject VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            ((*place, *known, fault.place, _shown(fault.value), fault.rule) for fault in faults),
+        )
+        self.rows += 1
+
+    def first(self, count: int) -> list[Fault]:
+        """Return the first faults, in the order of the input, with their places."""
+        return [
+            Fault(f"{line[0]}: {line[4]}" if line[4] else line[0], line[5] or None, line[6])
+            for line, _ in zip(self._lines(), range(count), strict=False)
+        ]
+
+    def write(self, path: Path) -> None:
+        """Write all of them as a CSV file."""
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(HEADER)
+            writer.writerows(self._lines())
+
+    def _lines(self) -> Iterator[tuple[str, ...]]:
+        for source, row, *told in self._ledger.execute("SELECT * FROM reject ORDER BY source, row, rowid"):
+            yield self._name_of(Place(source, row)), *told
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    try:
+        text = str(value)
+    except ValueError:  # Python writes no integers of thousands of digits
+        return "a number of thousands of digits"
+    text = text.encode("utf-8", "backslashreplace").decode()  # bytes that were no UTF-8, and lone surrogates
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

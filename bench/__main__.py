@@ -1,0 +1,44 @@
+"""All benchmarks in one run: a table, and ``bench/results.json``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from bench import end_to_end, plan, polls, waits
+
+RESULTS = Path(__file__).with_name("results.json")
+
+TARGETS = {
+    "plan.ratio_to_floor": (2.0, "at most"),
+    "plan.peak_mb_1m": (150, "at most"),
+    "plan.peak_mb_3m": (150, "at most"),
+    "poll.less_cpu_than_http_sensor": (8, "at least"),
+    "poll.ratio_to_bare_session": (1.5, "at most"),
+    "waits.core_fraction": (0.25, "at most"),
+    "waits.longest_block_ms": (100, "at most"),
+}
+
+
+def main() -> None:
+    """Measure one after another, so that none slows another down."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", choices=["plan", "polls", "waits", "end_to_end"], action="append")
+    chosen = parser.parse_args().only
+    results: dict[str, float] = {}
+    for name, module in {"plan": plan, "polls": polls, "waits": waits, "end_to_end": end_to_end}.items():
+        if chosen is None or name in chosen:
+            results |= module.measure()
+            print()
+            RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    for key, value in results.items():
+        target, word = TARGETS.get(key, (None, ""))
+        met = "" if target is None else f"   target: {word} {target:g}"
+        missed = target is not None and (value > target if word == "at most" else value < target)
+        print(f"{key:<45} {value:>12,.2f}{met}{'   MISSED' if missed else ''}")
+    print(f"Also in {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS.name}")
+
+
+if __name__ == "__main__":
+    main()

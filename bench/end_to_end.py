@@ -1,0 +1,129 @@
+"""
+What a reset costs on a real Airflow: seconds of a worker slot, and seconds beyond the service's own.
+
+Slots are counted by asking Airflow's pool ten times a second.
+
+    python -m bench.end_to_end
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from airflow_provider_ims.simulator.options import Options
+from airflow_provider_ims.simulator.server import SimulatorServer
+from demo.airflow_api import AirflowApi
+from demo.airflow_stack import AirflowStack
+
+CHECKOUT = Path(__file__).parents[1]
+RTIN = "20MAYAS0100J1ZX"
+RUNS = 3
+CHUNKS = 4
+TASK_SECONDS = 20.0
+
+
+class Slots:
+    """Adds up the seconds of worker slots that are taken while the block runs."""
+
+    def __init__(self, url: str) -> None:
+        self._api = AirflowApi(url)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._count)
+        self.seconds = 0.0
+
+    def __enter__(self) -> Slots:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._api.close()
+
+    def _count(self) -> None:
+        last = time.monotonic()
+        while not self._stop.wait(0.1):
+            pool = self._api._get("pools/default_pool")
+            now = time.monotonic()
+            self.seconds += (pool["running_slots"] + pool["queued_slots"]) * (now - last)
+            last = now
+
+
+def measure() -> dict[str, float]:
+    """
+    Measure, and print a small table.
+
+    :return: for both patterns, one reset at a time: ``slots.*_seconds_per_reset`` (of a worker slot) and
+        ``slots.*_overhead_seconds_per_reset`` (run time beyond the service's own)
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="ims-bench-") as name,
+        SimulatorServer(Options(task_seconds=TASK_SECONDS)) as server,
+    ):
+        folder = Path(name)
+        server.gst.open_session(RTIN)
+        (folder / "dags").mkdir()
+        for dags in (CHECKOUT / "example_dags", CHECKOUT / "bench" / "dags"):
+            (folder / "dags" / dags.name).symlink_to(dags, target_is_directory=True)
+        env = {"AIRFLOW_CONN_GSTN_DEFAULT": server.connection_json}
+        with AirflowStack(folder / "home", folder / "dags", env) as airflow:
+            single = _run_each(airflow, "ims_reset", [{"payload": _request(folder, n)} for n in range(RUNS)])
+            bulk = _run_each(airflow, "bench_bulk", [{"source": _documents(folder), "output_path": name}], CHUNKS)
+    result = {
+        "slots.three_tasks_seconds_per_reset": single[0],
+        "slots.three_tasks_overhead_seconds_per_reset": single[1],
+        "slots.bulk_seconds_per_reset": bulk[0],
+        "slots.bulk_overhead_seconds_per_reset": bulk[1],
+        "slots.service_seconds": TASK_SECONDS,
+    }
+    print(f"One reset of {TASK_SECONDS:.0f} s at the service, on a real Airflow (LocalExecutor, SQLite):")
+    for label, (slot, overhead) in (("three tasks", single), ("bulk, a request", bulk)):
+        print(f"  {label:<16} {slot:5.1f} s of a worker slot, {overhead:5.1f} s beyond the service's own")
+    return result
+
+
+def _run_each(
+    airflow: AirflowStack, dag_id: str, confs: list[dict[str, str]], resets_a_run: int = 1
+) -> tuple[float, float]:
+    took = 0.0
+    airflow.wait_for_dag(dag_id)
+    with Slots(airflow.url) as slots:
+        for conf in confs:
+            began = time.monotonic()
+            run_id = airflow.trigger_dag(dag_id, conf)
+            state = airflow.wait_for_run(dag_id, run_id, timeout=600)
+            took += time.monotonic() - began
+            if state != "success":
+                raise RuntimeError(f"{dag_id} ended as {state}")
+    resets = len(confs) * resets_a_run
+    return slots.seconds / resets, took / resets - TASK_SECONDS
+
+
+def _invoice(number: int) -> dict[str, str]:
+    sample = json.loads((CHECKOUT / "example_dags" / "ims_reset_sample.json").read_text())
+    return {**sample["invdata"]["b2b"][0], "inum": f"BENCH-{number}"}
+
+
+def _request(folder: Path, number: int) -> str:
+    path = folder / f"{number}.json"
+    path.write_text(json.dumps({"rtin": RTIN, "reqtyp": "RESET", "invdata": {"b2b": [_invoice(number)]}}))
+    return str(path)
+
+
+def _documents(folder: Path) -> str:
+    path = folder / "documents.csv"
+    with path.open("w", newline="") as lines:
+        writer = csv.DictWriter(lines, ["rtin", "section", *_invoice(0)])
+        writer.writeheader()
+        for number in range(CHUNKS):
+            writer.writerow({**_invoice(100 + number), "rtin": RTIN, "section": "b2b"})
+    return str(path)
+
+
+if __name__ == "__main__":
+    measure()

@@ -1,0 +1,121 @@
+"""
+How fast ImsPlanOperator plans, and how much memory it takes, beside the floor.
+
+The floor is what Python needs to read each line of the same file with ``json.loads`` and write it with ``json.dumps``
+into nowhere. Each measurement runs in a Python of its own.
+
+    python -m bench.plan [--documents 1000000] [--gstins 40] [--times 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench.documents import write_json_lines
+
+_FLOOR = """
+import json, sys, time
+wall, cpu = time.perf_counter(), time.process_time()
+with open(sys.argv[1], encoding="utf-8") as lines, open("/dev/null", "w", encoding="utf-8") as nowhere:
+    for line in lines:
+        nowhere.write(json.dumps(json.loads(line)))
+print(json.dumps({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}))
+"""
+
+# VmHWM and not ru_maxrss: the latter begins with what the parent had when this process was made.
+_PLAN = """
+import json, logging, sys, time
+from airflow_provider_ims.operators.plan import ImsPlanOperator
+logging.disable(logging.INFO)
+def kib(name):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(name))
+operator = ImsPlanOperator(task_id="plan", source=sys.argv[1], output_path=sys.argv[2])
+idle = kib("VmRSS")
+wall, cpu = time.perf_counter(), time.process_time()
+plan = operator.execute({})
+took = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
+print(json.dumps({**took, "peak_mb": (kib("VmHWM") - idle) / 1000 * 1.024, "idle_mb": idle / 1000 * 1.024,
+    "documents": sum(entry["documents"] for entry in plan), "requests": sum(len(entry["chunks"]) for entry in plan)}))
+"""
+
+
+def measure(documents: int = 1_000_000, gstins: int = 40, times: int = 3) -> dict[str, float]:
+    """
+    Measure, and print a small table.
+
+    :param documents: number of documents; memory is measured with three times as many, too
+    :param gstins: number of GSTINs
+    :param times: how often the two are run, in turns; the fastest of each counts, since only others slow them down
+    :return: ``plan.ratio_to_floor`` (CPU time), ``plan.ratio_to_floor_wall``, ``plan.docs_per_second``,
+        ``plan.peak_mb_1m`` and ``plan.peak_mb_3m`` (above the idle process with everything imported)
+    """
+    with tempfile.TemporaryDirectory(prefix="ims-bench-") as folder:
+        home = Path(folder)
+        source = home / "documents.jsonl"
+        write_json_lines(source, documents, gstins)
+        floors: list[dict[str, float]] = []
+        plans: list[dict[str, float]] = []
+        for _ in range(times):
+            floors.append(_run(_FLOOR, home, source))
+            plans.append(_run(_PLAN, home, source, home / "plan"))
+        write_json_lines(source, 3 * documents, gstins)
+        thrice = _run(_PLAN, home, source, home / "plan")
+    for plan, expected in (*((plan, documents) for plan in plans), (thrice, 3 * documents)):
+        if plan["documents"] != expected:
+            raise AssertionError(f"{plan['documents']} of {expected} documents were planned")
+    floor = {clock: min(run[clock] for run in floors) for clock in ("cpu", "wall")}
+    best = {clock: min(run[clock] for run in plans) for clock in ("cpu", "wall")}
+    found = {
+        "plan.ratio_to_floor": best["cpu"] / floor["cpu"],
+        "plan.ratio_to_floor_wall": best["wall"] / floor["wall"],
+        "plan.docs_per_second": documents / best["wall"],
+        "plan.peak_mb_1m": max(plan["peak_mb"] for plan in plans),
+        "plan.peak_mb_3m": thrice["peak_mb"],
+    }
+    print(f"{documents:,} documents of {gstins} GSTINs, JSON lines to requests; fastest of {times}")
+    print(f"{'':28}{'CPU s':>9}{'wall s':>9}{'MB above idle':>15}")
+    print(f"{'floor: loads + dumps':28}{floor['cpu']:9.2f}{floor['wall']:9.2f}")
+    print(f"{'plan':28}{best['cpu']:9.2f}{best['wall']:9.2f}{found['plan.peak_mb_1m']:15.1f}")
+    print(f"{'plan, 3 times the documents':28}{thrice['cpu']:9.2f}{thrice['wall']:9.2f}{thrice['peak_mb']:15.1f}")
+    print(
+        f"ratio to the floor: {found['plan.ratio_to_floor']:.2f} (CPU), {found['plan.ratio_to_floor_wall']:.2f} (wall)"
+    )
+    print(f"documents per second: {found['plan.docs_per_second']:,.0f}")
+    return found
+
+
+def _run(program: str, home: Path, *arguments: Path) -> dict[str, Any]:
+    environment = {name: value for name, value in os.environ.items() if "AIRFLOW" not in name}
+    environment |= {"AIRFLOW_HOME": str(home / "airflow"), "PYTHONHASHSEED": "0"}
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program, *map(str, arguments)],
+        cwd=Path(__file__).resolve().parents[1],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def main() -> None:
+    """Measure as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--documents", type=int, default=1_000_000)
+    parser.add_argument("--gstins", type=int, default=40)
+    parser.add_argument("--times", type=int, default=3)
+    asked = parser.parse_args()
+    measure(asked.documents, asked.gstins, asked.times)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""From rows to resets on a real Airflow: plan, one mapped task for each GSTIN, sum."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_ims.simulator.options import Fault
+from tests.e2e.conftest import forget_sessions
+
+RTINS = ["20MAYAS0100J1ZX", "27MAYAS0100J1ZX", "29MAYAS0100J1ZX"]
+DOCUMENTS = 5
+STIN = "24MAYAS0100J1JD"
+
+
+@pytest.fixture
+def gst(busy_airflow, busy_simulator):
+    forget_sessions(busy_airflow)
+    busy_simulator.gst.change_options({"task_seconds": 6})
+    return busy_simulator.gst
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Five invoices for each GSTIN, as a spreadsheet exports them."""
+    sample = json.loads((Path(__file__).parents[2] / "example_dags" / "ims_reset_sample.json").read_text())
+    invoice = sample["invdata"]["b2b"][0]
+    file = tmp_path / "documents.csv"
+    with file.open("w", newline="") as lines:
+        writer = csv.DictWriter(lines, ["rtin", "section", *invoice])
+        writer.writeheader()
+        for rtin in RTINS:
+            for number in range(DOCUMENTS):
+                writer.writerow({**invoice, "rtin": rtin, "section": "b2b", "inum": f"INV-{number}"})
+    return file
+
+
+def test_many_requests_of_many_gstins_survive_dead_workers_and_one_gstin_without_a_session(
+    busy_airflow, gst, source, tmp_path
+):
+    for rtin in RTINS[:2]:
+        gst.open_session(rtin)
+    # The second request's reply of one GSTIN is lost; the worker of the other dies when it has sent its second one.
+    conf = {"source": str(source), "output_path": str(tmp_path), "dies": RTINS[1]}
+    gst.add_fault(Fault(call="reset", gstin=RTINS[0], kind="drop_after"))
+    run_id = busy_airflow.trigger_dag("bulk", conf)
+    assert busy_airflow.wait_for_run("bulk", run_id, timeout=240) == "failed"
+
+    tasks = [task for task in busy_airflow.task_instances("bulk", run_id) if task["task_id"] == "reset"]
+    states = {task["map_index"]: (task["state"], task["try_number"]) for task in tasks}
+    assert states == {0: ("success", 1), 1: ("success", 2), 2: ("failed", 1)}
+    for index, rtin in enumerate(RTINS[:2]):
+        summary = busy_airflow.xcom("bulk", run_id, "reset", map_index=index)
+        assert (summary["outcome"], summary["reset"], summary["requests"]) == ("processed", DOCUMENTS, 3)
+        with Path(summary["csv_path"]).open(newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        assert {(row["number"], row["outcome"]) for row in rows} == {(f"INV-{n}", "reset") for n in range(DOCUMENTS)}
+        assert gst.counters(rtin)["resets"] == 3
+    left = busy_airflow.xcom("bulk", run_id, "reset", map_index=2)
+    assert (left["outcome"], left["not_sent"]) == ("incomplete", DOCUMENTS)
+    assert RTINS[2] in str(busy_airflow.task_error("bulk", run_id, "reset", map_index=2))
+
+    # A person opens the session and clears what failed; nothing of the others is sent again.
+    gst.open_session(RTINS[2])
+    order = {"dry_run": False, "dag_run_id": run_id, "only_failed": True, "reset_dag_runs": True}
+    busy_airflow._call("POST", "dags/bulk/clearTaskInstances", json=order)
+    assert busy_airflow.wait_for_run("bulk", run_id, timeout=240) == "success"
+    assert busy_airflow.xcom("bulk", run_id, "reset", map_index=2)["reset"] == DOCUMENTS
+    assert [gst.counters(rtin)["resets"] for rtin in RTINS] == [3, 3, 3]
+
+
+def test_the_example_runs_as_it_is(busy_airflow, gst, tmp_path):
+    for rtin in RTINS[:2]:
+        gst.open_session(rtin)
+    run_id = busy_airflow.trigger_dag("ims_bulk_reset", {"output_path": str(tmp_path)})
+    assert busy_airflow.wait_for_run("ims_bulk_reset", run_id, timeout=240) == "success"
+    assert busy_airflow.xcom("ims_bulk_reset", run_id, "add_up")["reset"] == 16
+    planned = busy_airflow.xcom("ims_bulk_reset", run_id, "plan")
+    assert [entry["rtin"] for entry in planned] == RTINS[:2]
+    assert gst.counters()["resets"] == 2

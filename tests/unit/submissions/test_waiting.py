@@ -1,0 +1,97 @@
+"""Where a submission waits, and for how long."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+from airflow_provider_ims._compat import AirflowSensorTimeout
+from airflow_provider_ims.exceptions import GstnServiceUnavailable, GstnTaskFailed
+from airflow_provider_ims.models import TaskStatus
+from airflow_provider_ims.submissions import waiting
+from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks
+from airflow_provider_ims.submissions.waiting import LONGEST_LOOK, LONGEST_POLL_INTERVAL, trigger_for, wait_here
+from airflow_provider_ims.triggers.ims import SETTLING
+
+NOW = 1_700_000_000.0
+
+
+class Hook:
+    """Scripted answers for each task, on a clock that only sleeping moves; the last answer is repeated."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.pauses: list[float] = []
+        self.asked: list[str] = []
+        self.tasks: dict[str, list[str | Exception]] = {}
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+    def get_task_status(self, reference_id: str) -> TaskStatus:
+        self.asked.append(reference_id)
+        answers = self.tasks[reference_id]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return TaskStatus(reference_id=reference_id, word=answer)
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Hook:
+    hook = Hook()
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(time=lambda: hook.now, sleep=hook.sleep))
+    monkeypatch.setattr("random.uniform", lambda low, high: 1.0)
+    return hook
+
+
+class TestInTheTriggerer:
+    @pytest.mark.parametrize(("moment", "fires"), [(NOW + 60, NOW + 60), (NOW - 60, NOW + SETTLING)])
+    def test_a_moment_is_never_sooner_than_airflow_can_bear(self, hook, moment, fires):
+        trigger, timeout = trigger_for(AwaitMoment(moment), "gstn_default")
+        assert isinstance(trigger, DateTimeTrigger)
+        assert trigger.moment == datetime.fromtimestamp(fires, UTC)
+        assert timeout is None
+
+    def test_tasks_are_waited_for_by_one_trigger_with_a_deadline_that_comes_before_airflows(self, hook):
+        trigger, timeout = trigger_for(AwaitTasks(["d-1", "d-2"]), "gstn_two")
+        _, kwargs = trigger.serialize()
+        assert kwargs["reference_id"] == ["d-1", "d-2"]
+        assert kwargs["gstn_conn_id"] == "gstn_two"
+        assert (kwargs["start_time"], kwargs["end_time"]) == (NOW, NOW + LONGEST_LOOK)
+        assert timeout.total_seconds() > LONGEST_LOOK + LONGEST_POLL_INTERVAL
+
+
+class TestOnTheWorker:
+    @pytest.mark.parametrize(("moment", "pause"), [(NOW + 60, 60), (NOW - 60, 0)])
+    def test_a_moment_is_slept_to(self, hook, moment, pause):
+        assert wait_here(hook, AwaitMoment(moment)) == ()
+        assert hook.pauses == [pause]
+
+    def test_tasks_are_polled_until_all_have_ended_and_those_that_have_are_not_asked_again(self, hook):
+        hook.tasks = {"d-1": ["completed"], "d-2": ["queued", "processing", "completed"]}
+        assert wait_here(hook, AwaitTasks(["d-1", "d-2"])) == ["d-1", "d-2"]
+        assert hook.asked == ["d-1", "d-2", "d-2", "d-2"]
+
+    def test_a_fault_that_may_pass_is_ridden_out(self, hook):
+        hook.tasks = {"d-1": [GstnServiceUnavailable("503"), "completed"]}
+        assert wait_here(hook, AwaitTasks(["d-1"])) == ["d-1"]
+
+    def test_one_that_failed_is_told_once_the_others_have_ended(self, hook):
+        hook.tasks = {"d-1": ["failed"], "d-2": ["processing", "completed"]}
+        with pytest.raises(GstnTaskFailed, match="d-1"):
+            wait_here(hook, AwaitTasks(["d-1", "d-2"]))
+        assert hook.asked == ["d-1", "d-2", "d-2"]
+
+    def test_the_pauses_grow_to_a_cap_and_the_wait_has_an_end(self, hook):
+        hook.tasks = {"d-1": ["completed"], "d-2": ["processing"]}
+        with pytest.raises(AirflowSensorTimeout, match="d-2: processing"):
+            wait_here(hook, AwaitTasks(["d-1", "d-2"]))
+        assert hook.pauses == sorted(hook.pauses)
+        assert hook.pauses[0] < 10
+        assert hook.pauses[-1] == LONGEST_POLL_INTERVAL
+        assert LONGEST_LOOK <= hook.now - NOW <= LONGEST_LOOK + LONGEST_POLL_INTERVAL
