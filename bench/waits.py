@@ -197,6 +197,6 @@ if __name__ == "__main__":
     if len(sys.argv) == 1:
         print(json.dumps(measure(), indent=2))
     else:
-        logging.basicConfig(level=logging.INFO, stream=Path(os.devnull).open("w"))
+        logging.basicConfig(level=logging.INFO, filename=os.devnull)
         number, interval, seconds, url = sys.argv[1:]
         print(json.dumps(asyncio.run(_measure_here(int(number), float(interval), float(seconds), url))))

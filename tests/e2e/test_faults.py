@@ -56,7 +56,6 @@ CASES = {
     "503 while waiting and reading": Case(
         faults=[{"call": "status", "kind": "http", "times": 4}, {"call": "result", "kind": "http", "times": 2}]
     ),
-    "token revoked": Case(faults=[{"call": "status", "kind": "expire_token", "times": 2}], task_seconds=12),
     "deadline": Case("durable_deadline", task_seconds=3600),
     "marked failed": Case(task_seconds=3600),
     "marked success": Case(task_seconds=3600),
@@ -284,7 +283,12 @@ def test_503s_while_waiting_and_reading_are_ridden_out(runs):
 
 def test_a_token_revoked_while_waiting_is_renewed(runs):
     name = "token revoked"
+    runs.start(name, Case(task_seconds=20))
+    runs.wait_for(name, "wait", "deferred")
+    logins = runs.gst.counters()["logins"]
+    runs.gst.add_fault(Fault(gstin=runs.rtin(name), call="status", kind="expire_token"))
     runs.everything_is_known(name)
+    assert runs.gst.counters()["logins"] > logins
     assert (runs.resets(name), runs.states(name)["wait"]) == (1, ("success", 1))
 
 
