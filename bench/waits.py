@@ -44,9 +44,7 @@ def measure(waits: int = 10_000, interval: float = 30.0, seconds: float = 60.0) 
     """
     with service() as address:
         figures = measured_apart("bench.waits", waits, interval, seconds, address.url, service=address)
-    print(
-        f"{waits:,} waits in one process, a poll each {interval:g} s, TLS on loopback, the service in another process"
-    )
+    print(f"{waits:,} waits in one process, each polls every {interval:g} s, TLS on loopback, the service in another")
     for name, what, unit in _TABLE:
         print(f"  {what:<52} {figures[name]:10.3f} {unit}")
     return figures

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import time
 from asyncio import timeout
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -24,6 +22,7 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.hooks.gstn import GstnAsyncHook
 from airflow_provider_ims.hooks.retries import backoff
 from airflow_provider_ims.models.task import TaskStatus
+from airflow_provider_ims.triggers.rounds import repeat
 
 LONGEST_BACKOFF = 300.0
 """Seconds; cap of the wait after failed polls, and of an exponential wait that was given no cap."""
@@ -190,39 +189,16 @@ class ImsTaskTrigger(BaseTrigger):
         log.warning("%s", farewell(self.reference_id))
 
     async def _wait(self) -> dict[str, str]:
-        watch = TaskWatch(ids_of(self.reference_id))
-        trouble = ""
-        failures = 0
+        wait = _Wait(self)
         # Anywhere within the first interval: thousands of waits that begin together do not poll together.
-        delay = random.uniform(SETTLING, max(SETTLING, self._next_wait()))  # noqa: S311 - jitter, not a secret
-        async with AsyncExitStack() as stack:
-            hook: GstnAsyncHook | None = None
-            while True:
-                await asyncio.sleep(max(0.0, min(delay, self.end_time - time.time())))
-                try:
-                    # Where requests are limited, a poll may have to wait for its turn longer than there is time.
-                    async with timeout(max(LONGEST_POLL, self.end_time - time.time())):
-                        if hook is None:
-                            opened = GstnAsyncHook(self.gstn_conn_id, read_attempts=1)
-                            hook = await stack.enter_async_context(opened)
-                        await _poll(hook, watch)
-                except GstnPermanentError:
-                    raise
-                except (AirflowException, TimeoutError) as error:
-                    # Also what Airflow says while its API server is away: a connection or a Variable cannot be read.
-                    failures += 1
-                    trouble = str(error) or "the request did not get its turn (max_requests_per_second)"
-                    known = error if isinstance(error, GstnError) else None
-                    delay = backoff(failures, first=max(1.0, self.poll_interval), longest=LONGEST_BACKOFF, error=known)
-                    log.warning("Poll failed %d times in a row; next in %.0f s. %s", failures, delay, trouble)
-                else:
-                    if watch.is_over():
-                        return {"status": "completed"}
-                    trouble, failures, delay = "", 0, self._next_wait()
-                if time.time() >= self.end_time:
-                    return {"status": "timeout", "message": trouble or watch.last_seen}
+        first = random.uniform(SETTLING, max(SETTLING, self.next_wait()))  # noqa: S311 - jitter, not a secret
+        try:
+            await repeat(wait.poll, wait.capped(first))
+        finally:
+            await wait.close()
+        return wait.event
 
-    def _next_wait(self) -> float:
+    def next_wait(self) -> float:
         """Return the seconds to the next poll, a tenth more or less so that many waits do not poll in step."""
         wait = self.poll_interval
         if self.exponential_backoff:
@@ -232,12 +208,68 @@ class ImsTaskTrigger(BaseTrigger):
         return max(1.0, wait) * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, not a secret
 
 
-async def _poll(hook: GstnAsyncHook, watch: TaskWatch) -> None:
-    for reference_id in list(watch.pending):
+class _Wait:
+    """
+    What a trigger knows while it waits.
+
+    :param trigger: the trigger; says how often to poll, and for how long
+    """
+
+    def __init__(self, trigger: ImsTaskTrigger) -> None:
+        self.event: dict[str, str] = {}
+        self._trigger = trigger
+        self._watch = TaskWatch(ids_of(trigger.reference_id))
+        self._hook: GstnAsyncHook | None = None
+        self._failures = 0
+
+    async def poll(self) -> float | None:
+        """
+        Ask how far the tasks are.
+
+        :return: seconds to the next poll; ``None`` when the wait is over, and ``event`` says how
+        """
+        trouble = ""
         try:
-            watch.tell(await hook.get_task_status(reference_id))
-        except GstnTaskNotFound as error:
-            watch.give_up(reference_id, error)
-        except GstnTransientError:
-            watch.postpone(reference_id)
+            # Where requests are limited, a poll may have to wait for its turn longer than there is time.
+            async with timeout(max(LONGEST_POLL, self._trigger.end_time - time.time())):
+                await self._ask()
+        except GstnPermanentError:
             raise
+        except (AirflowException, TimeoutError) as error:
+            # Also what Airflow says while its API server is away: a connection or a Variable cannot be read.
+            self._failures += 1
+            trouble = str(error) or "the request did not get its turn (max_requests_per_second)"
+            known = error if isinstance(error, GstnError) else None
+            first = max(1.0, self._trigger.poll_interval)
+            delay = backoff(self._failures, first=first, longest=LONGEST_BACKOFF, error=known)
+            log.warning("Poll failed %d times in a row; next in %.0f s. %s", self._failures, delay, trouble)
+        else:
+            if self._watch.is_over():
+                self.event = {"status": "completed"}
+                return None
+            self._failures, delay = 0, self._trigger.next_wait()
+        if time.time() >= self._trigger.end_time:
+            self.event = {"status": "timeout", "message": trouble or self._watch.last_seen}
+            return None
+        return self.capped(delay)
+
+    def capped(self, delay: float) -> float:
+        """Return the seconds to the next poll: the last one is at the deadline."""
+        return max(0.0, min(delay, self._trigger.end_time - time.time()))
+
+    async def close(self) -> None:
+        """Give back what the polls used."""
+        if self._hook is not None:
+            await self._hook.__aexit__(None, None, None)
+
+    async def _ask(self) -> None:
+        if self._hook is None:
+            self._hook = await GstnAsyncHook(self._trigger.gstn_conn_id, read_attempts=1).__aenter__()
+        for reference_id in list(self._watch.pending):
+            try:
+                self._watch.tell(await self._hook.get_task_status(reference_id))
+            except GstnTaskNotFound as error:
+                self._watch.give_up(reference_id, error)
+            except GstnTransientError:
+                self._watch.postpone(reference_id)
+                raise

@@ -21,6 +21,7 @@ from airflow_provider_ims.exceptions import GstnTaskFailed
 from airflow_provider_ims.sensors.ims import ImsTaskSensor
 from airflow_provider_ims.triggers import ims
 from airflow_provider_ims.triggers.ims import ImsTaskTrigger
+from airflow_provider_ims.triggers.rounds import Call
 
 
 @pytest.fixture
@@ -29,11 +30,14 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     clock = SimpleNamespace(now=time.time())
     pauses: list[float] = []
 
-    async def sleep(seconds: float) -> None:
-        clock.now += seconds
-        pauses.append(seconds)
+    async def repeat(call: Call, first: float) -> None:
+        pause: float | None = first
+        while pause is not None:
+            clock.now += pause
+            pauses.append(pause)
+            pause = await call()
 
-    monkeypatch.setattr(ims, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(ims, "repeat", repeat)
     monkeypatch.setattr(ims, "time", SimpleNamespace(time=lambda: clock.now))
     return pauses
 
@@ -161,6 +165,10 @@ async def test_no_execution_timeout_is_ignored(simulator, submitted, pauses):
 async def test_no_wait_starts_over_when_the_triggerer_is_replaced(simulator, submitted, pauses):
     simulator.gst._tasks._tasks[submitted].ready_at = float("inf")
     trigger = deferral(submitted, timeout=100, poke_interval=10)
-    await ims.asyncio.sleep(60)  # the first triggerer dies, and the next one starts from what is kept
+
+    async def nothing() -> None:
+        return None
+
+    await ims.repeat(nothing, 60)  # the first triggerer dies, and the next one starts from what is kept
     assert (await event_of(trigger))["status"] == "timeout"
     assert 95 < sum(pauses) <= 101

@@ -20,6 +20,7 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.models import TaskStatus
 from airflow_provider_ims.triggers import ims
 from airflow_provider_ims.triggers.ims import ImsTaskTrigger
+from airflow_provider_ims.triggers.rounds import Call
 
 START = 1_700_000_000.0
 
@@ -39,8 +40,11 @@ class Service:
         self.polls: list[float] = []
         self.entered = self.left = 0
 
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
+    async def repeat(self, call: Call, first: float) -> None:
+        pause: float | None = first
+        while pause is not None:
+            self.now += pause
+            pause = await call()
 
     async def get_task_status(self, reference_id: str) -> TaskStatus:
         self.polls.append(self.now - START)
@@ -62,7 +66,7 @@ class Service:
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Service:
     service = Service()
-    monkeypatch.setattr(ims, "asyncio", SimpleNamespace(sleep=service.sleep))
+    monkeypatch.setattr(ims, "repeat", service.repeat)
     monkeypatch.setattr(ims, "time", SimpleNamespace(time=lambda: service.now))
     monkeypatch.setattr(ims, "GstnAsyncHook", lambda conn_id, read_attempts: service)
     # The first poll as late as it may come, the others as if there were no jitter.
