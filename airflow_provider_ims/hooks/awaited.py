@@ -61,6 +61,11 @@ class GstnAsyncHook(GstnBaseHook):
             await self._client.transport.close()
 
     @property
+    def is_paced(self) -> bool:
+        """Whether a request may have to wait for its turn."""
+        return self._client.settings.max_requests_per_second is not None
+
+    @property
     def _key(self) -> tuple[str, int | None]:
         return self.gstn_conn_id, None if self._own_store is None else id(self._own_store)
 

@@ -32,6 +32,8 @@ class Service:
     The last answer is repeated.
     """
 
+    is_paced = False
+
     def __init__(self) -> None:
         self.now = START
         self.answers: list[str | Exception] = ["processing"]
