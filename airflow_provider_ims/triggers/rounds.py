@@ -12,8 +12,15 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import math
 from collections.abc import Awaitable, Callable
 from weakref import WeakKeyDictionary
+
+_GRAIN = 0.015
+"""
+Seconds; what is due within the same grain is called together, since to wake up costs as much as a poll. Not longer:
+of many that are in the air at once, as much outlives a garbage collection as of the sleeps above.
+"""
 
 Call = Callable[[], Awaitable[float | None]]
 """Does what is to be done, and returns the seconds to the next call, or ``None`` when there is none."""
@@ -84,7 +91,7 @@ class _Rounds:
                 self._timer = None
 
     def _set_timer(self) -> None:
-        due = self._entries[0].due
+        due = math.ceil(self._entries[0].due / _GRAIN) * _GRAIN
         if self._timer is not None:
             if self._timer.when() <= due:
                 return

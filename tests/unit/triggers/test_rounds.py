@@ -134,3 +134,20 @@ async def test_nothing_is_left_when_nobody_waits():
     await asyncio.wait([wait])
     left = rounds._rounds[asyncio.get_running_loop()]
     assert (left._entries, left._timer, left._served) == ([], None, 0)
+
+
+async def test_nobody_is_called_before_the_time():
+    loop = asyncio.get_running_loop()
+    early: list[float] = []
+
+    async def wait(pause: float) -> None:
+        due = loop.time() + pause
+
+        async def call() -> None:
+            early.append(due - loop.time())
+
+        await repeat(call, pause)
+
+    await asyncio.gather(*(wait(number / 1000) for number in range(40)))
+    assert len(early) == 40
+    assert max(early) <= 0
