@@ -17,8 +17,8 @@ from pathlib import Path
 
 from airflow_provider_ims.simulator.options import Options
 from airflow_provider_ims.simulator.server import SimulatorServer
-from demo.airflow_api import AirflowApi
-from demo.airflow_stack import AirflowStack
+from local_airflow.api import AirflowApi
+from local_airflow.stack import AirflowStack
 
 CHECKOUT = Path(__file__).parents[1]
 RTIN = "20MAYAS0100J1ZX"
@@ -48,7 +48,7 @@ class Slots:
     def _count(self) -> None:
         last = time.monotonic()
         while not self._stop.wait(0.1):
-            pool = self._api._get("pools/default_pool")
+            pool = self._api.get("pools/default_pool")
             now = time.monotonic()
             self.seconds += (pool["running_slots"] + pool["queued_slots"]) * (now - last)
             last = now

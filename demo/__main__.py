@@ -20,10 +20,10 @@ from typing import Any
 
 import requests
 
-from demo.airflow_api import AirflowApi, AirflowError
-from demo.airflow_stack import AirflowStack, environment_without_airflow
-from demo.processes import ProcessSet
 from demo.report import Report, Verdict, read_refused
+from local_airflow.api import AirflowApi, AirflowError
+from local_airflow.processes import ProcessSet
+from local_airflow.stack import AirflowStack, environment_without_airflow
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DAGS_FOLDER = CHECKOUT / "example_dags"
@@ -51,7 +51,7 @@ class Simulator:
         if documents:
             command += ["--documents", str(documents)]
         env = environment_without_airflow() | {"PYTHONUNBUFFERED": "1"}
-        processes.start("simulator", command, env=env, cwd=home, log=self._log)
+        processes.spawn("simulator", command, env=env, cwd=home, log=self._log)
         self.url = self._printed(r"listening on (http://\S+)")
         self.connection = self._printed(r"AIRFLOW_CONN_GSTN_DEFAULT='?({.*})")
 
@@ -81,7 +81,7 @@ def run(home: Path, options: argparse.Namespace, report: Report) -> Verdict:
         session = [sys.executable, str(Path(__file__).with_name("open_session.py"))]
         session += [simulator.url, gstin, GSTN_USERNAME]
         log = home / "gstn-session.log"
-        processes.start("gstn-session", session, env=stack.environment, cwd=home, log=log)
+        processes.spawn("gstn-session", session, env=stack.environment, cwd=home, log=log)
         report.step("airflow", "starts: database, API server, scheduler, DAG processor, triggerer")
         with stack as airflow:
             report.step("airflow", f"is healthy at {airflow.url}")

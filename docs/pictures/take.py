@@ -26,7 +26,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from airflow_provider_ims.simulator.server import SimulatorServer
-from demo.airflow_stack import AirflowStack
+from local_airflow.stack import AirflowStack
 
 DAGS = Path(__file__).parents[2] / "example_dags"
 PICTURE = Path(__file__).with_name("otp-page.png")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_ims.simulator.server import SimulatorServer
-from demo.airflow_stack import AirflowStack
-from tests.e2e.postgres import PostgresServer
+from local_airflow.postgres import PostgresServer
+from local_airflow.stack import AirflowStack
 
 DAG_FOLDERS = (Path(__file__).parents[2] / "example_dags", Path(__file__).parent / "dags")
 
@@ -92,8 +92,8 @@ def busy_simulator(_busy_server: SimulatorServer) -> SimulatorServer:
 
 def forget_sessions(airflow: AirflowStack) -> None:
     """Empty the session store of an Airflow, whose tokens a simulator that was reset does not know."""
-    for variable in airflow._get("variables")["variables"]:
-        airflow._request("DELETE", f"variables/{variable['key']}")
+    for variable in airflow.get("variables")["variables"]:
+        airflow.delete(f"variables/{variable['key']}", missing_ok=True)
 
 
 def wait_until(done: Callable[[], bool], seconds: float = 60) -> None:

@@ -66,7 +66,7 @@ def test_many_requests_of_many_gstins_survive_dead_workers_and_one_gstin_without
     # A person opens the session and clears what failed; nothing of the others is sent again.
     gst.open_session(RTINS[2])
     order = {"dry_run": False, "dag_run_id": run_id, "only_failed": True, "reset_dag_runs": True}
-    busy_airflow._call("POST", "dags/bulk/clearTaskInstances", json=order)
+    busy_airflow.post("dags/bulk/clearTaskInstances", order)
     assert busy_airflow.wait_for_run("bulk", run_id, timeout=240) == "success"
     assert busy_airflow.xcom("bulk", run_id, "reset", map_index=2)["reset"] == DOCUMENTS
     assert [gst.counters(rtin)["resets"] for rtin in RTINS] == [3, 3, 3]

@@ -26,7 +26,7 @@ from cryptography.fernet import Fernet
 from airflow_provider_ims.simulator.gst import Gst
 from airflow_provider_ims.simulator.options import Fault, Options
 from airflow_provider_ims.simulator.server import SimulatorServer
-from demo.airflow_stack import AirflowStack
+from local_airflow.stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
 from tests.e2e.conftest import wait_until
 from tests.e2e.test_session import RTIN, Page, errors, states
@@ -163,7 +163,7 @@ class Answers:
     def __init__(self, airflow: AirflowStack, runs: Iterable[tuple[str, str]]) -> None:
         self.airflow = airflow
         self.runs = list(runs)
-        description = airflow._session.get(f"{airflow.url}/openapi.json", timeout=60).json()
+        description = airflow.page("openapi.json")
         # Lists come before what they name.
         self.paths = sorted(
             (path for path, methods in description["paths"].items() if "get" in methods and "/auth/" not in path),
@@ -184,9 +184,7 @@ class Answers:
     def _ask(self, path: str, known: dict[str, set[str]]) -> Iterator[tuple[str, bytes]]:
         seen, total = 0, 1
         while seen < total:
-            response = self.airflow._request(
-                "GET", path.removeprefix("/api/v2/"), params={**self.QUERY, "offset": seen}
-            )
+            response = self.airflow.request("GET", path.removeprefix("/api/v2/"), params={**self.QUERY, "offset": seen})
             yield path if response.ok else f"{path} ({response.status_code})", response.content
             is_json = response.headers.get("content-type", "").startswith("application/json")
             answer = response.json() if is_json else None
@@ -307,12 +305,12 @@ def clear(airflow: AirflowStack, run: tuple[str, str]) -> None:
     """Have all tasks of a run start again."""
     dag_id, run_id = run
     order = {"dry_run": False, "dag_run_id": run_id, "only_failed": False, "reset_dag_runs": True}
-    airflow._call("POST", f"dags/{dag_id}/clearTaskInstances", json=order)
+    airflow.post(f"dags/{dag_id}/clearTaskInstances", order)
 
 
 def fail_to_log_in(airflow: AirflowStack, simulator: SimulatorServer, results: Path) -> tuple[str, str]:
     """Begin the run with a wrong password."""
-    airflow._call("POST", "connections", json=connection_to(simulator, WRONG_PASSWORD))
+    airflow.post("connections", connection_to(simulator, WRONG_PASSWORD))
     run = start(airflow, SAMPLE_FILE, results)
     assert airflow.wait_for_run(*run) == "failed"
     assert errors(airflow, *run)["request_otp"].startswith("GstnLoginError")
@@ -321,7 +319,7 @@ def fail_to_log_in(airflow: AirflowStack, simulator: SimulatorServer, results: P
 
 def fail_to_verify(airflow: AirflowStack, run: tuple[str, str], simulator: SimulatorServer) -> None:
     """Correct the password, and type the one-time password when it is too old."""
-    airflow._call("PATCH", "connections/gstn_default", json=connection_to(simulator, PASSWORD))
+    airflow.patch("connections/gstn_default", connection_to(simulator, PASSWORD))
     clear(airflow, run)
     page = Page(airflow, *run, "verify_otp")
     wait_until(page.asks)
@@ -360,7 +358,7 @@ def extend_the_session(airflow: AirflowStack, missing_file: Path) -> tuple[str, 
 
 def leak(airflow: AirflowStack) -> tuple[str, str]:
     canary = {"connection_id": "leak_canary", "conn_type": "generic", "password": LEAKED}
-    airflow._call("POST", "connections", json=canary)
+    airflow.post("connections", canary)
     run = "leak", airflow.trigger_dag("leak")
     assert airflow.wait_for_run(*run) == "success"
     return run

@@ -20,7 +20,7 @@ import pytest
 from airflow_provider_ims.simulator.gst import Gst
 from airflow_provider_ims.simulator.options import Fault, NextTask
 from airflow_provider_ims.simulator.server import SimulatorServer
-from demo.airflow_stack import AirflowStack
+from local_airflow.stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
 from tests.e2e.conftest import forget_sessions, wait_until
 
@@ -135,14 +135,13 @@ class Runs:
     def set_state(self, name: str, task_id: str, state: str) -> None:
         dag_id, run_id, _ = self._runs[name]
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
-        self.airflow._call("PATCH", path, json={"new_state": state})
+        self.airflow.patch(path, {"new_state": state})
 
     def clear(self, name: str, *task_ids: str) -> None:
         dag_id, run_id, _ = self._runs[name]
         order = {"dry_run": False, "dag_run_id": run_id, "task_ids": task_ids, "include_downstream": True}
-        self.airflow._call(
-            "POST", f"dags/{dag_id}/clearTaskInstances", json={**order, "only_failed": False, "reset_dag_runs": True}
-        )
+        order |= {"only_failed": False, "reset_dag_runs": True}
+        self.airflow.post(f"dags/{dag_id}/clearTaskInstances", order)
 
     def everything_is_known(self, name: str) -> None:
         """Assert that the run ended well and says of each document that it is reset, which GSTN confirms."""
@@ -175,10 +174,8 @@ def runs(busy_airflow: AirflowStack, _busy_server: SimulatorServer, outage: Simu
     gst.reset()
     forget_sessions(busy_airflow)
     connection = outage.connection
-    busy_airflow._call(
-        "POST",
-        "connections",
-        json={**connection, "connection_id": "gstn_outage", "extra": json.dumps(connection["extra"])},
+    busy_airflow.post(
+        "connections", {**connection, "connection_id": "gstn_outage", "extra": json.dumps(connection["extra"])}
     )
     runs = Runs(busy_airflow, gst, tmp_path_factory.mktemp("faults"))
     for name, case in CASES.items():

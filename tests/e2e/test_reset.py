@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_ims.simulator.options import Fault, NextTask
 from airflow_provider_ims.simulator.server import SimulatorServer
-from demo.airflow_stack import AirflowStack
+from local_airflow.stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
 from tests.e2e.conftest import forget_sessions, wait_until
 
@@ -39,7 +39,7 @@ def test_one_reset_is_sent_waited_for_without_a_worker_and_accounted_for(airflow
     gst.change_options({"task_seconds": 8})
     run_id = start(airflow, output_path=str(tmp_path))
     airflow.wait_for_state("ims_reset", run_id, "wait", "deferred")
-    pool = airflow._get("pools/default_pool")
+    pool = airflow.get("pools/default_pool")
     assert (pool["deferred_slots"], pool["running_slots"], pool["queued_slots"]) == (1, 0, 0)
 
     assert airflow.wait_for_run("ims_reset", run_id) == "success"
@@ -79,12 +79,8 @@ def test_the_waiting_half_logs_in_once_however_often_it_polls(airflow, gst):
 def test_a_token_that_dies_while_waiting_is_renewed_in_the_triggerer_without_blocking_it(airflow, gst, busy_simulator):
     other = busy_simulator.gst
     connection = busy_simulator.connection
-    airflow._request("DELETE", "connections/gstn_other")
-    airflow._call(
-        "POST",
-        "connections",
-        json={**connection, "connection_id": "gstn_other", "extra": json.dumps(connection["extra"])},
-    )
+    airflow.delete("connections/gstn_other", missing_ok=True)
+    airflow.post("connections", {**connection, "connection_id": "gstn_other", "extra": json.dumps(connection["extra"])})
     other.open_session(RTIN)
     runs = []
     for service, conn_id in ((gst, "gstn_default"), (other, "gstn_other")):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.airflow_stack import AirflowStack
+from local_airflow.stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
 from tests.e2e.conftest import forget_sessions, wait_until
 
@@ -37,7 +37,7 @@ class Page:
             raise AssertionError(
                 f"{self.task_id} does not ask; {states(self.airflow, self.dag_id, self.run_id)}, {found}"
             ) from None
-        self.airflow._call("PATCH", self.path, json={"chosen_options": ["OK"], "params_input": {"otp_token": otp}})
+        self.airflow.patch(self.path, {"chosen_options": ["OK"], "params_input": {"otp_token": otp}})
         self.answered += 1
 
     def asks(self) -> bool:

@@ -1,4 +1,4 @@
-"""The few calls of Airflow's REST API that running and observing a DAG takes."""
+"""Airflow's REST API: any call, and the few together that running and observing a DAG takes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import requests
 POLL_SECONDS = 0.25
 # One answer takes milliseconds, unless every task writes to SQLite at that moment.
 HTTP_TIMEOUT = (5, 30)
+PAGE_TIMEOUT = (5, 60)  # some are put together at their first request, as the API's own description is
 # A DAG file that other files' import errors have overtaken is parsed within this time.
 IMPORT_ERROR_GRACE = 10.0
 FINISHED_RUN = ("success", "failed")
@@ -39,6 +40,7 @@ class AirflowApi:
         self.url = url
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy from the environment has no business on loopback
+        self._session.headers["Accept"] = "application/json"
 
     def close(self) -> None:
         """Close the connections to the API server."""
@@ -47,13 +49,64 @@ class AirflowApi:
     def check_alive(self) -> None:
         """Raise AirflowError when waiting has become pointless; called at every poll."""
 
+    def get(self, path: str, **params: Any) -> Any:
+        """
+        Return what a GET is answered.
+
+        :param path: below ``/api/v2/``
+        :param params: the query
+        :raises AirflowError: it was refused; so for every call
+        """
+        return self._checked(self.request("GET", path, params=params))
+
+    def post(self, path: str, body: Any) -> Any:
+        """Send a JSON body with POST and return what it is answered."""
+        return self._checked(self.request("POST", path, json=body))
+
+    def patch(self, path: str, body: Any) -> Any:
+        """Send a JSON body with PATCH and return what it is answered."""
+        return self._checked(self.request("PATCH", path, json=body))
+
+    def delete(self, path: str, *, missing_ok: bool = False) -> None:
+        """
+        Delete something.
+
+        :param missing_ok: whether it is all the same if it is not there
+        """
+        response = self.request("DELETE", path)
+        if not (missing_ok and response.status_code == requests.codes.not_found):
+            self._checked(response)
+
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        """
+        Return the answer as it is, also one that refuses.
+
+        :param path: below ``/api/v2/``
+        :param options: as for ``requests.request``
+        """
+        response = self._send(method, f"{self.url}/api/v2/{path}", **options)
+        if response.status_code == requests.codes.unauthorized and "Authorization" not in self._session.headers:
+            # Airflow before 3.2 wants a token even where everybody is an admin, and gives it to everybody.
+            answer = self._checked(self._send("GET", f"{self.url}/auth/token"))
+            self._session.headers["Authorization"] = f"Bearer {answer['access_token']}"
+            return self.request(method, path, **options)
+        return response
+
+    def page(self, path: str) -> Any:
+        """
+        Return the JSON behind one of the pages of Airflow's UI.
+
+        :param path: below ``/``
+        """
+        return self._checked(self._send("GET", f"{self.url}/{path}", timeout=PAGE_TIMEOUT))
+
     def health(self) -> dict[str, dict[str, str | None]]:
         """Return each component's status and latest heartbeat."""
-        return self._get("monitor/health")
+        return self.get("monitor/health")
 
     def task_api_answers(self) -> bool:
         """Whether the API that tasks talk to is up."""
-        return self._session.get(f"{self.url}/execution/health", timeout=HTTP_TIMEOUT).ok
+        return self._send("GET", f"{self.url}/execution/health").ok
 
     def trigger_dag(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, timeout: float = 60) -> str:
         """
@@ -62,8 +115,8 @@ class AirflowApi:
         :raises AirflowError: the DAG did not appear within `timeout` seconds; with the import errors, if any
         """
         self.wait_for_dag(dag_id, timeout)
-        self._call("PATCH", f"dags/{dag_id}", json={"is_paused": False})
-        run = self._call("POST", f"dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf or {}})
+        self.patch(f"dags/{dag_id}", {"is_paused": False})
+        run = self.post(f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf or {}})
         return run["dag_run_id"]
 
     def wait_for_dag(self, dag_id: str, timeout: float = 60) -> None:
@@ -72,10 +125,10 @@ class AirflowApi:
         errors: list[dict[str, Any]] = []
         while True:
             self.check_alive()
-            if self._request("GET", f"dags/{dag_id}").ok:
+            if self.request("GET", f"dags/{dag_id}").ok:
                 return
             if not errors:
-                errors = self._get("importErrors")["import_errors"]
+                errors = self.get("importErrors")["import_errors"]
                 if errors:
                     deadline = min(deadline, time.monotonic() + IMPORT_ERROR_GRACE)
             if time.monotonic() > deadline:
@@ -85,13 +138,13 @@ class AirflowApi:
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the run's state: queued, running, success or failed."""
-        return self._get(f"dags/{dag_id}/dagRuns/{run_id}")["state"]
+        return self.get(f"dags/{dag_id}/dagRuns/{run_id}")["state"]
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return all task instances of the run as the API shows them."""
         instances: list[dict[str, Any]] = []
         while True:
-            page = self._get(
+            page = self.get(
                 f"dags/{dag_id}/dagRuns/{run_id}/taskInstances",
                 limit=100,
                 offset=len(instances),
@@ -162,7 +215,7 @@ class AirflowApi:
     def _task_events(
         self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int
     ) -> list[dict[str, Any]]:
-        answer = self._get(
+        answer = self.get(
             f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}",
             map_index=map_index,
             full_content=True,
@@ -176,7 +229,7 @@ class AirflowApi:
 
         :raises KeyError: it pushed none under `key`
         """
-        response = self._request(
+        response = self.request(
             "GET",
             f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}",
             params={"map_index": map_index},
@@ -185,29 +238,15 @@ class AirflowApi:
             raise KeyError(f"{task_id} has no XCom {key!r}")
         return self._checked(response)["value"]
 
-    def _get(self, path: str, **params: Any) -> Any:
-        return self._call("GET", path, params=params)
-
-    def _call(self, method: str, path: str, **options: Any) -> Any:
-        return self._checked(self._request(method, path, **options))
-
-    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
-        headers = {"Accept": "application/json"}
-        url = f"{self.url}/api/v2/{path}"
-        response = self._session.request(method, url, timeout=HTTP_TIMEOUT, headers=headers, **options)
-        if response.status_code == requests.codes.unauthorized and "Authorization" not in self._session.headers:
-            # Airflow before 3.2 wants a token even where everybody is an admin, and gives it to everybody.
-            answer = self._session.get(f"{self.url}/auth/token", timeout=HTTP_TIMEOUT)
-            self._session.headers["Authorization"] = f"Bearer {self._checked(answer)['access_token']}"
-            return self._request(method, path, **options)
-        return response
+    def _send(self, method: str, url: str, **options: Any) -> requests.Response:
+        return self._session.request(method, url, **{"timeout": HTTP_TIMEOUT, **options})
 
     @staticmethod
     def _checked(response: requests.Response) -> Any:
         if not response.ok:
             request = response.request
             raise AirflowError(f"{request.method} {request.url} was answered {response.status_code}: {response.text}")
-        return response.json()
+        return response.json() if response.content else None
 
 
 def _log_line(event: Mapping[str, Any]) -> str:

