@@ -60,8 +60,6 @@ else:
 
 from airflow.sdk.log import mask_secret
 
-_NOT_FOUND = "VARIABLE_NOT_FOUND"
-
 __all__ = [
     "NEVER_EXPIRE",
     "AirflowException",
@@ -74,19 +72,14 @@ __all__ = [
     "TaskAwaitingInput",
     "TaskDeferralTimeout",
     "TaskDeferred",
-    "adelete_variable",
-    "aget_variable",
     "amask_secret",
-    "aset_variable",
     "conf",
-    "delete_variable",
     "erase_human_input",
     "form_fields",
-    "get_variable",
     "in_supervised_process",
     "mask_secret",
     "retry_policies",
-    "set_variable",
+    "supervisor",
 ]
 
 
@@ -115,72 +108,14 @@ async def amask_secret(secret: str) -> None:
 
 def in_supervised_process() -> bool:
     """Say whether this is a task or a trigger that Airflow supervises: only there can Variables be written."""
-    return _comms() is not None
+    return supervisor() is not None
 
 
-def get_variable(key: str) -> str | None:
-    """Return an Airflow Variable, or ``None``."""
-    from airflow.sdk import Variable
-
-    value: str | None = Variable.get(key, default=None)
-    return value
-
-
-def set_variable(key: str, value: str) -> None:
-    """Set an Airflow Variable."""
-    from airflow.sdk import Variable
-
-    Variable.set(key, value)
-
-
-def delete_variable(key: str) -> None:
-    """Delete an Airflow Variable; one that is not there is no fault."""
-    from airflow.sdk import Variable
-
-    if get_variable(key) is not None:
-        Variable.delete(key)
-
-
-# Airflow has no awaited Variable (3.1 to 3.3), and the plain one blocks the triggerer's loop or fails in it. The
-# messages below are those that the plain one sends.
-
-
-async def aget_variable(key: str) -> str | None:
-    """Return an Airflow Variable, or ``None``, from within the triggerer's loop."""
-    from airflow.sdk.execution_time.comms import GetVariable, VariableResult
-
-    answer = await _comms().asend(GetVariable(key=key))
-    if isinstance(answer, VariableResult):
-        return answer.value
-    _check(answer)
-    return None
-
-
-async def aset_variable(key: str, value: str) -> None:
-    """Set an Airflow Variable, from within the triggerer's loop."""
-    from airflow.sdk.execution_time.comms import PutVariable
-
-    _check(await _comms().asend(PutVariable(key=key, value=value, description=None)))
-
-
-async def adelete_variable(key: str) -> None:
-    """Delete an Airflow Variable, from within the triggerer's loop."""
-    from airflow.sdk.execution_time.comms import DeleteVariable
-
-    _check(await _comms().asend(DeleteVariable(key=key)))
-
-
-def _comms() -> Any:
+def supervisor() -> Any:
+    """Return the line to the process that supervises this task or trigger; ``None`` outside of one."""
     from airflow.sdk.execution_time import task_runner
 
     return getattr(task_runner, "SUPERVISOR_COMMS", None)
-
-
-def _check(answer: Any) -> None:
-    from airflow.sdk.execution_time.comms import ErrorResponse
-
-    if isinstance(answer, ErrorResponse) and answer.error.value != _NOT_FOUND:
-        raise AirflowException(f"Airflow's supervisor answered {answer.error.value} to a question about a Variable.")
 
 
 def erase_human_input(ti_id: Any) -> None:

@@ -57,6 +57,10 @@ class GstnServiceUnavailable(GstnTransientError):
     """The service or GSTN is down, cannot be reached, or did not answer in time; nothing was changed."""
 
 
+class GstnAirflowUnavailable(GstnTransientError):
+    """Airflow's API server, its database or a secrets backend cannot be reached; what it keeps is not known."""
+
+
 class GstnThrottled(GstnTransientError):
     """The service wants fewer requests; ``retry_after`` holds its wish."""
 
@@ -162,7 +166,14 @@ _OF_KIND: dict[Kind, type[GstnError]] = {
 }
 
 _BY_NAME: dict[str, type[GstnError]] = {
-    cls.__name__: cls for cls in (*_OF_KIND.values(), GstnInvalidConnection, GstnTaskFailed, GstnPermanentError)
+    cls.__name__: cls
+    for cls in (
+        *_OF_KIND.values(),
+        GstnAirflowUnavailable,
+        GstnInvalidConnection,
+        GstnTaskFailed,
+        GstnPermanentError,
+    )
 }
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
-from airflow_provider_ims._compat import AirflowNotFoundException
+from airflow_provider_ims._metadata import afind_connection
 from airflow_provider_ims.exceptions import GstnError, of_service_error
 from airflow_provider_ims.hooks.base import Build, GstnBaseHook, given
 from airflow_provider_ims.hooks.exchanges import acarry_out
@@ -70,10 +70,7 @@ class GstnAsyncHook(GstnBaseHook):
         return self.gstn_conn_id, None if self._own_store is None else id(self._own_store)
 
     async def _look_up(self) -> Settings:
-        try:
-            return self._settings_of(await self.aget_connection(self.gstn_conn_id))
-        except AirflowNotFoundException:
-            raise self._no_such_connection() from None
+        return self._settings_of(await afind_connection(self.gstn_conn_id))
 
     async def get_task_status(self, reference_id: str) -> TaskStatus:
         """Ask how far a task is; see :meth:`GstnHook.get_task_status`."""

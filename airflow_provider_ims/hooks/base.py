@@ -58,7 +58,12 @@ class GstnBaseHook(BaseHook):
     def _known_tokens(self) -> dict[str, KeptToken]:
         return _KNOWN_TOKENS if self._own_store is None else {}
 
-    def _settings_of(self, connection: Connection) -> Settings:
+    def _settings_of(self, connection: Connection | None) -> Settings:
+        if connection is None:
+            raise GstnInvalidConnection(
+                f"The connection {self.gstn_conn_id!r} is not defined. Add it under Admin > Connections with type"
+                f" {self.conn_type!r}, or set AIRFLOW_CONN_{self.gstn_conn_id.upper()}."
+            )
         try:
             settings = Settings.from_connection(
                 self.gstn_conn_id,
@@ -83,13 +88,13 @@ class GstnBaseHook(BaseHook):
                 self.gstn_conn_id,
                 ", ".join(settings.plain_http),
             )
+        if settings.verify_ssl is False and settings.is_production:
+            self.log.warning(
+                "Connection %r: verify_ssl is false, so that anybody on the way can pose as the production service"
+                " and take password and token. Name the CA bundle instead.",
+                self.gstn_conn_id,
+            )
         return settings
-
-    def _no_such_connection(self) -> GstnInvalidConnection:
-        return GstnInvalidConnection(
-            f"The connection {self.gstn_conn_id!r} is not defined. Add it under Admin > Connections with type"
-            f" {self.conn_type!r}, or set AIRFLOW_CONN_{self.gstn_conn_id.upper()}."
-        )
 
 
 def given(reference_id: Any) -> str:

@@ -11,7 +11,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from airflow_provider_ims._compat import AirflowNotFoundException
+from airflow_provider_ims._metadata import find_connection
 from airflow_provider_ims.exceptions import (
     GstnBusy,
     GstnError,
@@ -72,12 +72,10 @@ class GstnHook(GstnBaseHook):
         """
         The connection, checked.
 
-        :raises GstnInvalidConnection: naming every field that is missing or wrong
+        :raises GstnInvalidConnection: when it is not defined; else naming every field that is missing or wrong
+        :raises GstnAirflowUnavailable: when Airflow cannot be asked about it
         """
-        try:
-            return self._settings_of(self.get_connection(self.gstn_conn_id))
-        except AirflowNotFoundException:
-            raise self._no_such_connection() from None
+        return self._settings_of(find_connection(self.gstn_conn_id))
 
     @cached_property
     def _tokens(self) -> TokenKeeper:

@@ -100,6 +100,11 @@ class Settings:
         local = {"127.0.0.1", "::1", "localhost"}
         return sorted(str(url.hostname) for url in urls if url.scheme == "http" and url.hostname not in local)
 
+    @property
+    def is_production(self) -> bool:
+        """Whether Vayana's production service is reached: with real documents, or a password that opens them."""
+        return self.eas_url == EAS_URLS["production"] or self.auth_url == AUTH_URLS["production"]
+
     @classmethod
     def from_connection(
         cls,

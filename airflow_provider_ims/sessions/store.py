@@ -9,14 +9,13 @@ from functools import cache
 from importlib import import_module
 from typing import ClassVar
 
-from airflow_provider_ims._compat import (
+from airflow_provider_ims._compat import conf, in_supervised_process
+from airflow_provider_ims._metadata import (
     adelete_variable,
     aget_variable,
     aset_variable,
-    conf,
     delete_variable,
     get_variable,
-    in_supervised_process,
     set_variable,
 )
 from airflow_provider_ims.exceptions import GstnInvalidConnection

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from airflow_provider_ims._compat import NEVER_EXPIRE
+from airflow_provider_ims._metadata import task_state
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -103,7 +104,7 @@ class Journal:
     @classmethod
     def of(cls, context: Context, carried: Mapping[str, Any] | None = None) -> Self:
         """Open the journal of a task instance."""
-        return cls(context.get("task_state_store"), carried)
+        return cls(task_state(context), carried)
 
     @property
     def would_forget(self) -> bool:

@@ -39,6 +39,7 @@ RAISED_FOR = {
 
 WORTH_A_RETRY = {
     "GstnTransientError",
+    "GstnAirflowUnavailable",
     "GstnServiceUnavailable",
     "GstnThrottled",
     "GstnBusy",

@@ -66,8 +66,8 @@ def files_of(layer: str) -> list[Path]:
         ("protocol", {"models", "protocol"}),
         ("planning", {"models", "planning", "storage"}),
         ("simulator", {"models", "simulator"}),
-        ("sessions", {"sessions", "exceptions", "_compat"}),
-        ("hooks", {"models", "protocol", "sessions", "hooks", "exceptions", "_compat"}),
+        ("sessions", {"sessions", "exceptions", "_compat", "_metadata"}),
+        ("hooks", {"models", "protocol", "sessions", "hooks", "exceptions", "_compat", "_metadata"}),
         ("triggers", {"models", "hooks", "triggers", "exceptions", "_compat"}),
     ],
 )
