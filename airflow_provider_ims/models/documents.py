@@ -93,6 +93,7 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     number_field: ClassVar[str] = "inum"
+    date_field: ClassVar[str] = "idt"
 
     stin: Gstin
     rtnprd: ReturnPeriod
@@ -110,6 +111,11 @@ class Document(BaseModel):
     def number(self) -> str:
         """Number of the invoice or note."""
         return str(getattr(self, self.number_field))
+
+    @property
+    def date(self) -> str:
+        """Date of the invoice or note, DD-MM-YYYY."""
+        return str(getattr(self, self.date_field))
 
 
 class Ecom(Document):
@@ -143,6 +149,7 @@ class Note(Document):
     """A debit or credit note."""
 
     number_field: ClassVar[str] = "nt_num"
+    date_field: ClassVar[str] = "nt_dt"
 
     nt_num: DocumentNumber
     nt_dt: DocumentDate

@@ -46,9 +46,9 @@ class InvData(TypedDict, total=False):
     ecoma: list[Ecoma]
 
 
-class DocumentKey(NamedTuple):
+class UndatedKey(NamedTuple):
     """
-    What tells one document of a GSTIN from another, and all that GSTN's error report gives.
+    All that GSTN's error report gives of a document; documents that differ in their date alone share it.
 
     Letter case is folded, since a report may write a number in capitals that was sent in small letters.
     """
@@ -60,8 +60,33 @@ class DocumentKey(NamedTuple):
 
     @classmethod
     def of(cls, section: str, stin: str, number: str, rtnprd: str) -> Self:
-        """Build the key of a document."""
+        """Build it from the parts as somebody wrote them."""
         return cls(section, stin.strip().upper(), number.strip().upper(), rtnprd.strip())
+
+
+class DocumentKey(NamedTuple):
+    """
+    What tells one document of a GSTIN from another.
+
+    The date belongs to it: a supplier may give a number again in a new financial year, and report both documents in
+    one period. Letter case is folded as in :class:`UndatedKey`.
+    """
+
+    section: str
+    stin: str
+    number: str
+    date: str
+    rtnprd: str
+
+    @classmethod
+    def of(cls, section: str, stin: str, number: str, date: str, rtnprd: str) -> Self:
+        """Build the key from the parts as somebody wrote them; ``date`` is DD-MM-YYYY."""
+        return cls(section, stin.strip().upper(), number.strip().upper(), date.strip(), rtnprd.strip())
+
+    @property
+    def undated(self) -> UndatedKey:
+        """What an error report would call the document."""
+        return UndatedKey(self.section, self.stin, self.number, self.rtnprd)
 
 
 class ResetPayload(BaseModel):
@@ -126,7 +151,8 @@ class ResetPayload(BaseModel):
         """Yield every document with its key, in the order in which it is sent."""
         for section, documents in self.sections():
             for document in documents:
-                yield DocumentKey.of(section, document.stin, document.number, document.rtnprd), document
+                key = DocumentKey.of(section, document.stin, document.number, document.date, document.rtnprd)
+                yield key, document
 
     def counts(self) -> dict[str, int]:
         """Return the number of documents of each section."""
@@ -312,7 +338,8 @@ def _faults_between_documents(raw: Mapping[str, Any], *, allow_no_action: bool) 
                 "N",
                 "nothing to reset, GSTN holds no action; leave it out, or allow it (allow_no_action)",
             )
-        identity = [document.get(name) for name in ("stin", SECTIONS[section].number_field, "rtnprd")]
+        model = SECTIONS[section]
+        identity = [document.get(name) for name in ("stin", model.number_field, model.date_field, "rtnprd")]
         texts = [part for part in identity if isinstance(part, str)]
         if len(texts) < len(identity):
             continue
@@ -321,7 +348,7 @@ def _faults_between_documents(raw: Mapping[str, Any], *, allow_no_action: bool) 
             yield Fault(
                 place,
                 " ".join(texts),
-                f"the same document as {first}: same section, stin, number and rtnprd; send it once",
+                f"the same document as {first}: same section, stin, number, date and rtnprd; send it once",
             )
     invdata = raw.get("invdata")
     if isinstance(invdata, Mapping) and not any(invdata.values()):

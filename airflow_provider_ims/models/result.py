@@ -1,77 +1,20 @@
-"""The result of a reset: GSTN's words read into rows, and every document that was sent accounted for."""
+"""The result of a reset: GSTN's words read into an outcome and rows."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from airflow_provider_ims.models.account import Account, DocumentOutcome, ListedRefusals, RefusedDocument
 from airflow_provider_ims.models.codes import remedy_for
 from airflow_provider_ims.models.documents import section_of
 from airflow_provider_ims.models.payload import DocumentKey, ResetPayload
 
 Outcome = Literal["processed", "partial", "failed", "running", "unknown"]
-DocumentOutcome = Literal["reset", "refused", "unknown"]
 
 _OUTCOMES: dict[str, Outcome] = {"P": "processed", "PE": "partial", "ER": "failed", "IP": "running"}
-
-
-class RefusedDocument(NamedTuple):
-    """
-    One document that GSTN did not reset.
-
-    :param section: section in the request's spelling (``b2bcn``, never ``cn``)
-    :param stin: GSTIN of the supplier; empty if GSTN named none
-    :param number: number of the invoice or note; empty if GSTN named none
-    :param rtnprd: return period of the supplier, MMYYYY; empty if GSTN named none
-    :param code: GSTN's code
-    :param message: GSTN's message
-    :param remedy: what a person does about it
-    """
-
-    section: str
-    stin: str
-    number: str
-    rtnprd: str
-    code: str
-    message: str
-    remedy: str
-
-
-class SectionCount(BaseModel):
-    """What became of the documents of one section."""
-
-    sent: int = 0
-    reset: int = 0
-    refused: int = 0
-    unknown: int = 0
-
-
-class Account(NamedTuple):
-    """
-    What became of every document that was sent.
-
-    :param outcomes: document -> ``reset``, ``refused``, or ``unknown`` when the result does not say
-    :param stray: refusals that fit no document that was sent; they are told, never dropped
-    """
-
-    outcomes: dict[DocumentKey, DocumentOutcome]
-    stray: list[RefusedDocument]
-
-    def sections(self) -> dict[str, SectionCount]:
-        """Return the counts of each section, in the order of the request."""
-        counts: dict[str, SectionCount] = {}
-        for key, outcome in self.outcomes.items():
-            count = counts.setdefault(key.section, SectionCount())
-            count.sent += 1
-            setattr(count, outcome, getattr(count, outcome) + 1)
-        return counts
-
-    def total(self, outcome: DocumentOutcome) -> int:
-        """Return the number of documents with this outcome."""
-        return Counter(self.outcomes.values())[outcome]
 
 
 class ResetResult(BaseModel):
@@ -149,55 +92,28 @@ class ResetResult(BaseModel):
         :param seen_reset: documents that GSTN held at "no action" after this result, whatever it says of them
         :return: an outcome for each document. A document that GSTN does not list was reset if the request was
             processed; it is ``unknown`` where GSTN counts more refusals than it lists, counts fewer documents
-            than were sent, or refuses "some document" of the same section and supplier without naming it
+            than were sent, or refuses "some document" of the same section and supplier without naming it. A refusal
+            names no date: if it fits several documents, all are ``refused`` if GSTN lists as many refusals, else
+            ``unknown``
         """
         sent = [key for key, _ in payload.documents() if key not in already_reset]
-        # Whether proc_cnt includes the refused is not documented; short in both readings is short.
-        short = self.processed is not None and self.processed + self.errors < len(sent)
-        unlisted: DocumentOutcome = "unknown"
-        if self.outcome == "failed":
-            unlisted = "refused"
-        elif self.outcome in {"processed", "partial"} and not self.unexplained and not short:
-            unlisted = "reset"
-        if self.outcome == "partial" and not self.refused:
-            unlisted = "unknown"  # some were refused, and nobody says which
-        outcomes: dict[DocumentKey, DocumentOutcome] = dict.fromkeys(sent, unlisted)
-        by_identity: dict[tuple[str, str, str], list[DocumentKey]] = {}
-        for key in sent:
-            by_identity.setdefault(key[1:], []).append(key)
-        stray: list[RefusedDocument] = []
-        for row in self.refused:
-            named = DocumentKey.of(row.section, row.stin, row.number, row.rtnprd)
-            if named in outcomes:
-                outcomes[named] = "refused"
-                continue
-            alike = by_identity.get(named[1:], [])
-            if (
-                len(alike) == 1 and row.number
-            ):  # under a section's name that we do not know, but it can be no other document
-                outcomes[alike[0]] = "refused"
-                continue
-            stray.append(row)
-            for key in alike or _may_be_meant(named, sent):
-                if outcomes[key] == "reset":
-                    outcomes[key] = "unknown"
         everything: dict[DocumentKey, DocumentOutcome] = dict.fromkeys(already_reset, "reset")
-        everything.update(outcomes)
+        listed = ListedRefusals(self.refused, sent, repeats=self.errors < len(self.refused))
+        everything.update(listed.outcomes(self._unlisted(len(sent), listed.explained)))
         everything.update(dict.fromkeys(seen_reset, "reset"))
-        return Account({key: everything[key] for key, _ in payload.documents()}, stray)
+        return Account({key: everything[key] for key, _ in payload.documents()}, listed.stray, listed.named)
 
-
-def _may_be_meant(named: DocumentKey, sent: list[DocumentKey]) -> list[DocumentKey]:
-    """
-    Return the documents that a refusal may be about although it names none of them.
-
-    GSTN may leave parts out, or write a number or period otherwise than it was sent.
-    """
-    agreeing = [key for key in sent if all(part in ("", known) for part, known in zip(named, key, strict=True))]
-    of_supplier = [key for key in sent if key.stin == named.stin]
-    of_section = [key for key in sent if key.section == named.section]
-    of_both = [key for key in of_supplier if key.section == named.section]
-    return agreeing or of_both or of_supplier or of_section or sent
+    def _unlisted(self, sent: int, explained: int) -> DocumentOutcome:
+        """Return what became of the documents that GSTN's report does not list."""
+        if self.outcome == "failed":
+            return "refused"
+        if self.outcome == "partial" and not self.refused:
+            return "unknown"  # some were refused, and nobody says which
+        # Whether proc_cnt includes the refused is not documented; short in both readings is short.
+        short = self.processed is not None and self.processed + self.errors < sent
+        if self.outcome in {"processed", "partial"} and explained >= self.errors and not short:
+            return "reset"
+        return "unknown"
 
 
 def _refusals(report: object) -> Iterator[RefusedDocument]:

@@ -18,10 +18,9 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models.payload import ResetPayload
-from airflow_provider_ims.models.result import RefusedDocument
 from airflow_provider_ims.operators.arguments import is_true, seconds
 from airflow_provider_ims.operators.payload import Payload, load_payload
-from airflow_provider_ims.results.report import Report, listed
+from airflow_provider_ims.results.report import RefusedRow, Report, listed
 from airflow_provider_ims.sensors.ims import read_event
 from airflow_provider_ims.storage import is_given, write_whole
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
@@ -252,7 +251,7 @@ class ImsResultOperator(BaseOperator):
         summary.update(self._write(report, summary))
         report.tell(self.log)
         if trail := AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)):
-            trail.ended(report.reference_id, summary, report.result.refused, report.unknown)
+            trail.ended(report.reference_id, summary, report.refused, report.unknown)
         error = report.error()
         if error is None:
             return summary
@@ -273,8 +272,8 @@ class ImsResultOperator(BaseOperator):
             full["documents"] = [{**key._asdict(), "outcome": said} for key, said in report.account.outcomes.items()]
         table = io.StringIO(newline="")
         writer = csv.writer(table)
-        writer.writerow(RefusedDocument._fields)
-        writer.writerows(report.result.refused)
+        writer.writerow(RefusedRow._fields)
+        writer.writerows(report.refused)
         try:
             folder = ObjectStoragePath(self.output_path)
             result_path = folder / f"{report.reference_id}.result.json"

@@ -80,13 +80,13 @@ class Checker:
                 return None
         except (KeyError, TypeError, ValueError):  # a field missing, a value of a strange type, a number without end
             return None
-        for date in shape.dates:
-            if not is_real_date(values[date]):
+        for index in shape.dates:
+            if not is_real_date(values[index]):
                 return None
-        stin, rtnprd, number = shape.key(values)
+        stin, rtnprd, date, number = shape.key(values)
         if self._strict_gstin and not (_check_digit_fits(rtin) and _check_digit_fits(stin)):
             return None
-        return Valid(rtin, section, text, _key(stin, rtnprd, number))
+        return Valid(rtin, section, text, _key(stin, rtnprd, date, number))
 
     def _in_full(self, row: Mapping[str, Any]) -> Valid | list[Fault]:
         cells = converted(row, text_amounts=self._text_amounts)
@@ -129,7 +129,7 @@ class Checker:
         if faults:
             return with_advice(faults)
         [(key, document)] = payload.documents()
-        return Valid(payload.rtin, section, document_json(document), _key(key.stin, key.rtnprd, key.number))
+        return Valid(payload.rtin, section, document_json(document), _key(key.stin, key.rtnprd, key.date, key.number))
 
 
 def _by_field(error: InvalidPayload, prefix: str) -> Iterator[Fault]:
@@ -139,9 +139,10 @@ def _by_field(error: InvalidPayload, prefix: str) -> Iterator[Fault]:
 
 def document_key(section: str, document: Mapping[str, Any]) -> str:
     """Return what tells a valid document from the others of the same GSTIN and section."""
-    return _key(document["stin"], document["rtnprd"], document[SECTIONS[section].number_field])
+    model = SECTIONS[section]
+    return _key(document["stin"], document["rtnprd"], document[model.date_field], document[model.number_field])
 
 
-def _key(stin: str, rtnprd: str, number: str) -> str:
-    # As DocumentKey folds them; a GSTIN and a period have fixed lengths, so no two keys run into each other.
-    return f"{stin}{rtnprd}{number}".upper()
+def _key(stin: str, rtnprd: str, date: str, number: str) -> str:
+    # As DocumentKey folds them; all but the number have fixed lengths, so no two keys run into each other.
+    return f"{stin}{rtnprd}{date}{number}".upper()

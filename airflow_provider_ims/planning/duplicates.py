@@ -44,7 +44,7 @@ class Duplicates:
     """
     Watches documents go by, and looks closer at the end, if it must.
 
-    Two rows give one document if GSTIN, section, supplier, number and period are the same.
+    Two rows give one document if GSTIN, section, supplier, number, date and period are the same.
 
     :param folder: a directory that is removed with all that is in it when the plan is done
     :param ledger: where it is noted which documents are dropped

@@ -12,7 +12,7 @@ from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import Fault
 from airflow_provider_ims.planning.ledger import Place
 
-HEADER = ("place", "rtin", "section", "number", "field", "value", "reason")
+HEADER = ("place", "rtin", "section", "number", "date", "field", "value", "reason")
 _LONGEST = 200
 
 
@@ -39,17 +39,18 @@ class Rejects:
         """
         model = SECTIONS.get(str(row.get("section")))
         number = row.get(model.number_field) if model else row.get("inum") or row.get("nt_num")
-        known = [_shown(row.get("rtin")), _shown(row.get("section")), _shown(number)]
+        date = row.get(model.date_field) if model else row.get("idt") or row.get("nt_dt")
+        document = [_shown(value) for value in (row.get("rtin"), row.get("section"), number, date)]
         self._ledger.executemany(
-            "INSERT INTO reject VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            ((*place, *known, fault.place, _shown(fault.value), fault.rule) for fault in faults),
+            "INSERT INTO reject VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            ((*place, *document, fault.place, _shown(fault.value), fault.rule) for fault in faults),
         )
         self.rows += 1
 
     def first(self, count: int) -> list[Fault]:
         """Return the first faults, in the order of the input, with their places."""
         return [
-            Fault(f"{line[0]}: {line[4]}" if line[4] else line[0], line[5] or None, line[6])
+            Fault(f"{line[0]}: {line[5]}" if line[5] else line[0], line[6] or None, line[7])
             for line, _ in zip(self._lines(), range(count), strict=False)
         ]
 

@@ -35,7 +35,7 @@ class Shape(NamedTuple):
     :param template: the document's JSON, with a ``%s`` for each value
     :param fits: matches the JSON of a valid document
     :param dates: indexes of the dates among the values
-    :param key: takes supplier, period and number out of the values
+    :param key: takes supplier, period, date and number out of the values
     """
 
     pick: Callable[[Mapping[str, Any]], tuple[Any, ...]]
@@ -44,7 +44,7 @@ class Shape(NamedTuple):
     template: str
     fits: Callable[[str], re.Match[str] | None]
     dates: tuple[int, ...]
-    key: Callable[[tuple[Any, ...]], tuple[str, str, str]]
+    key: Callable[[tuple[Any, ...]], tuple[str, str, str, str]]
 
 
 def amount_limit(field: FieldInfo) -> Decimal | None:
@@ -97,7 +97,7 @@ def shape_of(section: str, *, text_amounts: bool, allow_no_action: bool) -> Shap
             + r"\}"
         ).fullmatch,
         dates=tuple(dates),
-        key=itemgetter(*(list(fields).index(name) for name in ("stin", "rtnprd", model.number_field))),
+        key=itemgetter(*map(list(fields).index, ("stin", "rtnprd", model.date_field, model.number_field))),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ims.exceptions import GstnInvalidPayload, GstnInvalidRequest
+from airflow_provider_ims.models.payload import DocumentKey
 from airflow_provider_ims.planned import PlannedChunk, PlannedGstin
 from airflow_provider_ims.results.report import DocumentRow, Report
 from airflow_provider_ims.storage import copy_whole, write_whole
@@ -103,7 +104,8 @@ class Outcomes:
             try:
                 payload = outcome.planned.load(self._plan.rtin)
             except (GstnInvalidRequest, GstnInvalidPayload) as error:
-                yield DocumentRow("", "", "", "", outcome.state, message=str(error), reference_id=outcome.reference_id)
+                nameless = DocumentKey("", "", "", "", "")
+                yield DocumentRow(*nameless, outcome.state, message=str(error), reference_id=outcome.reference_id)
                 continue
             for key, _ in payload.documents():
                 why = outcome.failure if outcome.state == "unknown" else ""
@@ -149,10 +151,8 @@ def _read_part(chunk: PlannedChunk) -> Iterator[DocumentRow]:
         text = path.read_text(encoding="utf-8")
     except (OSError, ImportError, ValueError) as error:
         raise GstnInvalidRequest(f"{path} cannot be read ({type(error).__name__}: {error}).") from None
-    rows = csv.reader(io.StringIO(text, newline=""))
-    next(rows, None)
-    for row in rows:
-        yield DocumentRow(*row)
+    for row in csv.DictReader(io.StringIO(text, newline="")):
+        yield DocumentRow(*(row.get(name) or "" for name in DocumentRow._fields))
 
 
 def _written(path: ObjectStoragePath, write: Any) -> None:

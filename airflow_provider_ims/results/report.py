@@ -17,20 +17,22 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.hooks.retries import until_ready
+from airflow_provider_ims.models.account import Account, RefusedDocument
 from airflow_provider_ims.models.codes import remedy_for
 from airflow_provider_ims.models.download import actions_of
-from airflow_provider_ims.models.payload import DocumentKey, ResetPayload
+from airflow_provider_ims.models.payload import DocumentKey, ResetPayload, UndatedKey
 from airflow_provider_ims.models.reconciliation import Reconciliation
-from airflow_provider_ims.models.result import Account, RefusedDocument, ResetResult
+from airflow_provider_ims.models.result import ResetResult
 
 
 class DocumentRow(NamedTuple):
     """
     What became of one document.
 
+    :param date: date of the invoice or note, DD-MM-YYYY
     :param outcome: ``reset``, ``refused``, ``unknown``, or ``not sent``
-    :param code: GSTN's code, if it refused
-    :param message: GSTN's message, if it refused
+    :param code: GSTN's code, if it refused this document, or one of the same number and another date
+    :param message: GSTN's message, likewise
     :param remedy: what a person does about it
     :param reference_id: the reset that it was sent in
     """
@@ -38,12 +40,30 @@ class DocumentRow(NamedTuple):
     section: str
     stin: str
     number: str
+    date: str
     rtnprd: str
     outcome: str
     code: str = ""
     message: str = ""
     remedy: str = ""
     reference_id: str = ""
+
+
+class RefusedRow(NamedTuple):
+    """
+    One refusal of GSTN's report, as a :class:`RefusedDocument` has it.
+
+    :param date: date of the document, DD-MM-YYYY; GSTN gives none, so it is empty where the request does not tell
+    """
+
+    section: str
+    stin: str
+    number: str
+    date: str
+    rtnprd: str
+    code: str
+    message: str
+    remedy: str
 
 
 class Report:
@@ -129,6 +149,19 @@ class Report:
         return [key for key, said in self.account.outcomes.items() if said == "unknown"] if self.account else []
 
     @property
+    def refused(self) -> list[RefusedRow]:
+        """The refusals that GSTN lists, with the dates of the documents that they are about."""
+        dates: dict[UndatedKey, list[str]] = {}
+        for key in self.account.refusals if self.account else ():
+            if self.account and self.account.outcomes[key] == "refused":
+                dates.setdefault(key.undated, []).append(key.date)
+        rows = []
+        for row in self.result.refused:
+            left = dates.get(UndatedKey.of(row.section, row.stin, row.number, row.rtnprd))
+            rows.append(RefusedRow(*row[:3], left.pop(0) if left else "", *row[3:]))
+        return rows
+
+    @property
     def outcome(self) -> str:
         """The word for it all: ``processed``, ``partial`` or ``failed``."""
         if self._seen_reset and self.account:
@@ -182,9 +215,8 @@ class Report:
 
     def rows(self) -> Iterator[DocumentRow]:
         """Yield every document of the request with what became of it."""
-        refused = {DocumentKey.of(row.section, row.stin, row.number, row.rtnprd): row for row in self.result.refused}
         for key, said in self.account.outcomes.items() if self.account else ():
-            row = refused.get(key)
+            row = self.account.refusals.get(key) if self.account else None
             told = (row.code, row.message, row.remedy) if row else ("", "", "")
             if said == "reset":
                 told = ("", "", "")

@@ -71,6 +71,11 @@ _RULES: dict[str, Callable[[Any], bool]] = {
 }
 
 
+def identity_fields(section: str) -> tuple[str, str]:
+    """Return the names of a document's number and date."""
+    return ("nt_num", "nt_dt") if "nt_num" in FIELDS[section].split() else ("inum", "idt")
+
+
 def schema_fault(body: Any) -> str | None:
     """Return the first place that GSTN's schema refuses; floats must have been read as Decimal."""
     if not isinstance(body, dict) or set(body) != {"rtin", "reqtyp", "invdata"}:
@@ -106,20 +111,23 @@ class Documents:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._sections: defaultdict[tuple[str, str], dict[tuple[str, str, str], Document]] = defaultdict(dict)
+        self._sections: defaultdict[tuple[str, str], dict[tuple[str, str, str], list[Document]]]
+        self._sections = defaultdict(lambda: defaultdict(list))
 
     def add(self, document: Document) -> None:
-        """Add a document, or replace the one of the same identity."""
-        self._sections[document.rtin, document.section][document.stin, document.number, document.rtnprd] = document
+        """Add a document, or replace what is of the same identity: whatever the date if either has none."""
+        of_number = self._sections[document.rtin, document.section][document.stin, document.number, document.rtnprd]
+        of_number[:] = [other for other in of_number if document.date and other.date not in (None, document.date)]
+        of_number.append(document)
 
     def held(self, rtin: str, section: str) -> list[Document]:
         """Return the documents of one section of a taxpayer."""
-        return list(self._sections.get((rtin, section), {}).values())
+        return [document for of_number in self._sections[rtin, section].values() for document in of_number]
 
-    def state(self) -> list[dict[str, str]]:
+    def state(self) -> list[dict[str, Any]]:
         """Return all documents, without their records."""
-        every = (document for section in self._sections.values() for document in section.values())
-        return [document.model_dump(exclude={"record"}) for document in every]
+        every = (document for rtin, section in list(self._sections) for document in self.held(rtin, section))
+        return [document.model_dump(exclude={"record"}, exclude_none=True) for document in every]
 
     def reset(self, body: Any) -> dict[str, Any]:
         """Carry out a reset request and return GSTN's result."""
@@ -130,8 +138,8 @@ class Documents:
         report: dict[str, dict[str, list[dict[str, str]]]] = {}
         for section, records in body["invdata"].items():
             for record in records:
-                number = record["nt_num"] if "nt_num" in record else record["inum"]
-                if self._reset_one(body["rtin"], section, number, record):
+                number, date = (record[name] for name in identity_fields(section))
+                if self._reset_one(body["rtin"], section, number, date, record):
                     processed += 1
                     continue
                 refused += 1
@@ -157,15 +165,17 @@ class Documents:
             }
         return result
 
-    def _reset_one(self, rtin: str, section: str, number: str, record: dict[str, Any]) -> bool:
+    def _reset_one(self, rtin: str, section: str, number: str, date: str, record: dict[str, Any]) -> bool:
         stin, rtnprd = record["stin"], record["rtnprd"]
-        document = self._sections[rtin, section].get((stin, number, rtnprd))
+        of_number = self._sections[rtin, section][stin, number, rtnprd]
+        document = next((each for each in of_number if each.date in (None, date)), None)
         if document is None:
             if self._options.strict_documents:
                 return False
             names: dict[str, Any] = {"rtin": rtin, "section": section, "status": record["prev_status"]}
-            document = Document(stin=stin, number=number, rtnprd=rtnprd, record=record, **names)
+            document = Document(stin=stin, number=number, date=date, rtnprd=rtnprd, record=record, **names)
             self.add(document)
+        document.date = date
         if document.status != record["prev_status"]:
             return False
         document.status = "N"

@@ -55,13 +55,15 @@ Status = Literal["A", "R", "P", "N"]
 class Document(_Strict):
     """A document that a supplier has filed, and the action GSTN holds for it.
 
-    ``record`` holds further fields as a download shows them; what it leaves out is made up.
+    Documents that differ in their ``date`` (DD-MM-YYYY) alone are two; one without a date takes that of the first
+    reset that names it. ``record`` holds further fields as a download shows them; what it leaves out is made up.
     """
 
     rtin: str
     section: Section
     stin: str
     number: str
+    date: str | None = None
     rtnprd: str
     status: Status
     record: dict[str, Any] | None = None

@@ -7,7 +7,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from .ims import FIELDS
+from .ims import FIELDS, identity_fields
 from .options import Document
 
 
@@ -19,15 +19,17 @@ def download_record(document: Document, action: str) -> dict[str, Any]:
     """
     held = document.record or {}
     given = {name: _as_json(value) for name, value in held.items() if name not in ("prev_status", "action")}
-    number = "nt_num" if "nt_num" in FIELDS[document.section].split() else "inum"
+    number, date = identity_fields(document.section)
     identity = {"stin": document.stin, "rtnprd": document.rtnprd, number: document.number}
+    if document.date:
+        identity[date] = document.date
     record = _made_up(document) | given | identity
     contents = json.dumps([document.rtin, document.section, record], sort_keys=True)
     return {"hash": hashlib.sha256(contents.encode()).hexdigest(), **record, "action": action}
 
 
 def _made_up(document: Document) -> dict[str, Any]:
-    identity = (document.rtin, document.section, document.stin, document.number, document.rtnprd)
+    identity = (document.rtin, document.section, document.stin, document.number, document.rtnprd, document.date or "")
     digest = hashlib.sha256("|".join(identity).encode()).hexdigest()
     # In paise, so that the sums are right to the last digit.
     taxable = 10_000 + int(digest[:8], 16) % 10_000_000

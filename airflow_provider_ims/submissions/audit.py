@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ims.exceptions import GstnError, GstnInvalidRequest
 from airflow_provider_ims.models.payload import DocumentKey, ResetPayload
-from airflow_provider_ims.models.result import RefusedDocument
+from airflow_provider_ims.results.report import RefusedRow
 from airflow_provider_ims.storage import is_given, write_whole
 
 if TYPE_CHECKING:
@@ -96,14 +96,14 @@ class AuditTrail:
         self,
         reference_id: str,
         summary: Mapping[str, Any],
-        refused: list[RefusedDocument],
+        refused: Iterable[RefusedRow],
         unknown: list[DocumentKey],
     ) -> None:
         """
         Record what came of a reset.
 
         :param summary: counts and codes
-        :param refused: the documents that GSTN refused
+        :param refused: the documents that GSTN refused, as far as it names them
         :param unknown: the documents of which nothing is known
         """
         self._record = {**self._run, "reference_id": reference_id}

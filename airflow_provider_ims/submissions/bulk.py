@@ -202,7 +202,7 @@ class BulkReset:
         self._outcomes.keep(chunk.planned, report)
         summary = report.summary()
         if self._audit:
-            self._audit.ended(report.reference_id, summary, report.result.refused, report.unknown)
+            self._audit.ended(report.reference_id, summary, report.refused, report.unknown)
         error = report.error()
         failure = error if isinstance(error, GstnResetFailed) else None
         entry = self._journal.read(chunk.key)

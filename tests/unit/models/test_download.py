@@ -10,14 +10,18 @@ from airflow_provider_ims.models.download import actions_of
 from airflow_provider_ims.models.payload import DocumentKey
 from tests.unit.builders import SECTIONS, STIN, document, payload
 
+DATE, OTHER_DATE = "23-01-2023", "05-01-2023"
+
 
 def record(number: Any = "INV-1", action: Any = "N", field: str = "inum", **changes: Any) -> dict[str, Any]:
     """A document as a download has it."""
-    return {"stin": STIN, field: number, "rtnprd": "012023", "action": action, "srcfilstatus": "Filed", **changes}
+    date = {"nt_num": "nt_dt"}.get(field, "idt")
+    fields = {"stin": STIN, field: number, date: DATE, "rtnprd": "012023", "action": action, "srcfilstatus": "Filed"}
+    return {**fields, **changes}
 
 
-def key(section: str = "b2b", number: str = "INV-1") -> DocumentKey:
-    return DocumentKey(section, STIN, number, "012023")
+def key(section: str = "b2b", number: str = "INV-1", date: str = DATE) -> DocumentKey:
+    return DocumentKey(section, STIN, number, date, "012023")
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -85,3 +89,30 @@ def test_what_is_no_document_is_passed_over_and_costs_no_other(page):
     assert actions_of([page]) == {}
     assert actions_of([page, {"b2b": [record("INV-7", "A")]}]) == {key(number="INV-7"): "A"}
     assert actions_of([{**page, "ecom": [record()]}]) == {key("ecom"): "N"}
+
+
+def test_documents_that_differ_in_their_date_alone_are_two():
+    page = {"b2b": [record(action="N"), record(action="A", idt=OTHER_DATE)]}
+    assert actions_of([page]) == {key(): "N", key(date=OTHER_DATE): "A"}
+
+
+@pytest.mark.parametrize(("first", "second"), [("N", "N"), ("N", "A"), ("A", "N")])
+def test_a_document_that_is_listed_twice_never_counts_as_no_action(first, second):
+    for pages in ([{"b2b": [record(action=first), record(action=second)]}], [{"b2b": [record(action=first)]}] * 2):
+        assert actions_of([*pages, {"b2b": [record("2", "N")]}]) == {key(): "", key(number="2"): "N"}
+
+
+def test_a_note_that_is_listed_under_both_names_of_its_section_is_listed_twice():
+    note = record("CN-1", "N", "nt_num")
+    assert actions_of([{"cn": [note], "b2bcn": [note]}]) == {key("b2bcn", "CN-1"): ""}
+
+
+@pytest.mark.parametrize("date", [None, "", 20230123, "2023-01-23", "30-02-2023", "23/01/2023"])
+def test_a_record_without_a_readable_date_may_be_about_any_document_of_its_number(date):
+    page = {"b2b": [record(action="N"), record(idt=date, action="N"), record("2", "N"), record("1", idt=date)]}
+    assert actions_of([page]) == {key(): "", key(number="2"): "N"}
+
+
+def test_the_fields_of_the_invoice_that_a_note_is_about_do_not_name_the_note():
+    note = record("CN-1", "N", "nt_num", inum="INV-7", idt=OTHER_DATE)
+    assert actions_of([{"b2bcn": [note]}]) == {key("b2bcn", "CN-1"): "N"}

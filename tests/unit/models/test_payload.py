@@ -94,9 +94,21 @@ def test_letter_case_does_not_tell_documents_apart():
     assert places_of(request(b2b=entries)) == ["invdata.b2b[1]"]
 
 
-@pytest.mark.parametrize("change", [{"stin": OTHER_STIN}, {"inum": "INV-2"}, {"rtnprd": "022023"}, {"inum": "INV-01"}])
-def test_documents_that_differ_in_supplier_number_or_period_are_two(change: dict[str, str]):
+@pytest.mark.parametrize(
+    "change", [{"stin": OTHER_STIN}, {"inum": "INV-2"}, {"rtnprd": "022023"}, {"inum": "INV-01"}, {"idt": "05-04-2023"}]
+)
+def test_documents_that_differ_in_supplier_number_date_or_period_are_two(change: dict[str, str]):
     assert faults_of(request(b2b=[document(), document(**change)])) == []
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_number_that_was_given_again_in_the_new_financial_year_is_another_document(section: str):
+    date = "nt_dt" if "nt_dt" in FIELDS[section] else "idt"
+    twins = [document(section, rtnprd="042025", **{date: day}) for day in ("20-03-2025", "05-04-2025")]
+    whole = payload(**{section: twins})
+    first, second = (key for key, _ in whole.documents())
+    assert (first.date, second.date) == ("20-03-2025", "05-04-2025")
+    assert json.loads(whole.only([second]).body())["invdata"] == {section: twins[1:]}
 
 
 def test_the_same_number_in_two_sections_is_no_duplicate():
@@ -189,19 +201,20 @@ class TestSomeOfTheDocuments:
 
     def test_leave_the_whole_as_it_was(self):
         whole = payload(b2b=numbered("b2b", "1", "2"))
-        whole.only([DocumentKey("b2b", STIN, "1", "012023")])
+        whole.only([DocumentKey("b2b", STIN, "1", "23-01-2023", "012023")])
         assert whole.counts() == {"b2b": 2}
 
     def test_are_none_of_those_that_only_have_the_same_number(self):
-        twins = [document(inum="1"), document(inum="1", stin=OTHER_STIN), document(inum="1", rtnprd="022023")]
+        others = [{"stin": OTHER_STIN}, {"rtnprd": "022023"}, {"idt": "05-01-2023"}]
+        twins = [document(inum="1"), *(document(inum="1", **other) for other in others)]
         whole = payload(b2b=twins, ecom=numbered("ecom", "1"))
-        some = whole.only([DocumentKey("b2b", STIN, "1", "012023")])
+        some = whole.only([DocumentKey("b2b", STIN, "1", "23-01-2023", "012023")])
         assert json.loads(some.body())["invdata"] == {"b2b": twins[:1]}
 
     def test_pass_over_what_the_request_does_not_hold(self):
         whole = payload(b2b=numbered("b2b", "1", "2"))
-        stranger = DocumentKey("b2b", STIN, "9", "012023")
-        assert whole.only([stranger, DocumentKey("b2b", STIN, "1", "012023")]).counts() == {"b2b": 1}
+        stranger = DocumentKey("b2b", STIN, "9", "23-01-2023", "012023")
+        assert whole.only([stranger, DocumentKey("b2b", STIN, "1", "23-01-2023", "012023")]).counts() == {"b2b": 1}
 
 
 def test_periods_are_told_once_each_in_the_order_of_time():

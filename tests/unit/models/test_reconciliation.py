@@ -66,7 +66,7 @@ def test_thousands_of_documents_fit_into_a_few_letters():
 
 
 def test_documents_of_another_request_have_no_place():
-    assert as_places({DocumentKey("b2b", "S", "N", "012023")}, MANY) == ""
+    assert as_places({DocumentKey("b2b", "S", "N", "23-01-2023", "012023")}, MANY) == ""
 
 
 def test_it_survives_being_kept_as_text():

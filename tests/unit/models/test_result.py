@@ -428,3 +428,46 @@ def test_a_refusal_that_is_listed_twice_is_one_refusal():
 def test_a_refusal_under_another_writing_of_the_number_casts_doubt_on_the_suppliers_documents():
     read = partial({"b2b": [entry("0001")]}, err_cnt="1")
     assert set(outcomes(read, b2b=numbered("b2b", "1", "2")).values()) == {"unknown"}
+
+
+class TestDocumentsThatDifferInTheirDateAlone:
+    """GSTN's error report names no date."""
+
+    TWINS = (document(inum="1", idt="20-03-2025"), document(inum="1", idt="05-04-2025"))
+
+    def said(self, of: ResetResult, *others: dict[str, Any]) -> list[str]:
+        return list(of.account(payload(b2b=[*self.TWINS, *others])).outcomes.values())
+
+    def test_are_both_unknown_if_one_of_them_is_refused(self):
+        read = partial({"b2b": [entry("1")]}, proc_cnt="2")
+        assert self.said(read, document(inum="2")) == ["unknown", "unknown", "reset"]
+        assert read.account(payload(b2b=list(self.TWINS))).stray == []
+
+    @pytest.mark.parametrize("report", [[entry("1", "1")], [entry("1"), entry("1", code="IMSSAV0054")]])
+    @pytest.mark.parametrize("err_cnt", ["2", None])
+    def test_are_both_refused_if_as_many_are_refused(self, report: list[dict], err_cnt: Any):
+        assert self.said(partial({"b2b": report}, err_cnt, "1"), document(inum="2")) == ["refused", "refused", "reset"]
+
+    @pytest.mark.parametrize("report", [[entry("1", "1")], [entry("1"), entry("1", code="IMSSAV0054")]])
+    def test_are_unknown_if_the_report_repeats_one_refusal(self, report: list[dict]):
+        assert self.said(partial({"b2b": report}, "1", "2"), document(inum="2")) == ["unknown", "unknown", "reset"]
+
+    def test_are_refused_if_the_whole_request_is(self):
+        assert self.said(result("ER")) == ["refused", "refused"]
+
+    def test_are_told_apart_by_what_was_sent(self):
+        sent = payload(b2b=list(self.TWINS))
+        first, second = (key for key, _ in sent.documents())
+        read = partial({"b2b": [entry("1")]}, proc_cnt="0")
+        assert read.account(sent, already_reset=[first]).outcomes == {first: "reset", second: "refused"}
+
+    def test_keep_the_refusal_that_may_be_about_them(self):
+        account = partial({"b2b": [entry("1")]}).account(payload(b2b=list(self.TWINS)))
+        assert [row.code for row in account.refusals.values()] == ["IMSSAV0010"] * 2
+
+    def test_are_found_under_a_section_name_that_nobody_knows(self):
+        assert self.said(partial({"invoices": [entry("1", "1")]}, "1", "2")) == ["unknown", "unknown"]
+
+    def test_leave_refusals_unexplained_that_are_more_than_they_are(self):
+        read = partial({"b2b": [entry("1", "1", "1")]}, "3", "1")
+        assert self.said(read, document(inum="2")) == ["refused", "refused", "unknown"]

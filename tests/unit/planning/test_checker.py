@@ -163,7 +163,7 @@ def test_letter_case_does_not_tell_documents_apart():
     assert isinstance(lower, Valid)
     assert isinstance(upper, Valid)
     assert lower.key == upper.key
-    assert DocumentKey.of("b2b", "x", "inv-1", "1") == DocumentKey.of("b2b", "x", "INV-1", "1")
+    assert DocumentKey.of("b2b", "x", "inv-1", "d", "1") == DocumentKey.of("b2b", "x", "INV-1", "d", "1")
 
 
 def test_a_row_of_nulls_for_other_sections_is_sent_without_them():

@@ -214,6 +214,7 @@ def test_by_default_one_bad_row_means_that_nothing_is_planned(tmp_path: Path, ou
         "rtin": RTIN,
         "section": "b2b",
         "number": "2",
+        "date": "1/2/2025",
         "field": "pos",
         "value": "7",
         "reason": "a state code of two digits as text: 01 to 38, 96 or 97. Did a spreadsheet drop the leading zero of"
@@ -318,6 +319,16 @@ def test_letter_case_does_not_tell_documents_apart(tmp_path: Path, output: Path)
 def test_the_same_document_of_two_gstins_or_sections_is_no_duplicate(tmp_path: Path, output: Path):
     lines = [row(), row(rtin=OTHER_RTIN), row("b2ba"), row("ecom"), row("b2bdn"), row("b2bcn")]
     assert plan_of(output, json_lines(tmp_path / "a.jsonl", lines)).documents == 6
+
+
+@pytest.mark.parametrize("section", ["b2b", "b2bcn"])
+def test_documents_that_differ_in_their_date_alone_are_no_duplicates(tmp_path: Path, output: Path, section: str):
+    date = "idt" if section == "b2b" else "nt_dt"
+    days = ["20-03-2025", "05-04-2025", "20-03-2025"]
+    lines = [row(section, rtnprd="042025", **{date: day}) for day in days]
+    plan = plan_of(output, json_lines(tmp_path / "a.jsonl", lines), on_invalid="skip")
+    assert (plan.documents, plan.rejected) == (2, 1)
+    assert [line["place"] for line in rejects(output)] == ["a.jsonl line 3"]
 
 
 def test_a_gstin_of_which_nothing_is_left_is_not_in_the_plan(tmp_path: Path, output: Path):

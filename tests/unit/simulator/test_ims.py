@@ -115,3 +115,24 @@ def test_a_schema_fault_fails_the_whole_request_in_its_result(gst: Gst, run: Run
 def test_the_sample_of_the_api_page_passes(payload: Build, record: Build):
     text = json.dumps(payload(b2b=[record(val=1000.1)]))
     assert schema_fault(json.loads(text, parse_float=Decimal)) is None
+
+
+def test_documents_that_differ_in_their_date_alone_are_two(gst: Gst, run: Run, record: Build, payload: Build):
+    held = {"rtin": payload()["rtin"], "section": "b2b", "stin": STIN, "number": "A", "rtnprd": "012023"}
+    gst.add_documents([held | {"date": "23-01-2023", "status": "A"}, held | {"date": "05-01-2023", "status": "R"}])
+    both = [record(number="A"), record(number="A", idt="05-01-2023")]
+    result = run(payload(b2b=both))
+    assert (result["proc_cnt"], result["err_cnt"]) == ("1", "1")
+    assert result["error_report"]["b2b"][0]["inv"] == [{"rtnprd": "012023", "inum": "A"}]  # which names no date
+    dates = {document["date"]: document["status"] for document in gst.state()["documents"]}
+    assert dates == {"23-01-2023": "N", "05-01-2023": "R"}
+
+
+def test_a_document_without_a_date_takes_that_of_the_reset(gst: Gst, run: Run, record: Build, payload: Build):
+    held = {"rtin": payload()["rtin"], "section": "b2b", "stin": STIN, "number": "A", "rtnprd": "012023"}
+    gst.add_documents([held | {"status": "R"}])
+    assert run(payload(b2b=[record(number="A")]))["status_cd"] == "PE"
+    [document] = gst.state()["documents"]
+    assert (document["date"], document["status"]) == ("23-01-2023", "R")
+    gst.add_documents([held | {"status": "P"}])
+    assert [document["status"] for document in gst.state()["documents"]] == ["P"]

@@ -21,8 +21,9 @@ from airflow_provider_ims.exceptions import (
     GstnInvalidRequest,
     GstnSessionExpired,
 )
-from airflow_provider_ims.models import RefusedDocument, ResetPayload
+from airflow_provider_ims.models import ResetPayload
 from airflow_provider_ims.models.payload import DocumentKey
+from airflow_provider_ims.results.report import RefusedRow
 from airflow_provider_ims.submissions import audit
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Journal
@@ -82,7 +83,8 @@ class Hook:
 
     def get_task_pages(self, reference_id: str) -> list[dict[str, Any]]:
         keys = [key for key, _ in REQUEST.documents() if reference_id == f"d-{key.section}"]
-        return [{key.section: [{**key._asdict(), "inum": key.number, "action": self.held[key.number]}]} for key in keys]
+        records = [{**key._asdict(), "inum": key.number, "idt": key.date} for key in keys]
+        return [{each["section"]: [{**each, "action": self.held[each["number"]]}]} for each in records]
 
     def remember_reconciliation(self, reference_id: str, found: str) -> None:
         pass
@@ -310,12 +312,12 @@ class TestALostReply:
 
 
 SUMMARY = {"outcome": "partial", "processed": 2, "errors": 1, "status_cd": "PE", "code": "", "result_path": "not kept"}
-REFUSAL = RefusedDocument("b2b", STIN, "INV-1", "012023", "IMSSAV0010", "edited", "Download the document")
+REFUSAL = RefusedRow("b2b", STIN, "INV-1", "23-01-2023", "012023", "IMSSAV0010", "edited", "Download the document")
 READER = {**RUN, "task_id": "result"}
 
 
 def end(folder: object, reference_id: str = "r-1") -> None:
-    unknown = [DocumentKey("b2bcn", STIN, "NOTE-1", "022023")]
+    unknown = [DocumentKey("b2bcn", STIN, "NOTE-1", "23-01-2023", "022023")]
     AuditTrail(str(folder), READER).ended(reference_id, SUMMARY, [REFUSAL], unknown)
 
 
@@ -329,7 +331,8 @@ class TestOnceTheResultIsRead:
         changed = {"outcome": "partial", "processed": 2, "errors": 1, "status_cd": "PE", "code": ""}
         assert record == {**before, **changed, **{key: record[key] for key in RESULT_KEYS}}
         assert record["refused"] == [REFUSAL._asdict()]
-        assert record["unknown"] == [{"section": "b2bcn", "stin": STIN, "number": "NOTE-1", "rtnprd": "022023"}]
+        note = {"section": "b2bcn", "stin": STIN, "number": "NOTE-1", "date": "23-01-2023", "rtnprd": "022023"}
+        assert record["unknown"] == [note]
         assert (record["task_id"], record["result_by"]["task_id"]) == ("reset", "result")
         assert set(record) == SENT_KEYS | {"accepted_at"} | RESULT_KEYS
 
