@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from airflow_provider_ims._compat import AirflowException, AirflowFailException
 from airflow_provider_ims.models.codes import Kind
 from airflow_provider_ims.models.faults import Fault, InvalidPayload
+from airflow_provider_ims.models.printable import clean_lines
 from airflow_provider_ims.protocol.errors import ServiceError
 
 
@@ -37,7 +38,7 @@ class GstnError(AirflowException):
         http_status: int | None = None,
         retry_after: float | None = None,
     ) -> None:
-        Exception.__init__(self, text)
+        Exception.__init__(self, clean_lines(text))
         self.code = code
         self.advice = advice
         self.place = place

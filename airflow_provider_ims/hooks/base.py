@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseHook
 
 from airflow_provider_ims.exceptions import GstnInvalidConnection, GstnInvalidRequest
+from airflow_provider_ims.models.printable import clean
 from airflow_provider_ims.protocol.access import Access, KeptToken
 from airflow_provider_ims.protocol.settings import InvalidConnection, Settings
 from airflow_provider_ims.protocol.wire import Request
@@ -101,9 +102,14 @@ def given(reference_id: Any) -> str:
     """
     Return a reference id as text.
 
-    :raises GstnInvalidRequest: when there is none
+    :raises GstnInvalidRequest: when there is none, or it can be none that the service gave
     """
     text = "" if reference_id is None else str(reference_id).strip()
     if text in {"", "None"}:
         raise GstnInvalidRequest("The reference id is empty. Did the task that sends the reset push one?")
+    if text != clean(text):
+        raise GstnInvalidRequest(
+            f"The reference id {clean(text)!r} is too long or has characters that cannot be printed. Take it as the"
+            " task that sends the reset returned it."
+        )
     return text

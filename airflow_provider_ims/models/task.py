@@ -17,6 +17,24 @@ _FAILED = frozenset(
 )
 
 
+NOT_YET_THERE = 120.0
+"""
+Seconds after its submission in which a task that the service does not find is only not there yet: a service of
+several machines tells the others later than the client (inferred; no figure is published).
+"""
+
+
+def is_gone(since: float, now: float) -> bool:
+    """
+    Decide what it means that the service does not find a task.
+
+    :param since: when the task was submitted, or else since when it is waited for, seconds since the epoch
+    :param now: seconds since the epoch
+    :return: whether it does not exist, or not any more; else it may still appear
+    """
+    return now - since >= NOT_YET_THERE
+
+
 def state_of(word: str) -> TaskState:
     """
     Decide what a status word of the service means.

@@ -13,6 +13,7 @@ from airflow_provider_ims.models.codes import Kind
 from airflow_provider_ims.protocol import theodore
 from airflow_provider_ims.protocol.errors import ServiceError, read_data
 from airflow_provider_ims.protocol.settings import Settings
+from airflow_provider_ims.protocol.text import spellings
 from airflow_provider_ims.protocol.wire import (
     Alone,
     Exchange,
@@ -22,6 +23,7 @@ from airflow_provider_ims.protocol.wire import (
     Reply,
     Request,
     Save,
+    fits_header,
     json_headers,
 )
 
@@ -33,6 +35,9 @@ RENEWALS = 3
 
 LOGIN_ATTEMPTS = 6
 """Logins in all while theodore says that the user has too many sessions; the pauses between grow to 32 s."""
+
+SHORTEST_KEY = 8
+"""Characters from which on the value of a further header is taken for a secret."""
 
 _T = TypeVar("_T")
 
@@ -70,9 +75,22 @@ def headers(settings: Settings, access: Access, *, gstin: str | None = None, wit
     return json_headers(common, with_body=with_body)
 
 
+def secrets_of(settings: Settings, access: Access) -> tuple[str, ...]:
+    """Return the secrets that :func:`headers` puts into a call, in each spelling."""
+    # A header of the user's may hold a key, or a word that stands in every text.
+    extra = [value for value in settings.extra_headers.values() if len(value) >= SHORTEST_KEY]
+    return spellings(access.token, *extra)
+
+
 def ping(settings: Settings, access: Access) -> Request:
     """Build the authenticated ping. The method is inferred: the documentation prints none."""
-    return Request("authenticated ping", "GET", f"{settings.eas_url}/authenticate", headers(settings, access))
+    return Request(
+        call="authenticated ping",
+        method="GET",
+        url=f"{settings.eas_url}/authenticate",
+        headers=headers(settings, access),
+        secrets=secrets_of(settings, access),
+    )
 
 
 def read_ping(reply: Reply) -> None:
@@ -112,7 +130,7 @@ class KeptToken(NamedTuple):
             organisations = tuple(theodore.Organisation(str(id_), str(name)) for id_, name in kept["organisations"])
             good_until = float(kept["good_until"])
             token = theodore.Token(str(kept["token"]), good_until, organisations)
-            return cls(token, good_until, float(kept["born"]))
+            return cls(token, good_until, float(kept["born"])) if fits_header(token.value) else None
         except (ValueError, TypeError, KeyError):
             return None
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from airflow_provider_ims.models.codes import FIX_REQUEST, TRY_LATER, Kind, Meaning, meaning_of
+from airflow_provider_ims.protocol.text import read_json, strike
 from airflow_provider_ims.protocol.wire import Reply, Request
 
 _MAX_TEXT = 300
@@ -54,13 +54,22 @@ class ServiceError(Exception):
 
     def as_lost_reply(self) -> ServiceError:
         """Return this as the error of a request of which nobody can say whether it was done."""
+        return self._as(Kind.LOST_REPLY, DO_NOT_RESEND)
+
+    def as_passing(self) -> ServiceError:
+        """Return this as the error of a question that is to be asked again."""
+        return self._as(Kind.UNREADABLE, self.advice)
+
+    def _as(self, kind: Kind, advice: str) -> ServiceError:
         return ServiceError(
-            Kind.LOST_REPLY,
+            kind,
             self.call,
             code=self.code,
             message=self.message,
-            advice=DO_NOT_RESEND,
+            advice=advice,
+            place=self.place,
             http_status=self.http_status,
+            retry_after=self.retry_after,
         )
 
 
@@ -69,7 +78,9 @@ def read_data(reply: Reply, call: str) -> Any:
     Return the ``data`` of a reply, in either envelope.
 
     The envelopes are ``{"data"|"error"}`` and the one with ``"status": "0"|"1"``, as text or number. The body
-    decides, not the HTTP status: a 200 can carry an error, and a 502 can carry a business answer of GSTN.
+    decides, not the HTTP status: a 200 can carry an error, and a 502 can carry a business answer of GSTN. What bears
+    no code of the service's is not its answer, whatever its HTTP status: a page of a proxy, or of another host. It
+    says nothing of the login, the request or the task.
 
     :param reply: the reply
     :param call: what was being done, for the error
@@ -118,22 +129,26 @@ def unreadable(call: str, what: str, reply: Reply | None = None) -> ServiceError
 
 def _json_object(reply: Reply) -> Mapping[str, Any] | None:
     try:
-        envelope = json.loads(reply.body)
+        envelope = read_json(reply.body, reply.secrets)
     except (ValueError, RecursionError):
         return None
     return envelope if isinstance(envelope, dict) else None
 
 
 def _coded_error(error: Mapping[str, Any], reply: Reply, call: str) -> ServiceError:
-    code = _text(error.get("message"))
+    code = error.get("message")
     args = error.get("args")
     args = args if isinstance(args, Mapping) else {}
     message = ""
     gstn = args.get("gstn-err")
     if isinstance(gstn, Mapping):
-        code = _text(gstn.get("code") or gstn.get("error_cd")) or code
-        message = _text(gstn.get("message") or gstn.get("error_msg"))
-    meaning = meaning_of(code)
+        code = gstn.get("code") or gstn.get("error_cd") or code
+        message = _text(gstn.get("message") or gstn.get("error_msg"), reply)
+    meaning = meaning_of(str(code))
+    # A code that we know is told as it is, even if a short secret is a part of it.
+    code = str(code).strip() if meaning else _text(code, reply)
+    if not code:
+        return _uncoded_error(reply, call)
     if meaning is None and (isinstance(gstn, Mapping) or code == "err-gstn-returned"):
         meaning = Meaning(Kind.REFUSED, "GSTN refused. Look the code up, or ask Vayana what it means.")
     if meaning is None:
@@ -146,21 +161,21 @@ def _coded_error(error: Mapping[str, Any], reply: Reply, call: str) -> ServiceEr
         code=code,
         message=message,
         advice=meaning.advice,
-        place=_place(args),
+        place=_place(args, reply),
         http_status=reply.status,
         retry_after=_retry_after(reply),
     )
 
 
-def _place(args: Mapping[str, Any]) -> str:
+def _place(args: Mapping[str, Any], reply: Reply) -> str:
     for name in ("parameter-name", "version", "task-id"):
         if args.get(name):
-            return f"{name} {_text(args[name])}"
+            return f"{name} {_text(args[name], reply)}"
     return ""
 
 
 def _uncoded_error(reply: Reply, call: str) -> ServiceError:
-    meaning = _meaning_of_status(reply.status)
+    meaning = _meaning_of_page(reply.status)
     if meaning is None:
         return unreadable(call, "the reply is not the JSON that was expected", reply)
     return ServiceError(
@@ -172,8 +187,20 @@ def _uncoded_error(reply: Reply, call: str) -> ServiceError:
     )
 
 
+def _meaning_of_page(http_status: int) -> Meaning | None:
+    """Say what an HTTP status means in a reply that is not the service's; 2xx means nothing here."""
+    meaning = _meaning_of_status(http_status)
+    if meaning is None or http_status in {408, 413, 429} or http_status >= 500:
+        return meaning  # every gateway means the same by these
+    return Meaning(
+        Kind.UNREADABLE,
+        "This is no answer of the service's: a proxy or gateway gave it, or the host in the connection is wrong."
+        " If it does not pass, check the host, and the way to it from this worker.",
+    )
+
+
 def _meaning_of_status(http_status: int) -> Meaning | None:
-    """Say what an HTTP status means where the code is missing or not in the table; 2xx means nothing here."""
+    """Say what an HTTP status means where the service's code is not in the table; 2xx means nothing here."""
     match http_status:
         case 401 | 403:
             return Meaning(Kind.LOGIN, "Check login, password and org_id of the connection.")
@@ -208,5 +235,5 @@ def _retry_after(reply: Reply) -> float | None:
     return None
 
 
-def _text(value: object) -> str:
-    return "" if value is None else str(value).strip()[:_MAX_TEXT]
+def _text(value: object, reply: Reply) -> str:
+    return "" if value is None else strike(str(value), reply.secrets).strip()[:_MAX_TEXT]

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from airflow_provider_ims.models.codes import OPEN_SESSION, Kind
-from airflow_provider_ims.protocol.access import Access, TokenKeeper, digest, headers
+from airflow_provider_ims.protocol.access import Access, TokenKeeper, digest, headers, secrets_of
 from airflow_provider_ims.protocol.errors import ServiceError, read_data, unreadable
 from airflow_provider_ims.protocol.settings import Settings
+from airflow_provider_ims.protocol.text import spellings
 from airflow_provider_ims.protocol.wire import Exchange, Load, Mask, Reply, Request, Save
 
 SESSION_SECONDS = 6 * 3600.0
@@ -22,6 +23,8 @@ SESSION_SECONDS = 6 * 3600.0
 
 TASK_DAYS = 7
 """Vayana keeps a task's data for so long; an older one cannot be asked about."""
+
+_SECRETS = ("otp", "gst-session-id")
 
 _T = TypeVar("_T")
 
@@ -219,6 +222,7 @@ def _authenticate(settings: Settings, access: Access, gstin: str, action: str, b
         url=f"{settings.eas_url}/basic/gstn/v3.0/taxpayerapi/{settings.gstn_api_version}/authenticate",
         headers={**headers(settings, access, gstin=gstin, with_body=True), "action": action},
         body=json.dumps(body).encode(),
+        secrets=spellings(*(body[name] for name in _SECRETS if name in body)) + secrets_of(settings, access),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from airflow_provider_ims.protocol.access import Access, headers
+from airflow_provider_ims.protocol.access import Access, headers, secrets_of
 from airflow_provider_ims.protocol.errors import DO_NOT_RESEND
 from airflow_provider_ims.protocol.settings import Settings
 from airflow_provider_ims.protocol.tasks import read_reference_id, read_submitted
@@ -42,6 +42,7 @@ def reset(settings: Settings, access: Access, rtin: str, body: bytes) -> Request
         body=body,
         repeatable=False,
         if_lost=DO_NOT_RESEND,
+        secrets=secrets_of(settings, access),
     )
 
 
@@ -63,6 +64,7 @@ def download(settings: Settings, access: Access, gstin: str, section: str, statu
         method="GET",
         url=f"{settings.eas_url}/enriched/gstn/v1.0/ims-invoices?{urlencode(query)}",
         headers=headers(settings, access, gstin=gstin),
+        secrets=secrets_of(settings, access),
     )
 
 

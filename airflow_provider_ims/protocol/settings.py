@@ -7,10 +7,12 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_ims.models.faults import Fault
+from airflow_provider_ims.protocol.wire import fits_header
 
 EAS_URLS = {
     "sandbox": "https://solo.enriched-api.vayana.com",
@@ -23,6 +25,8 @@ AUTH_URLS = {
 CONNECT_TIMEOUT = 10.0
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_PATH_SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?")
 
 _KNOWN_EXTRA = frozenset(
     {
@@ -72,7 +76,7 @@ class Settings:
         send this name, the page that lists the headers was not seen)
     :param extra_headers: further headers for every call of the Enriched API
     :param timeout: seconds to wait for a reply once connected
-    :param verify_ssl: whether to check certificates, or the path of a CA bundle
+    :param verify_ssl: whether to check certificates, or the absolute path of a CA bundle
     :param token_minutes: life that we ask for a theodore token, minutes (20 by default, 360 at most)
     :param max_requests_per_second: limit for all requests of one process; ``None`` for no limit
     :param unknown: names in the extra that mean nothing to us, perhaps mistyped
@@ -167,13 +171,13 @@ class Settings:
             auth_url=auth_url or "",
             handle=login or "",
             password=password or "",
-            org_id=fields.text("org_id"),
-            gsp_code=fields.text("gsp_code") or cls.gsp_code,
-            gstn_api_version=fields.text("gstn_api_version") or cls.gstn_api_version,
+            org_id=fields.header_value("org_id"),
+            gsp_code=fields.header_value("gsp_code") or cls.gsp_code,
+            gstn_api_version=fields.path_segment("gstn_api_version") or cls.gstn_api_version,
             gstin_header=fields.header_name("gstin_header") or cls.gstin_header,
             extra_headers=fields.headers("extra_headers"),
             timeout=fields.number("timeout", cls.timeout, low=1, high=600),
-            verify_ssl=fields.flag_or_path("verify_ssl"),
+            verify_ssl=fields.flag_or_bundle("verify_ssl"),
             token_minutes=int(fields.number("token_minutes", cls.token_minutes, low=1, high=360)),
             max_requests_per_second=fields.number("max_requests_per_second", 0.0, low=0.01, high=1000) or None,
             unknown=tuple(sorted(fields.values.keys() - _KNOWN_EXTRA)),
@@ -228,14 +232,33 @@ class _Fields:
         self._fault(name, f"a number from {low:g} to {high:g}")
         return default
 
-    def flag_or_path(self, name: str) -> bool | str:
+    def flag_or_bundle(self, name: str) -> bool | str:
         value = self.values.get(name)
         if value is None or value == "":
             return True
         if isinstance(value, bool):
             return value
-        text = self.text(name) or ""
-        return {"true": True, "false": False}.get(text.lower(), text or True)
+        text = value.strip() if isinstance(value, str) and value.isprintable() else ""
+        if text.lower() in {"true", "false"}:
+            return text.lower() == "true"
+        if PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute():
+            return text
+        self._fault(name, "true, false or the absolute path of a CA bundle")
+        return True
+
+    def header_value(self, name: str) -> str | None:
+        value = self.text(name)
+        if value is not None and not fits_header(value):
+            self._fault(name, "text in plain ASCII, as it goes into an HTTP header")
+            return None
+        return value
+
+    def path_segment(self, name: str) -> str | None:
+        value = self.text(name)
+        if value is not None and not _PATH_SEGMENT.fullmatch(value):
+            self._fault(name, "letters, digits, dots, dashes and underscores, as it goes into a URL")
+            return None
+        return value
 
     def header_name(self, name: str) -> str | None:
         value = self.text(name)
@@ -252,12 +275,13 @@ class _Fields:
         if not value:
             return {}
         if isinstance(value, dict) and all(
-            _HEADER_NAME.fullmatch(key) and isinstance(text, str) and text.isascii() and text.isprintable()
-            for key, text in value.items()
+            _HEADER_NAME.fullmatch(key) and isinstance(text, str) and fits_header(text) for key, text in value.items()
         ):
             return value
         # What stands there is not shown: a header may hold a secret.
-        self.faults.append(Fault(name, None, "is not a JSON object of header names and values in plain ASCII"))
+        self.faults.append(
+            Fault(name, None, "is not a JSON object of header names and values in plain ASCII, without space around")
+        )
         return {}
 
     def _fault(self, name: str, rule: str) -> None:
@@ -286,4 +310,6 @@ def _is_http(url: str) -> bool:
     except ValueError:
         return False
     plain = not parts.query and not parts.fragment and parts.username is None
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and has_port and plain
+    # What neither HTTP library can ask for, such as a host with a space or an umlaut (its punycode can be given).
+    possible = fits_header(url) and " " not in url and _HOST.fullmatch(parts.hostname or "")
+    return parts.scheme in {"http", "https"} and bool(possible) and has_port and plain

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from airflow_provider_ims.models.codes import Kind, meaning_of
 from airflow_provider_ims.models.task import TaskStatus
-from airflow_provider_ims.protocol.access import Access, headers
+from airflow_provider_ims.protocol.access import Access, headers, secrets_of
 from airflow_provider_ims.protocol.errors import ServiceError, read_data, unreadable
+from airflow_provider_ims.protocol.reference_ids import is_shown_as, keep, url_segment
 from airflow_provider_ims.protocol.settings import Settings
-from airflow_provider_ims.protocol.wire import Reply, Request
+from airflow_provider_ims.protocol.text import original_text
+from airflow_provider_ims.protocol.wire import LARGE_REPLY, SMALL_REPLY, Reply, Request
+
+_NOT_ACCEPTED = frozenset(
+    {
+        *(Kind.TOKEN_EXPIRED, Kind.LOGIN, Kind.TOKEN_LIMIT, Kind.GSTN_SESSION, Kind.OTP),
+        *(Kind.BUSY, Kind.THROTTLED, Kind.OUTAGE, Kind.REQUEST, Kind.REFUSED),
+    }
+)
+"""The kinds of codes after which there is no task; "not ready" and the like are no such answers."""
 
 
 def status(settings: Settings, access: Access, reference_id: str) -> Request:
@@ -25,12 +34,12 @@ def status(settings: Settings, access: Access, reference_id: str) -> Request:
 
 def result(settings: Settings, access: Access, reference_id: str) -> Request:
     """Build the question what came of a task."""
-    return _read(settings, access, "result", reference_id)
+    return _read(settings, access, "result", reference_id, max_reply=LARGE_REPLY)
 
 
 def page(settings: Settings, access: Access, reference_id: str, number: int) -> Request:
     """Build the question for one page of a task's result."""
-    return _read(settings, access, "result", reference_id, f"/page/{number}")
+    return _read(settings, access, "result", reference_id, f"/page/{number}", max_reply=LARGE_REPLY)
 
 
 def read_reference_id(reply: Reply, call: str) -> str:
@@ -39,11 +48,14 @@ def read_reference_id(reply: Reply, call: str) -> str:
 
     :param call: the call, in words
     """
-    data = read_data(reply, call)
-    reference_id = data.get("task-id") if isinstance(data, Mapping) else None
-    if isinstance(reference_id, str) and reference_id.strip():
-        return reference_id.strip()
-    raise unreadable(call, "the reply holds no task-id", reply)
+    read_data(reply, call)
+    original = original_text(reply.body, "data", "task-id")
+    if original is None:
+        raise unreadable(call, "the reply holds no task-id", reply)
+    try:
+        return keep(original)
+    except ValueError as error:
+        raise unreadable(call, str(error), reply) from None
 
 
 def read_submitted(reply: Reply, call: str) -> str:
@@ -56,11 +68,40 @@ def read_submitted(reply: Reply, call: str) -> str:
     try:
         return read_reference_id(reply, call)
     except ServiceError as error:
-        # A 5xx without a code that we know may come from a gateway, after the service took the request.
-        unclear = error.kind is Kind.OUTAGE and meaning_of(error.code) is None
-        if not unclear and error.kind is not Kind.UNREADABLE:
+        if _says_not_accepted(error):
             raise
         raise error.as_lost_reply() from None
+
+
+def _says_not_accepted(error: ServiceError) -> bool:
+    """
+    Say whether an answer to a request means that there is no task.
+
+    A code that we know decides. Without one, a 5xx may come from a gateway, or from the service when it had handed the
+    request on. A page with any other status is not the service's answer: a proxy can refuse the request before, but
+    also the reply after the service took it. What is left are the service's own 4xx, and statuses that every gateway
+    gives before it passes anything on (413, 429).
+    """
+    if meaning := meaning_of(error.code):
+        return meaning.kind in _NOT_ACCEPTED
+    return error.kind in _NOT_ACCEPTED - {Kind.OUTAGE} and (error.http_status or 500) < 500
+
+
+def _read_answer(reply: Reply, call: str, *, is_final: bool = False) -> Any:
+    """
+    Return the ``data`` of the reply to a question.
+
+    An error whose code nobody knows says nothing of the task: the question is asked again.
+
+    :param is_final: whether the task has ended, so that a refusal can be what came of it
+    """
+    try:
+        return read_data(reply, call)
+    except ServiceError as error:
+        guessed = {Kind.LOGIN, Kind.REQUEST} if is_final else {Kind.LOGIN, Kind.REQUEST, Kind.REFUSED}
+        if error.kind in guessed and meaning_of(error.code) is None:
+            raise error.as_passing() from None
+        raise
 
 
 def read_status(reply: Reply, reference_id: str) -> TaskStatus:
@@ -70,7 +111,7 @@ def read_status(reply: Reply, reference_id: str) -> TaskStatus:
     :raises ServiceError: of kind ``NOT_FOUND`` for an unknown or expired task
     """
     call = f"status of task {reference_id}"
-    data = read_data(reply, call)
+    data = _read_answer(reply, call)
     task = data
     # Thousands of waits come by here: dict is what JSON gives, and Mapping is ten times slower to ask for.
     if isinstance(data, dict) and data.get("status") is None and isinstance(data.get("task"), dict):
@@ -78,7 +119,7 @@ def read_status(reply: Reply, reference_id: str) -> TaskStatus:
     word = task.get("status") if isinstance(task, dict) else None
     if not isinstance(task, dict) or not isinstance(word, str) or not word.strip():
         raise unreadable(call, "the reply holds no status", reply)
-    if task.get("id") not in (None, reference_id):
+    if (shown := task.get("id")) not in (None, reference_id) and not is_shown_as(reference_id, shown):
         raise unreadable(call, "the reply is about another task", reply)
     jobs = task.get("jobs")
     jobs = jobs if isinstance(jobs, dict) else {}
@@ -131,10 +172,10 @@ def read_result(reply: Reply, reference_id: str) -> Mapping[str, Any]:
     """
     call = f"result of task {reference_id}"
     try:
-        data = read_data(reply, call)
+        data = _read_answer(reply, call, is_final=True)
     except ServiceError as error:
         # The code for "asked before completion" was not seen, only that it is a 400 (inferred).
-        if error.http_status == 400 and error.kind is Kind.REQUEST and meaning_of(error.code) is None:
+        if error.http_status == 400 and error.code and error.kind is Kind.UNREADABLE:
             raise ServiceError(
                 Kind.NOT_READY,
                 call,
@@ -163,18 +204,22 @@ def read_page(reply: Reply, reference_id: str, number: int) -> Mapping[str, Any]
     :raises ServiceError: of kind ``NOT_FOUND`` when there is no such page
     """
     call = f"page {number} of task {reference_id}"
-    data = read_data(reply, call)
+    data = _read_answer(reply, call, is_final=True)
     if not isinstance(data, Mapping):
         raise unreadable(call, "the page holds no object", reply)
     return data
 
 
-def _read(settings: Settings, access: Access, what: str, reference_id: str, part: str = "") -> Request:
+def _read(
+    settings: Settings, access: Access, what: str, reference_id: str, part: str = "", max_reply: int = SMALL_REPLY
+) -> Request:
     return Request(
         call=f"{what} of task {reference_id}",
         method="GET",
-        url=f"{settings.eas_url}/enriched/tasks/v1.0/{what}/{quote(reference_id, safe='')}{part}",
+        url=f"{settings.eas_url}/enriched/tasks/v1.0/{what}/{url_segment(reference_id)}{part}",
         headers=headers(settings, access),
+        secrets=secrets_of(settings, access),
+        max_reply=max_reply,
     )
 
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from airflow_provider_ims.models.codes import CHECK_LOGIN, Kind
 from airflow_provider_ims.protocol.errors import ServiceError, read_data, unreadable
 from airflow_provider_ims.protocol.settings import Settings
-from airflow_provider_ims.protocol.wire import Reply, Request, json_headers
+from airflow_provider_ims.protocol.text import spellings, strike
+from airflow_provider_ims.protocol.wire import Reply, Request, fits_header, json_headers
 
 _LOGIN = "theodore login"
 _REFRESH = "theodore token refresh"
@@ -53,6 +54,7 @@ def login(settings: Settings) -> Request:
         url=f"{settings.auth_url}/authtokens",
         headers=json_headers({}, with_body=True),
         body=json.dumps(body).encode(),
+        secrets=spellings(settings.password),
     )
 
 
@@ -63,6 +65,7 @@ def refresh(settings: Settings, token: Token) -> Request:
         method="PUT",
         url=f"{settings.auth_url}/authtokens",
         headers=json_headers({"Authorization": f"Bearer {token.value}"}, with_body=False),
+        secrets=spellings(token.value),
     )
 
 
@@ -73,6 +76,7 @@ def logout(settings: Settings, token: Token) -> Request:
         method="POST",
         url=f"{settings.auth_url}/logout",
         headers=json_headers({"Authorization": f"Bearer {token.value}"}, with_body=False),
+        secrets=spellings(token.value),
     )
 
 
@@ -86,9 +90,9 @@ def read_login(reply: Reply) -> Token:
     try:
         return _token(read_data(reply, _LOGIN), _LOGIN, reply)
     except ServiceError as error:
-        # theodore's code for a wrong password was not seen; any 4xx of a login is about the user (inferred).
+        # theodore's code for a wrong password was not seen; any code in a 4xx of a login is about the user (inferred).
         is_4xx = error.http_status is not None and 400 <= error.http_status < 500 and error.http_status != 404
-        if error.kind in {Kind.REQUEST, Kind.TOKEN_EXPIRED} and is_4xx:
+        if error.kind in {Kind.REQUEST, Kind.TOKEN_EXPIRED} and is_4xx and error.code:
             raise ServiceError(
                 Kind.LOGIN,
                 _LOGIN,
@@ -117,7 +121,7 @@ def choose_organisation(settings: Settings, token: Token) -> str:
 
     :raises ServiceError: naming the choices, when ``org_id`` is missing or not one of them
     """
-    if settings.org_id is None and len(token.organisations) == 1:
+    if settings.org_id is None and len(token.organisations) == 1 and fits_header(token.organisations[0].id):
         return token.organisations[0].id
     # An empty list says nothing (a service that leaves it out): then the connection's word counts.
     if settings.org_id and (not token.organisations or settings.org_id in {o.id for o in token.organisations}):
@@ -133,18 +137,21 @@ def choose_organisation(settings: Settings, token: Token) -> str:
 def _token(data: Any, call: str, reply: Reply) -> Token:
     if not isinstance(data, Mapping) or not isinstance(data.get("token"), str) or not data["token"]:
         raise unreadable(call, "the reply holds no token", reply)
+    if not fits_header(data["token"]):
+        raise unreadable(call, "the reply holds a token that no HTTP header can carry", reply)
     expiry = data.get("expiry")
-    if isinstance(expiry, str) and expiry.isdigit() and len(expiry) < 18:
+    if isinstance(expiry, str) and expiry.isascii() and expiry.isdigit() and len(expiry) < 18:
         expiry = int(expiry)
     if not isinstance(expiry, (int, float)) or isinstance(expiry, bool) or not 0 < expiry < 1e15:
         raise unreadable(call, "the reply holds no expiry", reply)
-    return Token(data["token"], expiry / 1000, tuple(_organisations(data.get("associatedOrgs"))))
+    return Token(data["token"], expiry / 1000, tuple(_organisations(data.get("associatedOrgs"), reply)))
 
 
-def _organisations(associated: object) -> list[Organisation]:
+def _organisations(associated: object, reply: Reply) -> list[Organisation]:
     found = []
     for item in associated if isinstance(associated, list) else []:
         organisation = item.get("organisation") if isinstance(item, Mapping) else None
         if isinstance(organisation, Mapping) and organisation.get("id"):
-            found.append(Organisation(str(organisation["id"]), str(organisation.get("name") or "")))
+            name = strike(str(organisation.get("name") or ""), reply.secrets)
+            found.append(Organisation(str(organisation["id"]), name))
     return found

@@ -6,6 +6,15 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
+ENCODINGS = "gzip, deflate"
+"""What a reply may be compressed with: what can be uncompressed up to a bound."""
+
+SMALL_REPLY = 1024 * 1024
+"""Bytes of a reply that says little: a token, an id, a status."""
+
+LARGE_REPLY = 64 * 1024 * 1024
+"""Bytes of a reply with documents; no reply over this is kept."""
+
 
 class Request(NamedTuple):
     """
@@ -18,6 +27,9 @@ class Request(NamedTuple):
     :param body: JSON as sent, or nothing
     :param repeatable: whether it may be sent again when its reply is lost
     :param if_lost: what a person does when the reply to a request that is not repeatable is lost
+    :param secrets: the secrets in headers and body, as :func:`~airflow_provider_ims.protocol.text.spellings` gives
+        them; a reply that quotes them is not shown as it is
+    :param max_reply: bytes of a reply, uncompressed, beyond which it is not read
     """
 
     call: str
@@ -27,6 +39,8 @@ class Request(NamedTuple):
     body: bytes | None = None
     repeatable: bool = True
     if_lost: str = ""
+    secrets: tuple[str, ...] = ()
+    max_reply: int = SMALL_REPLY
 
     def __repr__(self) -> str:
         return f"Request({self.call!r}, {self.method} {self.url})"
@@ -39,12 +53,14 @@ class Reply:
 
     :param status: HTTP status
     :param headers: headers; looked up in any letter case by :meth:`header`
-    :param body: the body as received
+    :param body: the body, uncompressed
+    :param secrets: those of the request
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def header(self, name: str) -> str | None:
         """Return a header, whatever its letter case, or ``None``."""
@@ -117,6 +133,11 @@ _T = TypeVar("_T")
 
 Exchange = Generator[Step, Any, _T]
 """A conversation: yields steps, is sent the answer to each, and returns what it found."""
+
+
+def fits_header(value: str) -> bool:
+    """Say whether HTTP can carry a text as a header's value: plain ASCII in one line, with no space around it."""
+    return value.isascii() and value.isprintable() and value == value.strip()
 
 
 def json_headers(extra: Mapping[str, str], *, with_body: bool) -> dict[str, str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_ims.models.codes import Kind
 from airflow_provider_ims.protocol.errors import ServiceError, no_reply, read_data, unreachable
+from airflow_provider_ims.protocol.text import spellings
 from airflow_provider_ims.protocol.wire import Reply, Request
 from tests.unit.builders import gstn_error, long, long_error, reply, short, short_error
 
@@ -54,6 +58,40 @@ def error_of(got: Reply) -> ServiceError:
     with pytest.raises(ServiceError) as caught:
         read_data(got, "the call")
     return caught.value
+
+
+def quoting(text: str) -> dict[str, Any]:
+    """An error of GSTN that quotes a text wherever there is room for it."""
+    body = gstn_error(text, f"You sent {text}!")
+    body["error"]["args"]["parameter-name"] = f"{text} in X-FLYNN-N-USER-TOKEN"
+    return body
+
+
+@pytest.mark.parametrize("secret", ["123456", 'pass"word/é', "a-token-nobody-may-see", "x" * 400])
+@pytest.mark.parametrize(
+    "quoted", [str, json.dumps, lambda text: json.dumps({"otp": text}), lambda text: quote(text, "")]
+)
+def test_a_secret_of_the_request_is_struck_out_of_an_error_that_quotes_it(secret: str, quoted: Any):
+    got = dataclasses.replace(reply(quoting(quoted(secret)), 400), secrets=spellings(secret))
+    error = error_of(got)
+    for told in (str(error), error.code, error.message, error.place):
+        for spelling in spellings(secret):
+            assert spelling not in told
+        assert secret[:300] not in told
+    assert "***" in error.code
+    assert "You sent" in error.message
+
+
+def test_a_code_that_we_know_stays_known_whatever_the_password_is():
+    got = dataclasses.replace(reply(short_error("err-expired-token"), 403), secrets=spellings("err"))
+    assert (error_of(got).kind, error_of(got).code) == (Kind.TOKEN_EXPIRED, "err-expired-token")
+
+
+def test_an_error_is_one_line_of_printable_text():
+    error = error_of(reply(gstn_error("ODD\x00\ud800", "\x1b[31m\u202eno\nWARNING\x85"), 502))
+    assert str(error).isprintable()
+    assert str(error).encode()
+    assert error.code == "ODD\ufffd\ufffd"
 
 
 @pytest.mark.parametrize("data", [{"task-id": "t-1"}, [], {}, None, "text", 0])
@@ -115,10 +153,16 @@ def test_a_dead_gstn_session_says_what_a_person_does(code: str):
 
 
 @pytest.mark.parametrize("status", ["0", 0])
-@pytest.mark.parametrize("error", [None, {}, "", {"message": "err-odd"}, "err-odd", ["err-odd"]])
-def test_status_0_is_an_error_even_at_http_200(status: Any, error: Any):
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        *((error, Kind.UNREADABLE) for error in (None, {}, "", {"message": ""}, {"message": None, "args": {}})),
+        *((error, Kind.REFUSED) for error in ({"message": "err-odd"}, "err-odd", ["err-odd"])),
+    ],
+)
+def test_status_0_is_an_error_even_at_http_200(status: Any, error: Any, kind: Kind):
     body = {"status": status, "data": {"task-id": "t-1"}, "error": error}
-    assert error_of(reply(body)).kind is Kind.REFUSED
+    assert error_of(reply(body)).kind is kind
 
 
 @pytest.mark.parametrize("error", [{"message": "err-odd"}, "err-odd", ["err-odd"]])
@@ -171,8 +215,17 @@ BY_STATUS = [
 
 @pytest.mark.parametrize(("status", "kind"), BY_STATUS)
 def test_a_code_that_nobody_knows_leaves_the_http_status_to_speak(status: int, kind: Kind):
-    for body in (short_error("err-new"), long_error("err-new"), long(None), b"<html>", b""):
+    for body in (short_error("err-new"), long_error("err-new")):
         assert error_of(reply(body, status)).kind is kind
+
+
+@pytest.mark.parametrize(("status", "kind"), BY_STATUS)
+def test_a_reply_without_a_code_is_a_gateways_and_says_nothing_of_login_request_or_task(status: int, kind: Kind):
+    told_by_gateways = {408, 413, 429, 500, 502, 503, 504}
+    for body in (long(None), long(None, "0"), {"error": {}}, {"message": "Forbidden"}, b"<html>", b""):
+        error = error_of(reply(body, status))
+        assert error.kind is (kind if status in told_by_gateways else Kind.UNREADABLE)
+        assert error.http_status == status
 
 
 def test_a_413_says_to_send_less():
@@ -208,8 +261,13 @@ def test_no_reply_is_too_odd_to_be_named(status: int, body: bytes):
 
 
 _KEYS = st.sampled_from(["status", "data", "error", "message", "type", "args", "gstn-err", "code"])
+_PLAIN = st.characters(categories=["L", "N", "P"])
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["0", "1", "err-expired-token"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(_PLAIN, max_size=5)
+    | st.sampled_from(["0", "1", "err-expired-token"]),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_KEYS, inner, max_size=4),
     max_leaves=10,
 )

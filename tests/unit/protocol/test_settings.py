@@ -176,13 +176,20 @@ def test_the_timeout_is_a_number_of_seconds(given: Any, meant: float):
         *(("timeout", value) for value in [0, -1, 601, "soon", "nan", True, [], {}, "inf"]),
         *(("token_minutes", value) for value in [0, 361, "short", True]),
         *(("environment", value) for value in ["live", "solo", "test", 1, ["sandbox"]]),
-        *(("org_id", value) for value in [1, ["org-1"], "org-1\nX-Other: 1"]),
-        *(("gsp_code", value) for value in [1, "vay\r\nX: y"]),
-        *(("gstn_api_version", value) for value in [0.2, "v0.2\n"]),
+        *(("org_id", value) for value in [1, ["org-1"], "org-1\nX-Other: 1", "संस्था"]),
+        *(("gsp_code", value) for value in [1, "vay\r\nX: y", "väy"]),
+        *(("gstn_api_version", value) for value in [0.2, "v0.2\n", "v0.2/../x", "v 2", ".."]),
         *(("gstin_header", value) for value in [1, "X-A\nX-B"]),
-        *(("verify_ssl", value) for value in [1, {}, [True]]),
+        *(("verify_ssl", value) for value in [1, {}, [True], "no", "yes", "0", "on", "ca.pem", "/etc/ca\n.pem"]),
         *(("auth_url", value) for value in [1, "ftp://auth.test", "https://auth.test?x=1"]),
-        *(("extra_headers", value) for value in ["X: y", "[]x", ["X"], {"X": 1}, {"X": "a\nb"}, {"X": None}, 5]),
+        *(
+            ("auth_url", value)
+            for value in ["https://auth test", "https://ä.test", "https://a..b", "https://a.test/\x00"]
+        ),
+        *(
+            ("extra_headers", value)
+            for value in ["X: y", "[]x", ["X"], {"X": 1}, {"X": "a\nb"}, {"X": None}, {"X": "é"}, {"X": " a"}, 5]
+        ),
     ],
 )
 def test_a_setting_that_is_wrong_is_named(name: str, value: Any):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import pytest
 
@@ -90,6 +91,15 @@ def test_a_long_running_call_answers_with_a_reference_id(envelope: Any, status: 
         reply(short_error("err-never-seen"), 500),
         reply(long_error("err-internal"), 500),
         reply(long(None), 500),
+        reply(gstn_error("NEVER-SEEN"), 502),
+        reply(gstn_error("NEVER-SEEN"), 500),
+        reply(gstn_error(""), 502),
+        reply(short_error("err-gstn-returned"), 502),
+        reply(gstn_error("RTN_24"), 502),
+        reply(short_error("err-resource-not-found"), 404),
+        *(reply(b"<html>", status) for status in (302, 400, 401, 403, 404, 405, 408, 410)),
+        reply({"message": "Forbidden"}, 403),
+        reply(long(None, "0"), 200),
         reply(b"", 200),
         reply(b"<html>Login</html>", 200),
         reply(b"{", 200),
@@ -119,23 +129,18 @@ def test_after_these_replies_nobody_knows_whether_the_task_exists(got: Reply):
     [
         (reply(b"", 429), Kind.THROTTLED),
         (reply(short_error("err-never-seen"), 429), Kind.THROTTLED),
-        (reply(b"", 403), Kind.LOGIN),
-        (reply(b"", 401), Kind.LOGIN),
         (reply(short_error("err-expired-token"), 403), Kind.TOKEN_EXPIRED),
         (reply(short_error("err-invalid-org"), 403), Kind.LOGIN),
-        (reply(b"", 400), Kind.REQUEST),
-        (reply(b"", 404), Kind.REQUEST),
         (reply(b"", 413), Kind.REQUEST),
         (reply(short_error("err-never-seen"), 400), Kind.REQUEST),
+        (reply(short_error("err-never-seen"), 403), Kind.LOGIN),
+        (reply(gstn_error("NEVER-SEEN"), 400), Kind.REFUSED),
         (reply(short_error("err-invalid-gstin-format"), 400), Kind.REQUEST),
         (reply(short_error("err-aes-decryption-failed"), 500), Kind.REQUEST),
         (reply(gstn_error("AUTH4038"), 502), Kind.GSTN_SESSION),
         (reply(gstn_error("IMSSAV0015"), 502), Kind.BUSY),
         (reply(gstn_error("IMSSAV005"), 502), Kind.REQUEST),
-        (reply(gstn_error("NEVER-SEEN"), 502), Kind.REFUSED),
-        (reply(gstn_error("NEVER-SEEN"), 500), Kind.REFUSED),
         (reply(gstn_error("GEN5008"), 502), Kind.OUTAGE),
-        (reply(short_error("err-gstn-returned"), 502), Kind.REFUSED),
         (reply(long_error("err-never-seen"), 200), Kind.REFUSED),
     ],
     ids=lambda value: getattr(value, "name", "") or f"{value.status} {value.body[:80]!r}",
@@ -213,7 +218,11 @@ def test_a_status_that_says_nothing_of_this_task_is_never_read_as_an_end(data: A
     ("got", "kind"),
     [
         (reply(short_error("err-resource-not-found", **{"task-id": ID}), 404), Kind.NOT_FOUND),
-        (reply(b"<html>", 404), Kind.REQUEST),
+        *((reply(b"<html>", status), Kind.UNREADABLE) for status in (302, 400, 401, 403, 404)),
+        (reply({"message": "Forbidden"}, 403), Kind.UNREADABLE),
+        (reply(long(None, "0"), 200), Kind.UNREADABLE),
+        *((reply(short_error("err-new"), status), Kind.UNREADABLE) for status in (401, 403, 404)),
+        (reply(short_error("err-invalid-org"), 403), Kind.LOGIN),
         (reply(b"", 503), Kind.OUTAGE),
         (reply(b"", 429), Kind.THROTTLED),
         (reply(short_error("err-expired-token"), 403), Kind.TOKEN_EXPIRED),
@@ -225,6 +234,56 @@ def test_a_question_can_fail(got: Reply, kind: Kind):
     assert result_error(got).kind is kind
     assert ID in str(status_error(got))
     assert ID in str(result_error(got))
+
+
+@pytest.mark.parametrize(("status", "envelope"), [(200, long_error), (400, short_error), (502, gstn_error)])
+def test_a_status_is_asked_again_whatever_code_nobody_knows(status: int, envelope: Any):
+    error = status_error(reply(envelope("NEVER-SEEN"), status))
+    assert error.kind in {Kind.UNREADABLE, Kind.OUTAGE}
+    assert "NEVER-SEEN" in str(error)
+
+
+ODD_IDS = [
+    "\x00",
+    "a\x1b[31mb",
+    "half a pair \ud800",
+    "two\nlines",
+    "\u202eexe",
+    "\u200b",
+    "urlencoded:a",
+    "é\u0301\x7f",
+]
+
+
+@pytest.mark.parametrize("odd", ODD_IDS)
+def test_an_odd_reference_id_is_kept_printable_and_leads_back_to_its_task(odd: str):
+    kept = tasks.read_submitted(reply(long({"task-id": odd})), "IMS reset")
+    assert kept.isprintable()
+    assert kept.encode()
+    segment = tasks.status(settings(), ACCESS, kept).url.rpartition("/")[2]
+    assert unquote_to_bytes(segment) == odd.encode(errors="surrogatepass")
+    assert tasks.read_status(reply(long({"id": odd, "status": "processing"})), kept).reference_id == kept
+
+
+def test_no_two_reference_ids_are_kept_alike():
+    ids = [*ODD_IDS, "a", " b", "a\tb", "a b", "a\ufffd", "urlencoded:%00", "urlencoded:%2500", "%00"]
+    kept = {tasks.read_submitted(reply(long({"task-id": each})), "IMS reset") for each in ids}
+    assert len(kept) == len(ids)
+
+
+def test_a_reference_id_that_is_too_long_to_be_kept_is_a_lost_reply():
+    assert submit_error(reply(long({"task-id": "x" * 3000}))).kind is Kind.LOST_REPLY
+    assert tasks.read_submitted(reply(long({"task-id": "x" * 1500})), "IMS reset") == "x" * 1500
+
+
+def test_a_status_of_a_task_that_looks_like_another_is_not_taken_for_it():
+    assert status_error(reply(long({"id": f"{ID}\u200b", "status": "completed"}))).kind is Kind.UNREADABLE
+
+
+def test_a_word_with_characters_that_cannot_be_shown_is_no_word_that_we_know():
+    status = tasks.read_status(reply(long({"id": ID, "status": "comp\u200bleted\x00"})), ID)
+    assert (status.word, status.state) == ("comp\ufffdleted\ufffd", "unknown")
+    assert tasks.read_status(reply(long({"status": "completed\n"})), ID).state == "completed"
 
 
 def test_a_task_that_is_not_known_says_how_long_tasks_are_kept():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -115,6 +116,8 @@ def test_organisations_may_be_many_nameless_or_missing():
         {"token": TOKEN, "expiry": None},
         {"token": TOKEN, "expiry": "soon"},
         {"token": TOKEN, "expiry": True},
+        *({"token": TOKEN, "expiry": text} for text in ("²", "१७६७", "1" * 18)),
+        *({"token": token, "expiry": 1_767_225_600_000} for token in (f"{TOKEN}\n", f"{TOKEN}é", "टोकन", f" {TOKEN}")),
     ],
 )
 def test_a_login_without_token_or_expiry_is_unreadable(data: Any):
@@ -122,6 +125,17 @@ def test_a_login_without_token_or_expiry_is_unreadable(data: Any):
         theodore.read_login(reply(short(data)))
     assert caught.value.kind is Kind.UNREADABLE
     assert TOKEN not in str(caught.value)
+
+
+def test_a_password_that_an_organisations_name_quotes_is_struck_out():
+    body = token_data() | {"associatedOrgs": [{"organisation": {"id": each, "name": PASSWORD}} for each in "ab"]}
+    token = theodore.read_login(dataclasses.replace(reply(short(body)), secrets=theodore.login(settings()).secrets))
+    assert token.organisations == (Organisation("a", "***"), Organisation("b", "***"))
+
+
+def test_a_refreshed_token_may_be_the_old_one():
+    got = dataclasses.replace(reply(short(token_data(TOKEN))), secrets=theodore.refresh(settings(), A_TOKEN).secrets)
+    assert theodore.read_refresh(got).value == TOKEN
 
 
 def test_a_token_does_not_show_itself():
@@ -137,11 +151,13 @@ def test_a_token_does_not_show_itself():
         (reply(short_error("err-issue-with-parameter", **{"parameter-name": "handle"}), 400), Kind.LOGIN),
         (reply({"error": {"message": "err-active-tokens-limit-exceeded"}}, 401), Kind.TOKEN_LIMIT),
         (reply(short_error("err-invalid-token"), 403), Kind.LOGIN),
-        (reply(b"", 401), Kind.LOGIN),
+        *((reply(b"<html>", status), Kind.UNREADABLE) for status in (302, 400, 401, 403, 407)),
+        (reply(b"", 401), Kind.UNREADABLE),
+        (reply(b"<html>", 413), Kind.REQUEST),
         (reply(short_error("err-internal"), 500), Kind.OUTAGE),
         (reply(b"<html>", 503), Kind.OUTAGE),
         (reply(b"slow down", 429), Kind.THROTTLED),
-        (reply(b"<html>", 404), Kind.REQUEST),
+        (reply(b"<html>", 404), Kind.UNREADABLE),
         (reply(b"<html>", 200), Kind.UNREADABLE),
     ],
 )

@@ -1,0 +1,37 @@
+"""Text that can be shown and stored anywhere: in a terminal, a log line, PostgreSQL, a file in UTF-8."""
+
+from __future__ import annotations
+
+MAX_TEXT = 2000
+"""Characters of one string that are kept; what is longer ends with its length instead."""
+
+REPLACEMENT = "\ufffd"
+"""
+Stands for each character that cannot be printed.
+
+It can be in no document number that GSTN takes, so that a number which had to be changed never matches a document
+that was sent, and looks the same at most as another number that had to be changed.
+"""
+
+
+def clean(text: str) -> str:
+    """
+    Return a text in one line of at most about :data:`MAX_TEXT` characters, all of them printable.
+
+    White space of any kind becomes a space; every other character that cannot be printed (NUL, ESC, halves of
+    surrogate pairs, bidirectional controls, what has no width) becomes :data:`REPLACEMENT`.
+    """
+    if len(text) > MAX_TEXT:
+        text = f"{text[:MAX_TEXT]}… ({len(text)} characters)"
+    return _printable(text)
+
+
+def clean_lines(text: str) -> str:
+    """Return a text of our own making, in lines, of which parts may come from elsewhere; its length stays."""
+    return text if text.isprintable() else "\n".join(_printable(line) for line in text.split("\n"))
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else " " if each.isspace() else REPLACEMENT for each in text)
