@@ -13,6 +13,9 @@ from airflow_provider_ims.protocol.wire import Alone, Exchange, Load, Mask, Paus
 from airflow_provider_ims.sessions.single_flight import aalone, alone
 from airflow_provider_ims.sessions.store import SessionStore
 
+_MUCH = 64 * 1024
+"""Bytes of a reply that is read beside the event loop instead of in it."""
+
 _T = TypeVar("_T")
 
 
@@ -72,10 +75,28 @@ async def acarry_out(exchange: Exchange[_T], send: Callable[[Request], Awaitable
             except ServiceError as error:
                 step = exchange.throw(error)
             else:
-                step = exchange.send(answer)
-    except StopIteration as end:
+                if isinstance(answer, Reply) and len(answer.body) > _MUCH:
+                    step = await asyncio.to_thread(_go_on, exchange, answer)
+                else:
+                    step = exchange.send(answer)
+    except (StopIteration, _Ended) as end:
         result: _T = end.value
         return result
+
+
+class _Ended(Exception):
+    """An exchange ended in another thread, out of which no StopIteration may come; ``value`` is what it returned."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self.value = value
+
+
+def _go_on(exchange: Exchange[_T], reply: Reply) -> Step:
+    try:
+        return exchange.send(reply)
+    except StopIteration as end:
+        raise _Ended(end.value) from None
 
 
 async def _aanswer(step: Step, send: Callable[[Request], Awaitable[Reply]], store: SessionStore) -> Any:

@@ -31,7 +31,7 @@ from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES, ResetPayload
 from airflow_provider_ims.models.result import ResetResult
-from airflow_provider_ims.models.task import TaskStatus
+from airflow_provider_ims.models.task import TaskStatus, is_gone
 from airflow_provider_ims.protocol import access, ims, tasks
 from airflow_provider_ims.protocol.access import Access, TokenKeeper
 from airflow_provider_ims.protocol.errors import ServiceError
@@ -347,12 +347,13 @@ class GstnHook(GstnBaseHook):
 
     def _running_tasks(self, gstin: str) -> list[str]:
         running = []
-        for reference_id in self._run(self._sessions.tasks(gstin)):
+        for reference_id, submitted_at in self._run(self._sessions.tasks(gstin)).items():
             try:
                 if self.get_task_status(reference_id).state in {"running", "unknown"}:
                     running.append(reference_id)
             except GstnTaskNotFound:
-                continue
+                if not is_gone(submitted_at, self._clock()):
+                    running.append(reference_id)
         return running
 
     def _check_gstin(self, gstin: str) -> None:

@@ -6,51 +6,84 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import requests
 from requests.utils import get_environ_proxies
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError, SSLError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError, SSLError
 
+from airflow_provider_ims.exceptions import GstnInvalidConnection
+from airflow_provider_ims.hooks import deadlines
+from airflow_provider_ims.hooks.bodies import Body, BodyError
+from airflow_provider_ims.hooks.deadlines import Deadline
 from airflow_provider_ims.hooks.pace import Pace, pace_of
 from airflow_provider_ims.protocol.errors import ServiceError, no_reply, unreachable
 from airflow_provider_ims.protocol.settings import CONNECT_TIMEOUT, Settings
-from airflow_provider_ims.protocol.wire import Reply, Request
+from airflow_provider_ims.protocol.wire import ENCODINGS, Reply, Request
 
 if TYPE_CHECKING:
     import aiohttp
 
+LARGEST_AWAITED = 8 * 1024 * 1024
+"""
+Bytes of a reply in an event loop: to parse it holds up everything else there, 8 MiB for about a tenth of a second. A
+result of a request that GSTN refused in full, document by document, is smaller.
+"""
+
+_PIECE = 64 * 1024
+
 
 def open_session(settings: Settings) -> requests.Session:
-    """Return a session for the calls of one hook."""
+    """
+    Return a session for the calls of one hook.
+
+    :raises GstnInvalidConnection: when the CA bundle cannot be read
+    """
+    if isinstance(settings.verify_ssl, str):
+        _trust(settings.verify_ssl)
     session = requests.Session()
     session.verify = settings.verify_ssl
     session.auth = _no_netrc  # else a ~/.netrc would replace the Authorization header
+    session.headers["Accept-Encoding"] = ENCODINGS
+    deadlines.mount(session)
     return session
 
 
 def send(session: requests.Session, request: Request, settings: Settings) -> Reply:
     """
-    Send a request and wait for its reply.
+    Send a request and wait for its reply, for no longer than the connection's ``timeout`` in all.
 
     :raises ServiceError: when there is no whole reply; its text names the host and the reason, never a URL
     """
     if not request.repeatable:
         # A kept-alive connection that the other side has just closed would look like a lost reply.
         session.close()
-    try:
-        response = session.request(
-            request.method,
-            request.url,
-            headers=request.headers,
-            data=request.body,
-            timeout=(CONNECT_TIMEOUT, settings.timeout),
-            allow_redirects=False,
-        )
-    except requests.RequestException as error:
-        raise _transport_error(request, error, sent=_may_have_been_sent(error)) from None
-    return Reply(response.status_code, response.headers, response.content)
+    with Deadline(settings.timeout) as deadline:
+        try:
+            return _exchange(session, request, settings)
+        except (requests.RequestException, HTTPError, OSError) as error:
+            sent = _may_have_been_sent(error)
+            raise _transport_error(request, TimeoutError() if deadline.is_over else error, sent=sent) from None
+        except BodyError as error:
+            raise no_reply(request, urlsplit(request.url).netloc, str(error)) from None
+
+
+def _exchange(session: requests.Session, request: Request, settings: Settings) -> Reply:
+    with session.request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        data=request.body,
+        timeout=(min(CONNECT_TIMEOUT, settings.timeout), settings.timeout),
+        allow_redirects=False,
+        stream=True,
+    ) as response:
+        body = Body(response.headers.get("Content-Encoding"), request.max_reply)
+        for piece in response.raw.stream(_PIECE, decode_content=False):
+            body.feed(piece)
+        return Reply(response.status_code, response.headers, body.whole(), request.secrets)
 
 
 class AwaitedTransport:
@@ -73,12 +106,13 @@ class AwaitedTransport:
         Open the pool; nothing is connected yet.
 
         :param settings: the connection
+        :raises GstnInvalidConnection: when the CA bundle cannot be read
         """
         # The first import takes long enough to hold up every other trigger of the process: not on the loop.
         aiohttp_module: Any = await asyncio.to_thread(import_module, "aiohttp")
         verify: ssl.SSLContext | bool = bool(settings.verify_ssl)
         if isinstance(settings.verify_ssl, str):
-            verify = await asyncio.to_thread(ssl.create_default_context, cafile=settings.verify_ssl)
+            verify = await asyncio.to_thread(_trust, settings.verify_ssl)
         # Looked up once: with trust_env, aiohttp would hand each request to a thread, twice, to read the environment
         # and ~/.netrc, whose entry for theodore it would then put beside the Authorization header, and fail.
         proxies = await asyncio.to_thread(_proxies, settings)
@@ -86,6 +120,8 @@ class AwaitedTransport:
             connector=aiohttp_module.TCPConnector(ssl=verify),
             # One bound for the whole call: sock_read would set three timers a call, a tenth of what a poll costs.
             timeout=aiohttp_module.ClientTimeout(total=settings.timeout, sock_connect=CONNECT_TIMEOUT),
+            headers={"Accept-Encoding": ENCODINGS},
+            auto_decompress=False,  # what it would do without a bound
         )
         return cls(session, pace_of(settings), proxies)
 
@@ -111,7 +147,9 @@ class AwaitedTransport:
                 allow_redirects=False,
                 proxy=proxy,
             ) as response:
-                return Reply(response.status, response.headers, await response.read())
+                return Reply(response.status, response.headers, await _read(response, request), request.secrets)
+        except BodyError as error:
+            raise no_reply(request, urlsplit(request.url).netloc, str(error)) from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise _transport_error(request, error, sent=False) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -120,6 +158,28 @@ class AwaitedTransport:
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+
+
+async def _read(response: aiohttp.ClientResponse, request: Request) -> bytes:
+    most = min(request.max_reply, LARGEST_AWAITED)
+    encoding = response.headers.get("Content-Encoding")
+    if encoding is None and response.content_length is not None and response.content_length <= most:
+        return await response.read()  # no more than that comes, and it costs a poll less
+    body = Body(encoding, most)
+    async for piece in response.content.iter_any():
+        body.feed(piece)
+    return body.whole()
+
+
+def _trust(bundle: str) -> ssl.SSLContext:
+    folder = Path(bundle).is_dir()
+    try:
+        return ssl.create_default_context(cafile=None if folder else bundle, capath=bundle if folder else None)
+    except OSError as error:  # an SSLError is one
+        raise GstnInvalidConnection(
+            f"verify_ssl of the connection is {bundle!r}, which is no readable CA bundle ({type(error).__name__})."
+            " Give the absolute path of a file with certificates in PEM form, or true. Nothing was sent."
+        ) from None
 
 
 def _proxies(settings: Settings) -> dict[str, str]:
@@ -140,8 +200,13 @@ def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _may_have_been_sent(error: requests.RequestException) -> bool:
-    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
+def _may_have_been_sent(error: Exception) -> bool:
+    not_sendable = (
+        requests.exceptions.InvalidURL,
+        requests.exceptions.InvalidSchema,
+        requests.exceptions.InvalidHeader,
+    )
+    if isinstance(error, not_sendable):
         return False
     reason = getattr(error.args[0], "reason", None) if error.args else None
     if isinstance(reason, SSLError) and isinstance(reason.args[0], ssl.SSLCertVerificationError):

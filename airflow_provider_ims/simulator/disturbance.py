@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .gst import Gst
+from .odd_replies import odd_error, oversized, quoting, with_odd_text
 from .options import Call, Fault
 
 Drop = Callable[[Scope], None]
@@ -33,6 +34,9 @@ _ACTIONS: dict[str, Call] = {
     "REFRESHTOKEN": "gstn_refresh",
     "LOGOUT": "gstn_logout",
 }
+MARK = (b"x-simulator", b"airflow-provider-ims")
+"""A header of every reply, so that nobody takes it for one of the true service."""
+
 _HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
 
 
@@ -46,7 +50,11 @@ class Disturbance:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, disturbed if a fault is due."""
-        if scope["type"] != "http" or scope["path"].startswith("/admin"):
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        send = _marked(send)
+        if scope["path"].startswith("/admin"):
             await self._app(scope, receive, send)
             return
         # Only the end of the server cancels a call, and then its connection is cut already.
@@ -77,12 +85,12 @@ class Disturbance:
         elif fault.kind == "drop_after":
             await self._app(scope, receive, _nowhere)
             await self._lose(scope, receive)
-        elif fault.kind == "slow_after":
-            held: list[Message] = []
-            await self._app(scope, receive, _into(held))
-            await asyncio.sleep(fault.seconds)
-            for message in held:
-                await send(message)
+        elif fault.kind in ("slow_after", "drip", "odd_text"):
+            await self._disturb_reply(fault, scope, receive, send)
+        elif fault.kind in ("large", "gzip_bomb"):
+            await oversized(fault.megabytes, compressed=fault.kind == "gzip_bomb")(scope, receive, send)
+        elif fault.kind == "quote":
+            await quoting(fault.code, Headers(scope=scope), await _body(receive))(scope, receive, send)
         else:
             if fault.kind == "slow":
                 await asyncio.sleep(fault.seconds)
@@ -91,6 +99,28 @@ class Disturbance:
                 bearer = headers.get("authorization", "").removeprefix("Bearer ")
                 self._gst.expire_token(headers.get("X-FLYNN-N-USER-TOKEN") or bearer)
             await self._app(scope, receive, send)
+
+    async def _disturb_reply(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        """Spoil the reply of a call that is handled as ever."""
+        if fault.kind == "odd_text" and fault.code is not None:
+            await odd_error(fault.code)(scope, receive, send)
+            return
+        held: list[Message] = []
+        await self._app(scope, receive, _into(held))
+        if fault.kind == "slow_after":
+            await asyncio.sleep(fault.seconds)
+            for message in held:
+                await send(message)
+            return
+        start, body = held[0], b"".join(message.get("body", b"") for message in held)
+        if fault.kind == "odd_text":
+            await with_odd_text(start["status"], body)(scope, receive, send)
+            return
+        await send(start)
+        for position in range(len(body)):
+            await send({"type": "http.response.body", "body": body[position : position + 1], "more_body": True})
+            await asyncio.sleep(fault.seconds)
+        await send({"type": "http.response.body", "body": b""})
 
     async def _lose(self, scope: Scope, receive: Receive) -> None:
         if self._drop is None:
@@ -114,9 +144,29 @@ def _call_of(scope: Scope) -> tuple[str, str | None]:
 
 def _edge_reply(fault: Fault) -> Response:
     headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+    if 300 <= fault.status < 400:
+        headers["Location"] = "http://proxy.invalid/login"
     if fault.status >= 500:
         return Response(_HTML.format(f"{fault.status} Unavailable"), fault.status, headers, "text/html")
     return PlainTextResponse(f"{fault.status}\n", fault.status, headers)
+
+
+def _marked(send: Send) -> Send:
+    async def marked(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), MARK]}
+        await send(message)
+
+    return marked
+
+
+async def _body(receive: Receive) -> bytes:
+    pieces, more = [], True
+    while more:
+        message = await receive()
+        pieces.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(pieces)
 
 
 def _into(held: list[Message]) -> Send:

@@ -171,6 +171,7 @@ class Gst:
         task.final_status = plan.final_status
         task.early_results = [{"status_cd": "IP", "transTypCd": "SAV"} for _ in range(plan.ip_results)]
         task.error = plan.error
+        task.id = plan.reference_id or task.id
         self._tasks.add(task)
         return task.id
 

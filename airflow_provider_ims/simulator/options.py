@@ -43,6 +43,7 @@ class Options(_Strict):
     empty_download: Literal["pages", "error"] = "pages"
 
     task_seconds: float = 3
+    visible_after_seconds: float = Field(default=0, ge=0)
     status_shape: Literal["flat", "nested"] = "flat"
     retention_days: float = 7
     latency_seconds: float = 0
@@ -77,6 +78,7 @@ class NextTask(_Strict):
     answer with that error in an envelope of ``status: "0"`` and HTTP 200; neither does the work.
     ``ip_results`` is the number of result calls answered with ``status_cd: "IP"`` before the real one.
     A download's result has no ``status_cd``, so its plan can have neither.
+    ``reference_id`` is the id of the task, instead of a UUID; it serves one task.
     """
 
     kind: Literal["reset", "download"] = "reset"
@@ -89,6 +91,7 @@ class NextTask(_Strict):
     err_msg: str = ""
     ip_results: int = 0
     error: dict[str, Any] | None = None
+    reference_id: str | None = None
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
@@ -114,19 +117,42 @@ Call = Literal[
 ]
 
 
+Disturbance = Literal[
+    "http",
+    "garbage",
+    "slow",
+    "slow_after",
+    "drip",
+    "drop_before",
+    "drop_after",
+    "expire_token",
+    "large",
+    "gzip_bomb",
+    "quote",
+    "odd_text",
+]
+
+
 class Fault(_Strict):
     """A disturbance of the next ``times`` calls of one kind ("any": of every kind).
 
     With ``gstin``, only calls that carry it are meant: in the GSTIN header, or by the task in their path.
     "slow" waits before the call is handled, "slow_after" when it is done and only the reply is due.
+    "drip" handles the call and sends its reply byte by byte, one each ``seconds``.
+    "large" and "gzip_bomb" answer with a good status in ``megabytes`` of JSON, the latter with little on the wire.
+    "quote" refuses with ``code`` and quotes headers and body of the request; "odd_text" refuses with ``code`` in
+    characters that no terminal and no database likes or, without a code, handles the call and adds them to the texts
+    of its reply. "http" with less than 500 is what a proxy says; with 300 to 399 it sends the client elsewhere.
     """
 
     call: Call | Literal["any"]
-    kind: Literal["http", "slow", "slow_after", "drop_before", "drop_after", "expire_token", "garbage"]
+    kind: Disturbance
     gstin: str | None = None
     status: int = Field(default=503, ge=200, le=599)
     retry_after: int | str | None = None
     seconds: float = Field(default=1, ge=0)
+    megabytes: int = Field(default=100, ge=1, le=2000)
+    code: str | None = None
     times: int = Field(default=1, ge=1)
 
 

@@ -91,7 +91,7 @@ class Tasks:
     def get(self, org: str, task_id: str) -> Task:
         """Return a task of the organisation, or refuse."""
         task = self._tasks.get(task_id)
-        if task is None or task.org != org:
+        if task is None or task.org != org or self._clock.now() < task.started + self._options.visible_after_seconds:
             raise _not_found(task_id)
         return task
 
