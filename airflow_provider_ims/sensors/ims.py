@@ -18,7 +18,7 @@ from airflow_provider_ims._compat import (
     TaskDeferralTimeout,
     conf,
 )
-from airflow_provider_ims.exceptions import GstnPermanentError, GstnTaskNotFound, GstnTransientError, by_name
+from airflow_provider_ims.exceptions import GstnError, GstnPermanentError, GstnTransientError, by_name
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.triggers.ims import ImsTaskTrigger, TaskWatch, farewell, ids_of
 
@@ -77,7 +77,7 @@ class ImsTaskSensor(BaseSensorOperator):
         :raises GstnTaskFailed: when a task failed
         """
         start = _start_of_attempt(context)
-        self._watch = TaskWatch(self._ids())
+        self._watch = TaskWatch(self._ids(), self._start_of_wait(context))
         try:
             with GstnHook(self.gstn_conn_id, read_attempts=1) as self._hook:
                 if not self.deferrable:
@@ -95,18 +95,15 @@ class ImsTaskSensor(BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask once; a fault that may pass counts as "not yet"."""
         hook = self._hook or GstnHook(self.gstn_conn_id, read_attempts=1)
-        watch = self._watch or TaskWatch(self._ids())
+        watch = self._watch or TaskWatch(self._ids(), self._start_of_wait(context))
         if time.time() < self._quiet_until:
             return PokeReturnValue(is_done=False)
         try:
             for reference_id in list(watch.pending):
                 try:
                     watch.tell(hook.get_task_status(reference_id))
-                except GstnTaskNotFound as error:
-                    watch.give_up(reference_id, error)
-                except GstnTransientError:
-                    watch.postpone(reference_id)
-                    raise
+                except GstnError as error:
+                    watch.miss(reference_id, error)
         except GstnTransientError as error:
             self._quiet_until = time.time() + (error.retry_after or 0.0)
             self.log.warning("Poll failed; the next one may work. %s", error)
@@ -164,6 +161,12 @@ class ImsTaskSensor(BaseSensorOperator):
             method_name="execute_complete",
             timeout=timedelta(seconds=max(0.0, end - time.time()) + slack),
         )
+
+    def _start_of_wait(self, context: Context) -> float:
+        """Return when this try began to wait, however often it was rescheduled since, seconds since the epoch."""
+        ti = context.get("ti")
+        first = ti.get_first_reschedule_date(context) if self.reschedule and ti is not None else None
+        return _start_of_attempt(context) if first is None else first.timestamp()
 
     def _ids(self) -> list[str]:
         return ids_of(self.reference_id)

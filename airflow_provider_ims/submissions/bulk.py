@@ -170,12 +170,15 @@ class BulkReset:
         return None
 
     def _still_running(self, chunk: Chunk, reference_id: str) -> AwaitTasks | None:
-        until = self._watched_since(chunk) + self._timeout
-        watch = TaskWatch([reference_id])
+        since = self._watched_since(chunk)
+        until = since + self._timeout
+        watch = TaskWatch([reference_id], since)
         try:
             watch.tell(self._hook.get_task_status(reference_id))
         except GstnTransientError as error:
             log.warning("Poll failed; the next one may work. %s", error)
+        except GstnTaskNotFound as error:
+            watch.miss(reference_id, error)
         if watch.is_over():
             return None
         if self._clock() >= until:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from airflow_provider_ims._compat import AirflowSensorTimeout
-from airflow_provider_ims.exceptions import GstnTransientError
+from airflow_provider_ims.exceptions import GstnError, GstnTransientError
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.sensors.ims import FRAMEWORK_SLACK
 from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks
@@ -63,7 +63,7 @@ def wait_here(hook: GstnHook, step: AwaitTasks | AwaitMoment) -> Sequence[str]:
     if isinstance(step, AwaitMoment):
         time.sleep(max(0.0, step.moment - time.time()))
         return ()
-    watch = TaskWatch(step.reference_ids)
+    watch = TaskWatch(step.reference_ids, time.time())
     end = time.time() + LONGEST_LOOK
     pause = POLL_INTERVAL / 4
     while time.time() < end:
@@ -71,7 +71,10 @@ def wait_here(hook: GstnHook, step: AwaitTasks | AwaitMoment) -> Sequence[str]:
         pause = min(LONGEST_POLL_INTERVAL, pause * 2)
         try:
             for reference_id in list(watch.pending):
-                watch.tell(hook.get_task_status(reference_id))
+                try:
+                    watch.tell(hook.get_task_status(reference_id))
+                except GstnError as error:
+                    watch.miss(reference_id, error)
         except GstnTransientError:
             continue
         if watch.is_over():

@@ -17,11 +17,11 @@ from airflow_provider_ims.exceptions import (
     GstnPermanentError,
     GstnTaskFailed,
     GstnTaskNotFound,
-    GstnTransientError,
 )
 from airflow_provider_ims.hooks.gstn import GstnAsyncHook
 from airflow_provider_ims.hooks.retries import backoff
-from airflow_provider_ims.models.task import TaskStatus
+from airflow_provider_ims.models.printable import clean_lines
+from airflow_provider_ims.models.task import TaskStatus, is_gone
 from airflow_provider_ims.triggers.rounds import repeat
 
 LONGEST_BACKOFF = 300.0
@@ -42,9 +42,11 @@ class TaskWatch:
     Which of some tasks still run, and how the others ended. Sensor and trigger both decide here.
 
     :param reference_ids: the tasks to wait for
+    :param since: since when they are waited for, seconds since the epoch
     """
 
-    def __init__(self, reference_ids: Iterable[str]) -> None:
+    def __init__(self, reference_ids: Iterable[str], since: float) -> None:
+        self._since = since
         self.pending = list(dict.fromkeys(reference_ids))
         self._failures: list[GstnError] = []
         self._last: dict[str, TaskStatus] = {}
@@ -57,8 +59,8 @@ class TaskWatch:
         if state == "completed":
             self.pending.remove(status.reference_id)
         elif state == "failed":
-            self.give_up(
-                status.reference_id,
+            self.pending.remove(status.reference_id)
+            self._failures.append(
                 GstnTaskFailed(
                     f"Task {status.reference_id} ended as {status.word!r}. Its documents may or may not be reset: read"
                     " its result if there is one, or look on the GST portal. A GSTN logout while a task runs makes it"
@@ -76,15 +78,24 @@ class TaskWatch:
         else:
             log.info("Task %s: %s", status.reference_id, status)
 
-    def give_up(self, reference_id: str, error: GstnError) -> None:
-        """Wait for this task no longer; the others go on, and the error is told when they have ended."""
-        self.pending.remove(reference_id)
-        self._failures.append(error)
+    def miss(self, reference_id: str, error: GstnError) -> None:
+        """
+        Take note that the service could not be asked about a task.
 
-    def postpone(self, reference_id: str) -> None:
-        """Ask about this task last: one that cannot be asked about must not keep the others from being asked about."""
+        A task that is not found may not be there yet, or is given up: the others go on, and it is told when they have
+        ended. Else the task is asked about last from now on, so that it does not keep the others from being asked
+        about.
+
+        :raises GstnError: the error, when it is not about this task alone
+        """
         self.pending.remove(reference_id)
+        if isinstance(error, GstnTaskNotFound) and is_gone(self._since, time.time()):
+            self._failures.append(error)
+            return
         self.pending.append(reference_id)
+        if not isinstance(error, GstnTaskNotFound):
+            raise error
+        log.info("Task %s is not there yet. %s", reference_id, error)
 
     def is_over(self) -> bool:
         """
@@ -182,6 +193,8 @@ class ImsTaskTrigger(BaseTrigger):
             event = await self._wait()
         except GstnError as error:
             event = {"status": "error", "error": type(error).__name__, "code": error.code, "message": str(error)}
+        # Goes to Airflow's database, where a NUL would end the triggerer; what Airflow itself said may hold one.
+        event = {key: clean_lines(text) for key, text in event.items()}
         yield TriggerEvent({**event, "reference_id": self.reference_id})
 
     async def on_kill(self) -> None:
@@ -218,7 +231,7 @@ class _Wait:
     def __init__(self, trigger: ImsTaskTrigger) -> None:
         self.event: dict[str, str] = {}
         self._trigger = trigger
-        self._watch = TaskWatch(ids_of(trigger.reference_id))
+        self._watch = TaskWatch(ids_of(trigger.reference_id), trigger.start_time)
         self._hook: GstnAsyncHook | None = None
         self._failures = 0
 
@@ -271,8 +284,5 @@ class _Wait:
         for reference_id in list(self._watch.pending):
             try:
                 self._watch.tell(await self._hook.get_task_status(reference_id))
-            except GstnTaskNotFound as error:
-                self._watch.give_up(reference_id, error)
-            except GstnTransientError:
-                self._watch.postpone(reference_id)
-                raise
+            except GstnError as error:
+                self._watch.miss(reference_id, error)

@@ -185,6 +185,11 @@ FAILURES = [
 ]
 
 
+def since(start: float) -> dict:
+    """The context of a try that began then."""
+    return {"ti": SimpleNamespace(start_date=datetime.fromtimestamp(start, UTC))}
+
+
 def fail(mode: str, hook: Hook, answer: str | Exception, **changes) -> None:
     """Meet a failure in one of the places where it can be met."""
     if mode == "event":
@@ -193,7 +198,36 @@ def fail(mode: str, hook: Hook, answer: str | Exception, **changes) -> None:
         resume(sensor(deferrable=True, **changes), event)
     else:
         hook.answers = [answer]
-        sensor(deferrable=mode == "first poke", **changes).execute({})
+        sensor(deferrable=mode == "first poke", **changes).execute(since(NOW - 120))
+
+
+@pytest.mark.parametrize("found_after", [60, 110])
+def test_a_task_that_is_not_found_in_its_first_two_minutes_is_only_not_there_yet(hook, found_after):
+    missing = [GstnTaskNotFound("gone")] * (found_after // 10)
+    hook.answers = [*missing, "processing", "completed"]
+    assert sensor(poke_interval=10, deferrable=False).execute(since(NOW)) == "r-1"
+
+
+def test_a_task_that_is_not_found_yet_is_handed_to_the_triggerer(hook):
+    hook.answers = [GstnTaskNotFound("gone")]
+    assert deferral(sensor(deferrable=True), since(NOW - 100)).trigger.start_time == NOW - 100
+
+
+def test_a_task_that_is_not_found_after_two_minutes_is_gone(hook):
+    hook.answers = [GstnTaskNotFound("gone")]
+    with pytest.raises(GstnTaskNotFound):
+        sensor(poke_interval=10, deferrable=False).execute(since(NOW))
+    assert hook.polls == 13
+
+
+def test_the_two_minutes_do_not_begin_anew_at_each_reschedule(hook):
+    hook.answers = [GstnTaskNotFound("gone")]
+    first = datetime.fromtimestamp(NOW - 120, UTC)
+    ti = SimpleNamespace(
+        start_date=datetime.fromtimestamp(NOW, UTC), get_first_reschedule_date=lambda context: first, try_number=1
+    )
+    with pytest.raises(GstnTaskNotFound):
+        sensor(mode="reschedule", poke_interval=10, deferrable=False).execute({"ti": ti, "task_reschedule_count": 1})
 
 
 @pytest.mark.parametrize(("answer", "expected"), FAILURES)
@@ -367,7 +401,7 @@ class TestSeveralTasks:
     def test_one_that_the_service_does_not_know_does_not_end_the_wait_for_the_others(self, hook, several):
         hook.tasks = {"r-1": [GstnTaskNotFound("r-1 is not known")], "r-2": ["processing", "completed"]}
         with pytest.raises(GstnTaskNotFound, match="r-1 is not known"):
-            several("r-1", "r-2", deferrable=False).execute({})
+            several("r-1", "r-2", deferrable=False).execute(since(NOW - 120))
         assert hook.asked == ["r-1", "r-2", "r-2"]
 
     def test_a_fault_that_may_pass_costs_no_task_its_place(self, hook, several):

@@ -9,11 +9,12 @@ import pytest
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
 from airflow_provider_ims._compat import AirflowSensorTimeout
-from airflow_provider_ims.exceptions import GstnServiceUnavailable, GstnTaskFailed
+from airflow_provider_ims.exceptions import GstnServiceUnavailable, GstnTaskFailed, GstnTaskNotFound
 from airflow_provider_ims.models import TaskStatus
 from airflow_provider_ims.submissions import waiting
 from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks
 from airflow_provider_ims.submissions.waiting import LONGEST_LOOK, LONGEST_POLL_INTERVAL, trigger_for, wait_here
+from airflow_provider_ims.triggers import ims as triggers
 from airflow_provider_ims.triggers.ims import SETTLING
 
 NOW = 1_700_000_000.0
@@ -44,7 +45,9 @@ class Hook:
 @pytest.fixture
 def hook(monkeypatch: pytest.MonkeyPatch) -> Hook:
     hook = Hook()
-    monkeypatch.setattr(waiting, "time", SimpleNamespace(time=lambda: hook.now, sleep=hook.sleep))
+    clock = SimpleNamespace(time=lambda: hook.now, sleep=hook.sleep)
+    for module in (waiting, triggers):
+        monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr("random.uniform", lambda low, high: 1.0)
     return hook
 
@@ -80,6 +83,16 @@ class TestOnTheWorker:
     def test_a_fault_that_may_pass_is_ridden_out(self, hook):
         hook.tasks = {"d-1": [GstnServiceUnavailable("503"), "completed"]}
         assert wait_here(hook, AwaitTasks(["d-1"])) == ["d-1"]
+
+    def test_one_that_is_not_found_yet_is_waited_for(self, hook):
+        hook.tasks = {"d-1": [GstnTaskNotFound("d-1"), "completed"]}
+        assert wait_here(hook, AwaitTasks(["d-1"])) == ["d-1"]
+
+    def test_one_that_is_not_found_for_two_minutes_is_gone(self, hook):
+        hook.tasks = {"d-1": [GstnTaskNotFound("no d-1")]}
+        with pytest.raises(GstnTaskNotFound, match="no d-1"):
+            wait_here(hook, AwaitTasks(["d-1"]))
+        assert 120 <= hook.now - NOW < 240
 
     def test_one_that_failed_is_told_once_the_others_have_ended(self, hook):
         hook.tasks = {"d-1": ["failed"], "d-2": ["processing", "completed"]}

@@ -177,7 +177,41 @@ async def test_retry_after_is_honoured(service):
     assert service.polls == [10, 210]
 
 
-@pytest.mark.parametrize("fault", [GstnTaskNotFound("gone", code="err-resource-not-found"), GstnSessionExpired("otp")])
+@pytest.mark.parametrize("polls", [1, 11])
+async def test_a_task_that_is_not_found_in_its_first_two_minutes_is_only_not_there_yet(service, polls):
+    service.answers = [*[GstnTaskNotFound("gone")] * polls, "processing", "completed"]
+    [event] = await events(trigger())
+    assert event.payload["status"] == "completed"
+    assert len(service.polls) == polls + 2
+
+
+async def test_a_task_that_is_not_found_after_two_minutes_is_gone(service):
+    service.answers = [GstnTaskNotFound("gone")]
+    [event] = await events(trigger())
+    assert event.payload["error"] == "GstnTaskNotFound"
+    assert service.polls[-1] == 120
+
+
+async def test_the_two_minutes_do_not_begin_anew_with_another_triggerer(service):
+    service.now = START + 120
+    service.answers = [GstnTaskNotFound("gone")]
+    [event] = await events(trigger())
+    assert event.payload["error"] == "GstnTaskNotFound"
+    assert len(service.polls) == 1
+
+
+@pytest.mark.parametrize("said", ["no such Variable \x00\ud800", "line\ntwo\x1b[31m"])
+async def test_an_event_holds_nothing_that_a_database_does_not_take(service, said):
+    service.answers = [AirflowException(said)]
+    [event] = await events(trigger(end_time=START + 10))
+    assert event.payload["status"] == "timeout"
+    message = event.payload["message"]
+    assert all(line.isprintable() for line in message.split("\n"))
+    assert message.encode()
+    assert "\ufffd" in message
+
+
+@pytest.mark.parametrize("fault", [GstnSessionExpired("otp", code="AUTH4033")])
 async def test_what_waiting_cannot_mend_ends_the_wait_at_once(service, fault):
     service.answers = [fault]
     [event] = await events(trigger())
@@ -258,6 +292,7 @@ class TestSeveralTasks:
     async def test_one_that_the_service_does_not_know_does_not_end_the_wait_for_the_others(self, service):
         gone = GstnTaskNotFound("r-1 is gone", code="err-resource-not-found")
         service.tasks = {"r-1": [gone], "r-2": ["processing", "completed"]}
+        service.now = START + 120
         [event] = await events(trigger(reference_id=["r-1", "r-2"]))
         assert service.asked == ["r-1", "r-2", "r-2"]
         assert event.payload == {
