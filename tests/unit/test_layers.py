@@ -22,7 +22,7 @@ from airflow_provider_ims.protocol.settings import Settings
 
 PACKAGE = Path(airflow_provider_ims.__file__).parent
 NAME = "airflow_provider_ims"
-HEAVY = ("aiohttp", "fastapi", "uvicorn", "pandas", "pyarrow")
+HEAVY = ("aiohttp", "duckdb", "fastapi", "uvicorn", "pandas", "pyarrow")
 
 
 def imported_by(*modules: str) -> set[str]:
@@ -46,8 +46,8 @@ def imports_of(layer: str) -> Iterator[tuple[str, str]]:
                 yield path.name, (above + (node.module or node.names[0].name)).rstrip(".")
 
 
-def test_models_protocol_and_planning_pull_in_neither_airflow_nor_an_http_library():
-    layers = ("models", "protocol", "planning")
+def test_models_protocol_tables_planning_and_matching_pull_in_neither_airflow_nor_an_http_library():
+    layers = ("models", "protocol", "planning", "tables", "matching")
     modules = [f"{NAME}.{path.parent.name}.{path.stem}" for layer in layers for path in files_of(layer)]
     assert len(modules) > 10
     loaded = imported_by(*modules)
@@ -65,6 +65,8 @@ def files_of(layer: str) -> list[Path]:
         ("models", {"models"}),
         ("protocol", {"models", "protocol"}),
         ("planning", {"models", "planning", "storage"}),
+        ("tables", {"tables"}),
+        ("matching", {"models", "tables", "matching", "storage"}),
         ("simulator", {"models", "simulator"}),
         ("sessions", {"sessions", "exceptions", "_compat", "_metadata"}),
         ("hooks", {"models", "protocol", "sessions", "hooks", "exceptions", "_compat", "_metadata"}),

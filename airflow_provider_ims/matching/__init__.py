@@ -1,0 +1,21 @@
+"""Documents of IMS x books -> decisions. Pure functions over tables; knows nothing of Airflow's tasks."""
+
+from airflow_provider_ims.matching.columns import BookColumns
+from airflow_provider_ims.matching.decisions import Decisions
+from airflow_provider_ims.matching.engine import Options, reconcile
+from airflow_provider_ims.matching.errors import CountsDisagree, MatchError, RowsRejected
+from airflow_provider_ims.matching.rules import MatchRules
+from airflow_provider_ims.matching.sources import BookFile, BookQuery
+
+__all__ = [
+    "BookColumns",
+    "BookFile",
+    "BookQuery",
+    "CountsDisagree",
+    "Decisions",
+    "MatchError",
+    "MatchRules",
+    "Options",
+    "RowsRejected",
+    "reconcile",
+]

@@ -1,0 +1,159 @@
+"""Writes what was found: each file whole or not at all, and nothing if the counts do not add up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_ims.matching.books import BooksRead, reject_columns
+from airflow_provider_ims.matching.errors import CountsDisagree
+from airflow_provider_ims.matching.judgement import Judgement, disagree
+from airflow_provider_ims.models.documents import SECTIONS
+from airflow_provider_ims.storage import copy_whole, write_whole
+from airflow_provider_ims.tables.sql import identifier, literal
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+    from duckdb import DuckDBPyConnection
+
+FILES: Final = ("reconciliation.parquet", "resets.parquet", "review.csv", "rejects.csv", "reconciliation.json")
+"""What is written."""
+
+
+class Output:
+    """
+    The files of a result.
+
+    :param path: the directory, for this result alone
+    :param folder: a local one, for files that are not whole yet
+    """
+
+    def __init__(self, path: ObjectStoragePath, folder: Path) -> None:
+        self._path = path
+        self._folder = folder
+
+    def clear(self) -> None:
+        """Remove an earlier result, the last file first: where that is, the others are whole."""
+        for name in reversed(FILES):
+            with suppress(FileNotFoundError):
+                (self._path / name).unlink()
+
+    def write_rejects(self, database: DuckDBPyConnection, read: BooksRead) -> str:
+        """
+        Write ``rejects.csv``, one line for each fault.
+
+        :return: its path
+        :raises CannotWrite: when it cannot be written
+        """
+        local = self._folder / "rejects.csv"
+        _write_csv(database, f"SELECT {reject_columns(read)} FROM reject ORDER BY source, line, fault", local)
+        copy_whole(local, self._path / local.name)
+        return str(self._path / local.name)
+
+    def write(
+        self, database: DuckDBPyConnection, judgement: Judgement, read: BooksRead, summary: dict[str, Any]
+    ) -> dict[str, Any]:
+        """
+        Write all files but the rejects; ``reconciliation.json`` last: where it is, the others are there and whole.
+
+        :param summary: what stands in ``reconciliation.json`` besides the counts
+        :return: all of ``reconciliation.json``
+        :raises CountsDisagree: when a document or a row would be missing; then nothing is written
+        :raises CannotWrite: when a file cannot be written
+        """
+        local, resets, review = (self._folder / name for name in FILES[:3])
+        database.execute(f"COPY ({judgement.rows()}) TO {literal(local)} (FORMAT parquet)")
+        source = f"read_parquet({literal(local)})"
+        [(rows, documents, booked)] = database.execute(
+            f"SELECT count(*), count(rtin), count(book_place) FROM {source}"
+        ).fetchall()
+        [(pairs,)] = database.execute("SELECT count(*) FROM pair").fetchall()
+        found = documents, booked, documents + booked - rows
+        expected = summary["documents"], read.kept, pairs
+        if found != expected:
+            raise CountsDisagree(disagree(f"documents, rows of the books and pairs are {found} and not {expected}"))
+        whole = {**summary, **_counts(database, source)}
+        database.execute(f"COPY ({_resets_sql(source)}) TO {literal(resets)} (FORMAT parquet)")
+        _write_csv(database, _review_sql(source), review)
+        for file in (local, resets, review):
+            copy_whole(file, self._path / file.name)
+        write_whole(self._path / FILES[-1], json.dumps(whole, indent=1, ensure_ascii=False).encode())
+        return whole
+
+
+def _counts(database: DuckDBPyConnection, source: str) -> dict[str, Any]:
+    found = database.execute(
+        "SELECT match, coalesce(action, '') AS action, decision, count(*) AS rows,"
+        " count(rtin) AS documents, count(book_place) AS book_rows,"
+        " coalesce(sum(iamt + camt + samt + cess), 0)::DECIMAL(38,2)::VARCHAR AS tax,"
+        " coalesce(sum(book_iamt + book_camt + book_samt + book_cess), 0)::DECIMAL(38,2)::VARCHAR AS book_tax"
+        f" FROM {source} GROUP BY ALL ORDER BY ALL"
+    )
+    names = [column[0] for column in found.description or ()]
+    counts = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    return {"matches": _rows_by("match", counts), "decisions": _rows_by("decision", counts), "counts": counts}
+
+
+def _rows_by(name: str, counts: Sequence[dict[str, Any]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for entry in counts:
+        found[entry[name]] = found.get(entry[name], 0) + entry["rows"]
+    return found
+
+
+def _write_csv(database: DuckDBPyConnection, rows: str, local: Path) -> None:
+    """Write a table for people: no cell of it is a formula for a spreadsheet."""
+    cells = []
+    for name, kind, *_ in database.execute(f"DESCRIBE {rows}").fetchall():
+        cell = identifier(str(name))
+        if kind == "VARCHAR":
+            formula = f"regexp_matches({cell}, '^[=+@\\t\\r-]')"
+            cells.append(f"CASE WHEN {formula} THEN chr(39) || {cell} ELSE {cell} END AS {cell}")
+        else:
+            cells.append(cell)
+    database.execute(f"COPY (SELECT {', '.join(cells)} FROM ({rows})) TO {literal(local)} (FORMAT csv, HEADER)")
+
+
+def _resets_sql(source: str) -> str:
+    """Return the SQL of the rows that ``ImsPlanOperator`` takes: a field that a section does not have is null."""
+    sections = {
+        field: ", ".join(literal(name) for name, model in SECTIONS.items() if field in model.model_fields)
+        for field in ("inum", "nt_num", "oinum", "ont_num", "inv_typ")
+    }
+
+    def of(field: str, value: str) -> str:
+        return f"CASE WHEN section IN ({sections[field]}) THEN {value} END"
+
+    def day(column: str) -> str:
+        return f"strftime({column}, '%d-%m-%Y')"
+
+    columns = {
+        "inum": of("inum", "number"),
+        "idt": of("inum", day("date")),
+        "oinum": of("oinum", "original_number"),
+        "oidt": of("oinum", day("original_date")),
+        "nt_num": of("nt_num", "number"),
+        "nt_dt": of("nt_num", day("date")),
+        "ont_num": of("ont_num", "original_number"),
+        "ont_dt": of("ont_num", day("original_date")),
+        "inv_typ": of("inv_typ", "inv_typ"),
+        "prev_status": "action",
+    }
+    listed = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
+    return (
+        f"SELECT rtin, section, stin, {listed}, pos, val, txval, iamt, camt, samt, cess, srcform, rtnprd"
+        f" FROM {source} WHERE decision = 'reset' ORDER BY rtin, section, stin, number, rtnprd"
+    )
+
+
+def _review_sql(source: str) -> str:
+    tax = "coalesce(iamt + camt + samt + cess, book_iamt + book_camt + book_samt + book_cess)"
+    return (
+        f"SELECT decision, match, reason, {tax} AS tax,"
+        " * EXCLUDE (decision, match, reason, raw, hash, taken_at, snapshot)"
+        f" FROM {source} WHERE decision = 'review' ORDER BY tax DESC, coalesce(rtin, book_rtin),"
+        " coalesce(stin, book_stin), coalesce(number, book_number), book_place"
+    )

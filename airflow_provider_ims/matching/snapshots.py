@@ -1,0 +1,120 @@
+"""Reads the documents of snapshots into the table that is matched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from airflow_provider_ims.matching.columns import CREDIT_NOTE, DEBIT_NOTE, INVOICE
+from airflow_provider_ims.matching.errors import MatchError
+from airflow_provider_ims.tables.documents import AMOUNTS, DOCUMENT_COLUMNS
+from airflow_provider_ims.tables.errors import FileUnusable
+from airflow_provider_ims.tables.sql import literal
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+KIND_OF_SECTION: Final = {
+    "b2b": INVOICE,
+    "b2ba": INVOICE,
+    "ecom": INVOICE,
+    "ecoma": INVOICE,
+    "b2bdn": DEBIT_NOTE,
+    "b2bdna": DEBIT_NOTE,
+    "b2bcn": CREDIT_NOTE,
+    "b2bcna": CREDIT_NOTE,
+}
+"""What the documents of a section are; those of others, such as imports, are matched with nothing."""
+
+KIND_SQL: Final = (
+    f"CASE section {' '.join(f'WHEN {literal(s)} THEN {literal(k)}' for s, k in KIND_OF_SECTION.items())} END"
+)
+
+
+class Snapshots(NamedTuple):
+    """
+    What was read.
+
+    :param documents: their number
+    :param rtins: own GSTINs, sorted
+    :param snapshots: the snapshots' names, sorted
+    :param warnings: what is not wrong but worth a look
+    """
+
+    documents: int
+    rtins: list[str]
+    snapshots: list[str]
+    warnings: list[str]
+
+
+def documents_sql(paths: Sequence[Path]) -> str:
+    """
+    Return the SQL of all documents with all their columns and an ``id``, the same for the same files.
+
+    :param paths: local files
+    """
+    parts = []
+    for place, path in enumerate(paths):
+        columns = ", ".join(DOCUMENT_COLUMNS)
+        parts.append(
+            f"SELECT {place << 40} + file_row_number AS id, {columns}"
+            f" FROM read_parquet({literal(path)}, file_row_number=true)"
+        )
+    return " UNION ALL ".join(parts)
+
+
+def read_documents(
+    database: DuckDBPyConnection, names: Sequence[str], paths: Sequence[Path], rtins: Sequence[str] = ()
+) -> Snapshots:
+    """
+    Read documents into the table ``docs``: what is compared of them, and ``id``.
+
+    :param names: the files, as their owner knows them
+    :param paths: the same, on the local disk
+    :param rtins: own GSTINs that are known though a snapshot of theirs may have no document
+    :raises FileUnusable: when a file is no snapshot
+    :raises MatchError: when two snapshots of one GSTIN are among them
+    """
+    import duckdb
+
+    for name, path in zip(names, paths, strict=True):
+        try:
+            described = database.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(path)})").fetchall()
+        except (duckdb.InvalidInputException, duckdb.IOException, duckdb.SerializationException) as error:
+            said = str(error).strip().splitlines()[0][:200]
+            raise FileUnusable(name, f"is not a whole Parquet file ({said}); take the snapshot again") from None
+        found = {str(row[0]): str(row[1]) for row in described}
+        wrong = [
+            f"{column} is {found.get(column, 'missing')} and not {kind}"
+            for column, kind in DOCUMENT_COLUMNS.items()
+            if found.get(column) != kind
+        ]
+        if wrong:
+            raise FileUnusable(name, f"is no snapshot of documents: {'; '.join(wrong[:5])}")
+    columns = "id, rtin, section, stin, number, date, original_number, original_date, action, filed, val"
+    amounts = ", ".join(
+        name if name == "txval" else f"coalesce({name}, 0)::DECIMAL(15,2) AS {name}" for name in AMOUNTS
+    )
+    database.execute(
+        f"CREATE TEMP TABLE docs AS SELECT {columns}, {amounts}, {KIND_SQL} AS kind FROM ({documents_sql(paths)})"
+    )
+    of_rtin = database.execute(
+        f"SELECT rtin, list(DISTINCT name) FROM (SELECT rtin, coalesce(snapshot, '') AS name, id >> 40 AS file"
+        f" FROM ({documents_sql(paths)})) GROUP BY rtin HAVING count(DISTINCT (name, file)) > 1 ORDER BY rtin"
+    ).fetchall()
+    if of_rtin:
+        listed = "\n".join(f"  {rtin}: {', '.join(sorted(found))}" for rtin, found in of_rtin[:10])
+        raise MatchError(
+            f"There is more than one snapshot of {len(of_rtin)} GSTINs, and nobody knows which of them counts.\n"
+            f"{listed}\n  Give the newest snapshot of each GSTIN."
+        )
+    own = {
+        str(rtin) for (rtin,) in database.execute("SELECT DISTINCT rtin FROM docs WHERE rtin IS NOT NULL").fetchall()
+    }
+    [(count,)] = database.execute("SELECT count(*) FROM docs").fetchall()
+    taken = database.execute(
+        f"SELECT DISTINCT snapshot FROM ({documents_sql(paths)}) WHERE snapshot IS NOT NULL ORDER BY 1"
+    ).fetchall()
+    warnings = [] if count else ["The snapshot has no documents."]
+    return Snapshots(int(count), sorted(own | set(rtins)), [str(name) for (name,) in taken], warnings)

@@ -1,0 +1,114 @@
+"""An in-process DuckDB that takes no more than it may: memory, disk, files, and nothing from the network."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_ims.tables.errors import NoRoom, TableError
+from airflow_provider_ims.tables.sql import literal
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MEMORY_LIMIT = "1GB"
+"""What DuckDB may hold in memory; what is more goes to the disk."""
+
+_SIZE = re.compile(r"\s*[0-9]+(?:\.[0-9]+)?\s*(?:[KMGT]i?B)\s*", re.IGNORECASE)
+
+
+def checked_memory_limit(limit: str) -> str:
+    """
+    Return a memory limit as it stands.
+
+    :param limit: a number and a unit, such as ``1GB`` or ``512MiB``
+    :raises TableError: when it is none
+    """
+    if not _SIZE.fullmatch(limit):
+        raise TableError(f"memory_limit is {limit!r}; it takes a number and a unit, such as 1GB or 512MiB")
+    return limit.strip()
+
+
+@contextmanager
+def workspace() -> Iterator[Path]:
+    """
+    Make a directory below the worker's temporary one (``TMPDIR``), and remove it with all that is in it.
+
+    :raises NoRoom: when there is no room for it
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="ims-tables-")
+    except OSError as error:
+        raise no_room(error) from error
+    with folder as name:
+        yield Path(name).resolve()
+
+
+@contextmanager
+def open_database(
+    folder: Path, *, readable: Iterable[Path] = (), memory_limit: str = MEMORY_LIMIT, threads: int | None = None
+) -> Iterator[DuckDBPyConnection]:
+    """
+    Open a database that is gone afterwards.
+
+    It reads and writes files in its directory only, and reads those that are named; it installs and loads no
+    extension; its settings cannot be changed by what runs in it.
+
+    :param folder: a directory of its own, as :func:`workspace` makes one; it spills there
+    :param readable: further local files that it may read
+    :param memory_limit: as DuckDB writes it: ``1GB``
+    :param threads: number of threads; ``None``: the cores that this process may use
+    :raises NoRoom: when memory or disk did not suffice for what was run in it
+    """
+    import duckdb
+
+    connection = duckdb.connect(
+        str(folder / "tables.duckdb"),
+        config={
+            "memory_limit": checked_memory_limit(memory_limit),
+            "threads": str(threads or _cores()),
+            "temp_directory": str(folder / "spill"),
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "allow_community_extensions": "false",
+            "allow_unsigned_extensions": "false",
+            "python_enable_replacements": "false",  # a table's name never means a variable of the program
+        },
+    )
+    try:
+        connection.execute("SET TimeZone = 'Asia/Kolkata'")  # GST's days are India's
+        connection.execute(f"SET allowed_directories = [{literal(folder)}]")
+        connection.execute(f"SET allowed_paths = [{', '.join(map(literal, readable))}]")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET enable_progress_bar = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection
+    except (duckdb.OutOfMemoryException, MemoryError) as error:
+        raise no_room(error) from error
+    except duckdb.IOException as error:
+        if "No space left" in str(error) or "max_temp_directory_size" in str(error):
+            raise no_room(error) from error
+        raise
+    finally:
+        connection.close()
+
+
+def no_room(error: BaseException) -> NoRoom:
+    """Return the error for a machine that is too small for what was asked of it."""
+    said = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    return NoRoom(
+        f"Memory or the temporary directory {tempfile.gettempdir()} does not suffice"
+        f" ({type(error).__name__}: {said}).\nNothing was written. Raise memory_limit, or set TMPDIR on the"
+        " worker to a directory with room for about three times the input, and run this again."
+    )
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1

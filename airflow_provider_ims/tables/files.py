@@ -1,0 +1,154 @@
+"""Files at any ``ObjectStoragePath`` as DuckDB can read them: local, unpacked, and text as UTF-8."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import shutil
+import zlib
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
+
+from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+_CHUNK = 1 << 20
+
+_KINDS = {
+    b"PK\x03\x04": "an Excel workbook or another ZIP file",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"PAR1": "a Parquet file",
+    b"\x1f\x8b": "a gzip file without .gz after its name",
+    b"%PDF": "a PDF",
+    b"<": "HTML or XML",
+}
+"""What a file begins with that is no CSV or JSON, whatever its name says."""
+
+
+class Text(NamedTuple):
+    """
+    A text file that DuckDB can read.
+
+    :param path: a local file in UTF-8
+    :param encoding: what it was written in
+    """
+
+    path: Path
+    encoding: str
+
+
+def local_file(path: ObjectStoragePath, folder: Path) -> Path:
+    """
+    Return a file on the local disk: itself, or a copy of what is remote or packed.
+
+    One copy in one stream, for everything that is not local: DuckDB reads a file in several places at once and more
+    than once, and its own way through fsspec asks the store for each piece anew.
+
+    :param path: the file; ``.gz`` after its suffix says that it is compressed
+    :param folder: where a copy is put
+    :raises FileUnusable: when there is no such file, it may not be read or is empty, or it is not gzip
+    :raises FileUnavailable: when it cannot be read now
+    """
+    packed = path.name.endswith(".gz")
+    if path.protocol in {"", "file", "local"} and not packed:
+        local = Path(path.path)
+        try:
+            with local.open("rb") as stream:
+                if not stream.read(1):
+                    raise _empty(path)
+        except (FileNotFoundError, IsADirectoryError, PermissionError, NotADirectoryError) as error:
+            raise _unusable(path, error) from None
+        except OSError as error:
+            raise _unavailable(path, error) from None
+        return local.resolve()
+    copy = folder / f"{len(list(folder.iterdir()))}-{path.name.removesuffix('.gz')}"
+    try:
+        with cast("IO[bytes]", path.open("rb")) as stream, copy.open("xb") as target:
+            unpacked = gzip.GzipFile(fileobj=stream, mode="rb") if packed else stream
+            shutil.copyfileobj(unpacked, target, _CHUNK)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise FileUnusable(str(path), f"is not a whole gzip file ({error}); write it again") from None
+    except (FileNotFoundError, IsADirectoryError, PermissionError, ImportError, ValueError) as error:
+        # ImportError, ValueError: a scheme that nothing here can read.
+        raise _unusable(path, error) from None
+    except OSError as error:
+        raise _unavailable(path, error) from None
+    if not copy.stat().st_size:
+        raise _empty(path)
+    return copy
+
+
+def utf8_text(local: Path, name: str, folder: Path, encoding: str | None = None) -> Text:
+    """
+    Return a text file in UTF-8: itself, or a copy of one in another encoding.
+
+    Without an encoding given it is UTF-8, UTF-16 if it begins with that one's mark, else Windows' own (cp1252), which
+    Excel writes: names may come out garbled then, figures and GSTINs do not.
+
+    :param local: the file
+    :param name: what its owner calls it, for the error
+    :param folder: where a copy is put
+    :param encoding: as Python names it
+    :raises FileUnusable: when it is no text, or not in the encoding
+    """
+    with local.open("rb") as stream:
+        start = stream.read(4)
+    for mark, kind in _KINDS.items():
+        if start.startswith(mark):
+            raise FileUnusable(name, f"is {kind}, not text: export it as CSV, or give its file_format")
+    known = encoding or _by_its_mark(start) or ("utf-8" if _is_utf8(local) else "cp1252")
+    try:
+        known = codecs.lookup(known).name
+    except LookupError:
+        raise FileUnusable(name, f"encoding={encoding!r} is none that Python knows") from None
+    if known in {"utf-8", "ascii"} and (encoding is None or _is_utf8(local)):
+        return Text(local, known)
+    copy = folder / f"{len(list(folder.iterdir()))}-utf8-{local.name}"
+    guessed = encoding is None and known == "cp1252"
+    try:
+        with (
+            local.open(encoding=known, errors="replace" if guessed else "strict", newline="") as source,
+            copy.open("x", encoding="utf-8", newline="") as target,
+        ):
+            while text := source.read(_CHUNK):
+                if "\0" in text:
+                    raise FileUnusable(name, "has zero bytes in it, so it is no text file; export it again")
+                target.write(text)
+    except UnicodeError as error:
+        raise FileUnusable(name, f"is not written in {known} ({error}); say which with encoding=...") from None
+    return Text(copy, known)
+
+
+def _by_its_mark(start: bytes) -> str | None:
+    return "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else None
+
+
+def _is_utf8(local: Path) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with local.open("rb") as stream:
+            while data := stream.read(_CHUNK):
+                decoder.decode(data)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _empty(path: ObjectStoragePath) -> FileUnusable:
+    return FileUnusable(str(path), "is empty, not even a heading: is it the right file, and did its export finish?")
+
+
+def _unusable(path: ObjectStoragePath, error: Exception) -> FileUnusable:
+    return FileUnusable(str(path), f"is no file that this worker can read ({_reason(error)})")
+
+
+def _unavailable(path: ObjectStoragePath, error: OSError) -> FileUnavailable:
+    return FileUnavailable(f"{path} cannot be read now ({_reason(error)}). Nothing was written; try again later.")
+
+
+def _reason(error: Exception) -> str:
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"{type(error).__name__}: {said}"
