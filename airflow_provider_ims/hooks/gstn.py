@@ -15,6 +15,7 @@ from airflow_provider_ims._metadata import find_connection
 from airflow_provider_ims.exceptions import (
     GstnBusy,
     GstnError,
+    GstnInvalidPayload,
     GstnInvalidRequest,
     GstnNoDocuments,
     GstnPayloadTooLarge,
@@ -28,9 +29,11 @@ from airflow_provider_ims.hooks.pace import pace_of
 from airflow_provider_ims.hooks.retries import reads
 from airflow_provider_ims.hooks.transport import open_session, send
 from airflow_provider_ims.models.documents import SECTIONS
+from airflow_provider_ims.models.faults import InvalidPayload
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES, ResetPayload
 from airflow_provider_ims.models.result import ResetResult
+from airflow_provider_ims.models.sent_request import SentRequest
 from airflow_provider_ims.models.task import TaskStatus, is_gone
 from airflow_provider_ims.protocol import access, ims, tasks
 from airflow_provider_ims.protocol.access import Access, TokenKeeper
@@ -38,6 +41,7 @@ from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.gstn_session import GstnSession, GstnSessions
 from airflow_provider_ims.protocol.settings import Settings
 from airflow_provider_ims.protocol.wire import Exchange, Reply, Request
+from airflow_provider_ims.sessions.sent_requests import SentRequests
 from airflow_provider_ims.sessions.store import MemorySessionStore
 
 if TYPE_CHECKING:
@@ -84,6 +88,10 @@ class GstnHook(GstnBaseHook):
     @cached_property
     def _sessions(self) -> GstnSessions:
         return GstnSessions(self.settings, self._tokens, self._clock)
+
+    @cached_property
+    def _sent_requests(self) -> SentRequests:
+        return SentRequests(self._store, self._clock, also=(_RECONCILIATION,))
 
     @cached_property
     def _session(self) -> requests.Session:
@@ -200,20 +208,32 @@ class GstnHook(GstnBaseHook):
         self._run(self._sessions.logout(gstin))
         self._run(self._sessions.forget_tasks(gstin))
 
-    def submit_reset(self, payload: ResetPayload, *, before_sending: Callable[[], None] = lambda: None) -> str:
+    def submit_reset(
+        self,
+        payload: ResetPayload | Mapping[str, Any] | str | bytes,
+        *,
+        before_sending: Callable[[], None] = lambda: None,
+    ) -> str:
         """
         Send a reset. It is sent once: a reply that is lost is not answered with a second request.
 
-        :param payload: the request
+        :param payload: the request: a dict, JSON text or a :class:`ResetPayload`
         :param before_sending: called when all is ready (logged in, body written), just before the request goes out;
             called again if it goes out again because its token was refused
         :return: the reference id of the task that does it
+        :raises GstnInvalidPayload: with every fault of a request that was not checked before; nothing was sent
         :raises GstnPayloadTooLarge: when the body is over 4,000,000 bytes; nothing was sent
         :raises GstnSessionExpired: when there is no live GSTN session for ``rtin``
         :raises GstnBusy: when an earlier request for ``rtin`` is still running
         :raises GstnAmbiguousSubmission: when it may have been accepted or not
         """
-        self._check_gstin(payload.rtin)
+        if not isinstance(payload, ResetPayload):
+            try:
+                payload = ResetPayload.parse(payload)
+            except InvalidPayload as error:
+                raise GstnInvalidPayload(str(error), error.faults) from None
+        rtin = payload.rtin
+        self._check_gstin(rtin)
         body = payload.body()
         if len(body) > MAX_BODY_BYTES:
             raise GstnPayloadTooLarge(
@@ -223,15 +243,33 @@ class GstnHook(GstnBaseHook):
 
         def build(settings: Settings, with_access: Access) -> Request:
             before_sending()
-            return ims.reset(settings, with_access, payload.rtin, body)
+            return ims.reset(settings, with_access, rtin, body)
 
-        reference_id = self._call(build, lambda reply: ims.read_reset(reply, payload.rtin))
+        reference_id = self._call(build, lambda reply: ims.read_reset(reply, rtin))
         try:
-            self._run(self._sessions.remember_task(payload.rtin, reference_id))
+            self._run(self._sessions.remember_task(rtin, reference_id))
         except Exception:
             # The reset is accepted: whatever the store does, its reference id must reach the caller.
             self.log.warning("Task %s could not be noted; a logout will not know of it.", reference_id, exc_info=True)
+        try:
+            kept = SentRequest.of(payload).model_dump_json()
+            self._sent_requests.remember(rtin, reference_id, kept)
+        except Exception:
+            self.log.warning(
+                "What was sent as %s could not be noted; its result will be read for any payload that is given.",
+                reference_id,
+                exc_info=True,
+            )
         return reference_id
+
+    def find_sent_request(self, reference_id: str) -> SentRequest | None:
+        """
+        Look up what was sent under a reference id.
+
+        :param reference_id: what :meth:`submit_reset` returned
+        :return: the request's fingerprint and counts; ``None`` if it was sent from elsewhere, or over a week ago
+        """
+        return SentRequest.of_text(self._sent_requests.find(reference_id))
 
     def submit_download(self, gstin: str, section: str, status: str | None = None) -> str:
         """

@@ -30,6 +30,7 @@ class ResetResult(BaseModel):
     :param code: GSTN's code for the whole request, if any
     :param message: GSTN's message for the whole request, if any
     :param refused: one row per refused document
+    :param unreadable: the counts of GSTN's that are no numbers, such as ``proc_cnt 'abc'``
     :param raw: the result as it came
     """
 
@@ -41,6 +42,7 @@ class ResetResult(BaseModel):
     code: str = ""
     message: str = ""
     refused: list[RefusedDocument] = []
+    unreadable: list[str] = []
     raw: dict[str, Any] = {}
 
     @property
@@ -49,7 +51,15 @@ class ResetResult(BaseModel):
         outcome = _OUTCOMES.get(self.status_cd.strip().upper(), "unknown")
         if outcome == "processed" and (self.refused or self.errors):
             return "partial"  # the word and the report disagree: believe the worse one
+        if outcome == "processed" and self.contradictions:
+            return "unknown"
         return outcome
+
+    @property
+    def contradictions(self) -> list[str]:
+        """What in the answer does not go with its word: a code for what was processed, a count that is no number."""
+        is_processed = _OUTCOMES.get(self.status_cd.strip().upper()) == "processed"
+        return ([f"err_cd {self.code!r}"] if self.code and is_processed else []) + self.unreadable
 
     @property
     def unexplained(self) -> int:
@@ -67,14 +77,17 @@ class ResetResult(BaseModel):
         :param data: the ``data`` of the service's reply
         """
         refused = list(_refusals(data.get("error_report")))
-        errors = _count(data.get("err_cnt"))
+        counts = {name: _text(data.get(name)) for name in ("proc_cnt", "err_cnt")}
+        errors = _count(counts["err_cnt"])
         return cls(
             status_cd=_text(data.get("status_cd")),
-            processed=_count(data.get("proc_cnt")),
+            processed=_count(counts["proc_cnt"]),
             errors=len(refused) if errors is None else errors,
             code=_text(data.get("err_cd")),
             message=_text(data.get("err_msg")),
             refused=refused,
+            # A count that is missing is no contradiction: a clean result has no err_cnt.
+            unreadable=[f"{name} {text[:40]!r}" for name, text in counts.items() if text and _count(text) is None],
             raw=dict(data),
         )
 
@@ -91,10 +104,10 @@ class ResetResult(BaseModel):
         :param already_reset: documents of it that were not sent, since GSTN held them at "no action" already
         :param seen_reset: documents that GSTN held at "no action" after this result, whatever it says of them
         :return: an outcome for each document. A document that GSTN does not list was reset if the request was
-            processed; it is ``unknown`` where GSTN counts more refusals than it lists, counts fewer documents
-            than were sent, or refuses "some document" of the same section and supplier without naming it. A refusal
-            names no date: if it fits several documents, all are ``refused`` if GSTN lists as many refusals, else
-            ``unknown``
+            processed; it is ``unknown`` where GSTN counts more refusals than it lists, where its counts do not add up
+            to what was sent or contradict its word, or where it refuses "some document" of the
+            same section and supplier without naming it. A refusal names no date: if it fits several documents, all are
+            ``refused`` if GSTN lists as many refusals, else ``unknown``
         """
         sent = [key for key, _ in payload.documents() if key not in already_reset]
         everything: dict[DocumentKey, DocumentOutcome] = dict.fromkeys(already_reset, "reset")
@@ -109,11 +122,17 @@ class ResetResult(BaseModel):
             return "refused"
         if self.outcome == "partial" and not self.refused:
             return "unknown"  # some were refused, and nobody says which
-        # Whether proc_cnt includes the refused is not documented; short in both readings is short.
-        short = self.processed is not None and self.processed + self.errors < sent
-        if self.outcome in {"processed", "partial"} and explained >= self.errors and not short:
-            return "reset"
-        return "unknown"
+        if self.outcome not in {"processed", "partial"} or self.contradictions or not self.adds_up_to(sent):
+            return "unknown"
+        return "reset" if explained >= self.errors else "unknown"
+
+    def adds_up_to(self, sent: int) -> bool:
+        """
+        Say whether GSTN's counts are those of a request of so many documents; a count that is missing says nothing.
+
+        Whether ``proc_cnt`` includes the refused is not documented, so both readings pass.
+        """
+        return self.processed in {None, sent, sent - self.errors}
 
 
 def _refusals(report: object) -> Iterator[RefusedDocument]:
@@ -161,6 +180,5 @@ def _text(value: object) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _count(value: object) -> int | None:
-    text = _text(value)
+def _count(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None

@@ -45,8 +45,8 @@ class ImsResetOperator(BaseOperator):
     worker died goes on with the reset that was sent. A request whose fate is not known is treated as ``on_ambiguous``
     says. Mind that a document left at "no action" is deemed accepted when GSTR-2B is drawn.
 
-    :param payload: the request: a dict, a :class:`~airflow_provider_ims.models.ResetPayload`, or the path or
-        URI of a JSON file (templated)
+    :param payload: the request: a dict, a :class:`~airflow_provider_ims.models.ResetPayload`, JSON text, or the path or
+        URI of a JSON file, as text or as a path object (templated)
     :param gstn_conn_id: id of the connection (templated)
     :param strict_gstin: refuse GSTINs whose check digit is wrong, instead of warning
     :param allow_no_action: accept documents whose ``prev_status`` is ``N`` already
@@ -177,7 +177,7 @@ class ImsResultOperator(BaseOperator):
 
     :param reference_id: what the reset returned, such as ``wait.output`` (templated)
     :param payload: the request that was sent, in any form that :class:`ImsResetOperator` takes; with it, every
-        document is accounted for, section by section (templated)
+        document is accounted for, section by section. Another request than the one that was sent is refused (templated)
     :param on_partial: when GSTN refused some documents: ``fail`` the task, ``warn`` and go on, or ``skip``
     :param output_path: directory for the full result (``<reference_id>.result.json``) and the refused documents
         (``<reference_id>.refused.csv``), as ``ObjectStoragePath`` takes it (templated)
@@ -221,6 +221,7 @@ class ImsResultOperator(BaseOperator):
             section, and the paths of the files. On failure it is pushed to XCom before the task fails
         :raises GstnResetPartial: when GSTN refused some documents and ``on_partial`` is ``fail``
         :raises GstnResetFailed: when GSTN refused the whole reset, or answered with a word that nobody knows
+        :raises GstnInvalidRequest: when ``payload`` is not what was sent under this reference id
         :raises GstnResultNotReady: when there is no result yet
         """
         return self._conclude(context, self._read())
@@ -252,7 +253,7 @@ class ImsResultOperator(BaseOperator):
         report.tell(self.log)
         if trail := AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)):
             trail.ended(report.reference_id, summary, report.refused, report.unknown)
-        error = report.error()
+        error = report.error(rest=", all in the log")
         if error is None:
             return summary
         # A failing task's return value is lost, so the summary goes ahead of the failure, in its place.

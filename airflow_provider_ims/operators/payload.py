@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 from airflow.sdk import ObjectStoragePath
@@ -11,7 +12,10 @@ from airflow_provider_ims.exceptions import GstnInvalidPayload
 from airflow_provider_ims.models.faults import Fault, InvalidPayload
 from airflow_provider_ims.models.payload import ResetPayload
 
-Payload = ResetPayload | Mapping[str, Any] | str
+Payload = ResetPayload | Mapping[str, Any] | str | PathLike[str] | ObjectStoragePath
+
+# How str() writes a dict, a list of dicts and a ResetPayload; no JSON text begins so.
+_AS_PYTHON_WRITES = ("{'", "[{'", "rtin='")
 
 
 def load_payload(payload: Payload, **rules: bool) -> ResetPayload:
@@ -19,16 +23,30 @@ def load_payload(payload: Payload, **rules: bool) -> ResetPayload:
     Read a reset request from wherever the user keeps it.
 
     :param payload: a dict, a :class:`ResetPayload`, JSON text, or the path or URI of a JSON file, as
-        ``ObjectStoragePath`` takes it (``s3://conn_id@bucket/reset.json``)
+        ``ObjectStoragePath`` takes it (``s3://conn_id@bucket/reset.json``), as text or as a path object
     :param rules: see :meth:`ResetPayload.parse`
     :raises GstnInvalidPayload: with every fault
     """
+    if isinstance(payload, (PathLike, ObjectStoragePath)):
+        payload = str(payload)
     try:
-        if isinstance(payload, str) and not payload.lstrip("\ufeff \t\r\n").startswith("{"):
-            return ResetPayload.parse(_read_file(payload), **rules)
+        if isinstance(payload, str):
+            text = payload.lstrip("\ufeff \t\r\n")
+            if text.startswith(_AS_PYTHON_WRITES):
+                raise InvalidPayload([_rendered_to_text()])
+            if not text.startswith("{"):
+                return ResetPayload.parse(_read_file(payload), **rules)
         return ResetPayload.parse(payload, **rules)
     except InvalidPayload as error:
         raise GstnInvalidPayload(str(error), error.faults) from None
+
+
+def _rendered_to_text() -> Fault:
+    rule = (
+        "a dict, JSON text or a path. This is a dict that a template turned into Python's text. Pass the task's output"
+        " itself (payload=build.output, no {{ }}), or set render_template_as_native_obj=True on the DAG"
+    )
+    return Fault("payload", None, rule)
 
 
 def _read_file(path: str) -> bytes:

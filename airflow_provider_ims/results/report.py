@@ -17,12 +17,13 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.hooks.retries import until_ready
-from airflow_provider_ims.models.account import Account, RefusedDocument
+from airflow_provider_ims.models.account import Account
 from airflow_provider_ims.models.codes import remedy_for
 from airflow_provider_ims.models.download import actions_of
 from airflow_provider_ims.models.payload import DocumentKey, ResetPayload, UndatedKey
 from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.models.result import ResetResult
+from airflow_provider_ims.models.sent_request import SentRequest
 
 
 class DocumentRow(NamedTuple):
@@ -74,6 +75,7 @@ class Report:
     :param result: GSTN's answer
     :param payload: the request; with it, every document is accounted for
     :param found: what a look at GSTN's documents told before, if there was one
+    :param sent: what is known of the request that was sent, if anything is
     """
 
     def __init__(
@@ -82,11 +84,13 @@ class Report:
         result: ResetResult,
         payload: ResetPayload | None = None,
         found: Reconciliation | None = None,
+        sent: SentRequest | None = None,
     ) -> None:
         self.reference_id = reference_id
         self.result = result
         self.found = found
         self._payload = payload
+        self._sent = sent
         self._seen_reset: set[DocumentKey] = set()
         self.account = self._accounted()
 
@@ -103,8 +107,12 @@ class Report:
 
         :raises GstnResultNotReady: when GSTN still works on it
         :raises GstnResetFailed: when an error is all that came of it
+        :raises GstnInvalidRequest: when another request was sent under this reference id than ``payload``
         """
         found = Reconciliation.of_text(hook.find_reconciliation(reference_id))
+        sent = hook.find_sent_request(reference_id)
+        if payload is not None:
+            _refuse_another(payload, reference_id, found, sent)
         if found and not found.sent:
             # All documents were found at "no action" when the fate of the reset was looked up: nobody sent another.
             nothing_sent = {"reconciliation": found.model_dump()}
@@ -121,7 +129,7 @@ class Report:
                 f"Task {reference_id} is complete, but GSTN still works on the reset (IP). Read the result again"
                 " later; the task's retries do that."
             )
-        return cls(reference_id, result, payload, found)
+        return cls(reference_id, result, payload, found, sent)
 
     def start_look(self, hook: GstnHook) -> list[str]:
         """
@@ -167,8 +175,16 @@ class Report:
         if self._seen_reset and self.account:
             # GSTN's word is about what the reset found; what counts is what GSTN holds after it.
             return "processed" if self.account.total("reset") == len(self.account.outcomes) else "partial"
-        outcome = self.result.outcome if self.result.outcome in {"processed", "partial"} else "failed"
-        return "partial" if outcome == "processed" and self.unknown else outcome
+        if self.result.outcome not in {"processed", "partial"}:
+            return "failed"
+        return "partial" if self.unknown or not self._adds_up else self.result.outcome
+
+    @property
+    def _adds_up(self) -> bool:
+        """Whether GSTN counts what was sent, as far as that is known; with the payload the account tells."""
+        if self.account is not None or self._sent is None or (self.found is not None and not self.found.sent):
+            return True
+        return self.result.adds_up_to(self._sent.documents)
 
     def summary(self) -> dict[str, Any]:
         """Return the counts, small enough for XCom."""
@@ -193,25 +209,70 @@ class Report:
         """Return the number of documents by what became of them."""
         return {said: self.account.total(said) if self.account else 0 for said in ("reset", "refused", "unknown")}
 
-    def error(self) -> GstnError | None:
-        """Return what is wrong: :class:`GstnResetFailed`, :class:`GstnResetPartial`, or nothing."""
-        result = self.result
+    def error(self, rest: str = "") -> GstnError | None:
+        """
+        Return what is wrong: :class:`GstnResetFailed`, :class:`GstnResetPartial`, or nothing.
+
+        :param rest: where the refusals are that the text has no room for, such as ``", all in the log"``
+        """
         if self.outcome == "processed":
             return None
         if self.outcome == "failed":
-            what = " ".join(part for part in (result.code, result.message) if part) or "no reason given"
-            advice = remedy_for(result.code) if result.code else "Look at the documents on the GST portal."
-            return GstnResetFailed(
-                f"Reset {self.reference_id} did not succeed (status_cd {result.status_cd!r}): {what}. {advice}",
-                code=result.code,
+            return GstnResetFailed(self._why_failed(), code=self.result.code)
+        lines = [f"Reset {self.reference_id}: {self._counted()}."]
+        if not self._adds_up:
+            lines.append(
+                f"GSTN counts {self.result.processed} processed and {self.result.errors} refused;"
+                f" {self._sent.documents if self._sent else 0} were sent."
             )
-        refused = self.account.total("refused") if self._seen_reset and self.account else result.errors
-        unknown = len(self.unknown) if self.account else result.unexplained
-        others = "the others are reset"
-        if unknown:
-            others = f"{unknown} others are not accounted for: look them up on the GST portal"
-        first = _first_refusals(result.refused)
-        return GstnResetPartial(f"Reset {self.reference_id}: GSTN refused {refused}; {others}. {first}")
+        lines += self._first_refusals(rest)
+        if self.unknown or not self._adds_up or (self.account is None and self.result.unexplained):
+            lines.append("Look up those that are not accounted for on the GST portal.")
+        return GstnResetPartial("\n".join(lines))
+
+    def _why_failed(self) -> str:
+        result = self.result
+        what = " ".join(part for part in (result.code, result.message) if part) or "no reason given"
+        if result.outcome == "failed":
+            advice = remedy_for(result.code) if result.code else "Look at the documents on the GST portal."
+            return f"Reset {self.reference_id} did not succeed (status_cd {result.status_cd!r}): {what}. {advice}"
+        if result.contradictions:
+            against = ", ".join(result.contradictions)
+            why = f"its answer contradicts itself: status_cd {result.status_cd!r} with {against}"
+        else:
+            why = f"nobody knows the word status_cd {result.status_cd!r}"
+        said = f" GSTN says: {result.message}." if result.message else ""
+        return (
+            f"Reset {self.reference_id}: GSTN does not say what was done; {why}.{said}"
+            " Look at the documents on the GST portal before you send anything again."
+        )
+
+    def _counted(self) -> str:
+        """Say how many documents came to what, and claim of none more than is known."""
+        if self.account is None:
+            unexplained = self.result.unexplained
+            unnamed = f", and does not name {unexplained} of them" if unexplained else ""
+            processed = self.result.processed
+            counted = "" if processed is None else f"; it counts {processed} as processed"
+            return f"GSTN refused {self.result.errors}{unnamed}{counted}"
+        reset, refused, unknown = (self.account.total(said) for said in ("reset", "refused", "unknown"))
+        parts = [
+            f"{refused} refused by GSTN" if refused else "",
+            f"{unknown} not accounted for" if unknown else "",
+            f"{reset} reset" if reset else "",
+        ]
+        return f"of {len(self.account.outcomes)} documents " + ", ".join(filter(None, parts))
+
+    def _first_refusals(self, rest: str, shown: int = 5) -> list[str]:
+        # Of what GSTN lists, some may be at "no action" all the same, as a look at its documents told.
+        named = self.account.refusals if self.account else {}
+        still = {row for key, row in named.items() if key not in self._seen_reset}
+        gone = {row for key, row in named.items() if key in self._seen_reset} - still
+        refused = [row for row in self.result.refused if row not in gone]
+        lines = [f"{row.section} {row.number or '?'} of {row.stin or '?'}: {row.code}" for row in refused[:shown]]
+        if len(refused) > shown:
+            lines.append(f"and {len(refused) - shown} more{rest}")
+        return lines
 
     def rows(self) -> Iterator[DocumentRow]:
         """Yield every document of the request with what became of it."""
@@ -250,8 +311,20 @@ def listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
 
 
-def _first_refusals(refused: Sequence[RefusedDocument], shown: int = 5) -> str:
-    lines = [f"{row.section} {row.number or '?'} of {row.stin or '?'}: {row.code}" for row in refused[:shown]]
-    if len(refused) > shown:
-        lines.append(f"and {len(refused) - shown} more, all in the log")
-    return "; ".join(lines) + "." if lines else ""
+def _refuse_another(
+    payload: ResetPayload, reference_id: str, found: Reconciliation | None, sent: SentRequest | None
+) -> None:
+    """Refuse to account for documents of which this reset says nothing; what is not known is no reason to."""
+    difference = sent.difference(payload) if sent else ""
+    if found is not None:
+        # Then what was sent may be a part of the request that was asked for, and its counts tell nothing.
+        if found.fingerprint == payload.fingerprint():
+            return
+        if not difference or (found.already_reset and sent and sent.rtin == payload.rtin):
+            difference = "The request that was asked for had other documents, or one of them differs in a field."
+    if difference:
+        raise GstnInvalidRequest(
+            f"The payload is not what was sent as {reference_id}; nothing was accounted for.\n{difference}\nGive the"
+            " payload that the reset task was given, unchanged, or leave payload out, which tells GSTN's counts alone."
+            " Then clear this task: the service keeps the result for 7 days."
+        )

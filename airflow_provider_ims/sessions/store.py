@@ -84,8 +84,9 @@ class VariableSessionStore(SessionStore):
     """
     Keeps secrets in Airflow Variables, which are encrypted at rest with Airflow's Fernet key.
 
-    The keys begin with ``gstn_token__``, ``gstn_session_token__``, ``gstn_tasks__`` and ``gstn_reconciled__``; what
-    has ``token`` in its name is masked in the UI, the API and the logs.
+    The keys begin with ``gstn_token__``, ``gstn_session_token__``, ``gstn_tasks__``, ``gstn_sent__``,
+    ``gstn_sent_ids__`` and ``gstn_reconciled__``; what has ``token`` in its name is masked in the UI, the API and the
+    logs.
     """
 
     def get(self, key: str) -> str | None:

@@ -22,7 +22,7 @@ def result(status_cd: Any = "PE", **more: Any) -> ResetResult:
     return ResetResult.parse({"status_cd": status_cd, "transTypCd": "SAV", **more})
 
 
-def partial(report: dict[str, Any], err_cnt: Any = "1", proc_cnt: Any = "10") -> ResetResult:
+def partial(report: dict[str, Any], err_cnt: Any = "1", proc_cnt: Any = None) -> ResetResult:
     return result("PE", proc_cnt=proc_cnt, err_cnt=err_cnt, err_cd="", err_msg="", error_report=report)
 
 
@@ -410,7 +410,7 @@ def test_a_success_that_counts_fewer_documents_than_were_sent_is_not_believed(pr
 
 
 @pytest.mark.parametrize("proc_cnt", ["2", "3", "", None])
-def test_a_count_that_is_not_short_casts_no_doubt(proc_cnt: Any):
+def test_a_count_that_adds_up_with_or_without_the_refused_casts_no_doubt(proc_cnt: Any):
     read = partial({"b2b": [entry("1")]}, proc_cnt=proc_cnt)
     assert list(outcomes(read, b2b=numbered("b2b", "1", "2", "3")).values()) == ["refused", "reset", "reset"]
 
@@ -471,3 +471,43 @@ class TestDocumentsThatDifferInTheirDateAlone:
     def test_leave_refusals_unexplained_that_are_more_than_they_are(self):
         read = partial({"b2b": [entry("1", "1", "1")]}, "3", "1")
         assert self.said(read, document(inum="2")) == ["refused", "refused", "unknown"]
+
+
+class TestAnAnswerThatContradictsItself:
+    """GSTN's word alone is not believed."""
+
+    @pytest.mark.parametrize("code", ["IMSSAV0010", "AUTH4033", "0", 17])
+    def test_processed_with_a_code_is_not_processed(self, code: Any):
+        read = result("P", proc_cnt="2", err_cd=code)
+        assert read.outcome == "unknown"
+        assert set(outcomes(read, b2b=numbered("b2b", "1", "2")).values()) == {"unknown"}
+
+    @pytest.mark.parametrize("count", ["2.0", 2.0, "-1", -1, "abc", "2 ", True, [2], "9" * 18])
+    @pytest.mark.parametrize("name", ["proc_cnt", "err_cnt"])
+    def test_processed_with_a_count_that_is_no_number_is_not_processed(self, name: str, count: Any):
+        if count == "2 ":  # blanks at the ends are no fault
+            assert result("P", proc_cnt=count).outcome == "processed"
+            return
+        read = result("P", **{name: count})
+        assert read.outcome == "unknown"
+        assert set(outcomes(read, b2b=numbered("b2b", "1", "2")).values()) == {"unknown"}
+        assert name in read.contradictions[0]
+
+    def test_what_a_partial_result_names_is_refused_and_the_rest_unknown(self):
+        read = partial({"b2b": [entry("1")]}, err_cnt="1.0", proc_cnt="1")
+        assert outcomes(read, b2b=numbered("b2b", "1", "2")) == {"b2b 1": "refused", "b2b 2": "unknown"}
+
+    def test_processed_with_a_code_and_refusals_explains_the_refusals_alone(self):
+        read = result("P", err_cd="IMSSAV0010", error_report={"b2b": [entry("1")]})
+        assert read.outcome == "partial"
+        assert outcomes(read, b2b=numbered("b2b", "1", "2")) == {"b2b 1": "refused", "b2b 2": "unknown"}
+
+    @pytest.mark.parametrize(("word", "proc_cnt", "err_cnt"), [("P", "3", "0"), ("P", "1", None), ("PE", "3", "1")])
+    def test_counts_that_do_not_add_up_to_what_was_sent_explain_nothing(self, word: str, proc_cnt: str, err_cnt: Any):
+        report = {"b2b": [entry("1")]} if word == "PE" else {}
+        read = result(word, proc_cnt=proc_cnt, err_cnt=err_cnt, error_report=report)
+        assert outcomes(read, b2b=numbered("b2b", "1", "2"))["b2b 2"] == "unknown"
+
+    def test_a_code_of_a_partial_result_is_no_contradiction(self):
+        read = result("PE", err_cd="IMSSAV0010", proc_cnt="1", err_cnt="1", error_report={"b2b": [entry("1")]})
+        assert outcomes(read, b2b=numbered("b2b", "1", "2")) == {"b2b 1": "refused", "b2b 2": "reset"}

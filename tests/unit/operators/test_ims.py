@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ims._compat import AirflowFailException, AirflowSkipException, TaskDeferred
 from airflow_provider_ims.exceptions import (
@@ -19,8 +20,11 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.models import ResetPayload, ResetResult, TaskStatus
 from airflow_provider_ims.models.reconciliation import Reconciliation
+from airflow_provider_ims.models.sent_request import SentRequest
 from airflow_provider_ims.operators import ims
 from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
+from airflow_provider_ims.results.report import Report
+from tests.unit.builders import STIN, numbered, payload, request
 
 PARTIAL = {
     "status_cd": "PE",
@@ -48,6 +52,7 @@ class Hook:
         self.sent: list[ResetPayload] = []
         self.results: list[dict] = [CLEAN]
         self.found: str | None = None
+        self.known: SentRequest | None = None
         self.downloads: list[str] = []
         self.held: dict[str, list[dict]] = {}
         self.results_read = 0
@@ -75,6 +80,9 @@ class Hook:
 
     def find_reconciliation(self, reference_id: str) -> str | None:
         return self.found
+
+    def find_sent_request(self, reference_id: str) -> SentRequest | None:
+        return self.known
 
     def get_task_result(self, reference_id: str) -> ResetResult:
         self.results_read += 1
@@ -115,7 +123,7 @@ def result(**changes) -> ImsResultOperator:
 
 
 class TestReset:
-    @pytest.mark.parametrize("form", ["dict", "model", "json", "path", "uri"])
+    @pytest.mark.parametrize("form", ["dict", "model", "json", "path", "uri", "pathlib", "object path"])
     def test_takes_the_payload_in_every_form(self, hook, sample, tmp_path, form):
         file = tmp_path / "reset.json"
         file.write_text(json.dumps(sample))
@@ -125,6 +133,8 @@ class TestReset:
             "json": json.dumps(sample),
             "path": str(file),
             "uri": f"file://{file}",
+            "pathlib": file,
+            "object path": ObjectStoragePath(f"file://{file}"),
         }[form]
         assert reset(payload).execute({"ti": TaskInstance()}) == "r-1"
         assert [sent.body() for sent in hook.sent] == [ResetPayload.parse(sample).body()]
@@ -160,6 +170,15 @@ class TestReset:
     def test_a_path_that_cannot_be_read_is_told_with_the_path(self, hook, path):
         with pytest.raises(GstnInvalidPayload, match=path):
             reset(path).execute({"ti": TaskInstance()})
+
+    @pytest.mark.parametrize(
+        "write", [str, lambda sample: str([sample]), lambda sample: str(ResetPayload.parse(sample))]
+    )
+    def test_a_dict_that_a_template_made_text_of_is_recognised(self, hook, sample, write):
+        with pytest.raises(GstnInvalidPayload, match=r"build\.output.*render_template_as_native_obj") as caught:
+            reset(write(sample)).execute({"ti": TaskInstance()})
+        assert sample["rtin"] not in str(caught.value)
+        assert not hook.sent
 
     def test_doubtful_gstins_are_a_warning_or_a_fault(self, hook, sample, capsys):
         reset(sample).execute({"ti": TaskInstance()})
@@ -284,6 +303,102 @@ class TestResult:
         assert ti.xcom["return_value"]["outcome"] == "partial"
 
 
+class TestTheWording:
+    """The text of a failure says how many documents came to what, and no more than is known."""
+
+    def text(self, hook, ti, data: dict, **arguments) -> str:
+        hook.results = [data]
+        with pytest.raises((GstnResetPartial, GstnResetFailed)) as caught:
+            result(**arguments).execute({"ti": ti})
+        return str(caught.value)
+
+    @staticmethod
+    def refusing(payload: dict, count: int) -> dict:
+        """A result that refuses the first documents of a section."""
+        rows = [{"inum": each["inum"], "rtnprd": each["rtnprd"]} for each in payload["invdata"]["b2b"][:count]]
+        entry = {"stin": STIN, "error_cd": "IMSSAV0010", "error_msg": "m", "inv": rows}
+        return {"status_cd": "PE", "err_cnt": str(count), "error_report": {"b2b": [entry]}}
+
+    def test_says_nothing_of_others_if_there_are_none(self, hook, ti):
+        two = request(b2b=numbered("b2b", "1", "2"))
+        text = self.text(hook, ti, self.refusing(two, 2), payload=two)
+        assert text.splitlines()[0] == "Reset r-1: of 2 documents 2 refused by GSTN."
+        assert "others" not in text
+
+    def test_counts_what_is_reset(self, hook, ti):
+        three = request(b2b=numbered("b2b", "1", "2", "3"))
+        text = self.text(hook, ti, self.refusing(three, 1), payload=three)
+        assert text.splitlines()[0] == "Reset r-1: of 3 documents 1 refused by GSTN, 2 reset."
+
+    def test_claims_no_reset_without_the_payload(self, hook, ti):
+        text = self.text(hook, ti, {"status_cd": "PE", "err_cnt": "3", "proc_cnt": "3"})
+        assert (
+            text.splitlines()[0] == "Reset r-1: GSTN refused 3, and does not name 3 of them; it counts 3 as processed."
+        )
+        assert "reset" not in text.removeprefix("Reset")
+
+    @pytest.mark.parametrize("count", [5, 6, 30])
+    def test_tells_where_the_other_refusals_are_if_they_are_there(self, hook, ti, capsys, count):
+        many = request(b2b=numbered("b2b", *map(str, range(1, 41))))
+        text = self.text(hook, ti, self.refusing(many, count), payload=many)
+        assert ("more" in text) == (count > 5)
+        if count > 5:
+            assert text.endswith(f"and {count - 5} more, all in the log")
+        assert capsys.readouterr().out.count("Refused: b2b") == count
+
+    def test_promises_no_log_where_none_is_written(self):
+        many = payload(b2b=numbered("b2b", *map(str, range(1, 31))))
+        read = ResetResult.parse(self.refusing({"invdata": {"b2b": numbered("b2b", *map(str, range(1, 31)))}}, 30))
+        assert str(Report("r-1", read, many).error()).endswith("and 25 more")
+
+    def test_tells_a_word_that_nobody_knows_from_a_refusal(self, hook, ti):
+        assert "nobody knows the word status_cd 'REC'" in self.text(hook, ti, {"status_cd": "REC"})
+
+    def test_tells_what_contradicts_the_word(self, hook, ti):
+        text = self.text(hook, ti, {"status_cd": "P", "proc_cnt": "8.0", "err_cd": "IMSSAV0010", "err_msg": "edited"})
+        assert "status_cd 'P' with err_cd 'IMSSAV0010', proc_cnt '8.0'. GSTN says: edited." in text
+        assert "before you send anything again" in text
+
+
+class TestTheRequestThatWasSent:
+    @pytest.fixture
+    def sent(self, hook, sample):
+        hook.known = SentRequest.of(ResetPayload.parse(sample))
+
+    @pytest.mark.usefixtures("sent")
+    def test_is_accounted_for(self, hook, ti, sample):
+        assert result(payload=sample).execute({"ti": ti})["outcome"] == "processed"
+
+    @pytest.mark.usefixtures("sent")
+    def test_is_told_from_another_one_before_anything_is_read(self, hook, ti, sample):
+        del sample["invdata"]["ecom"]
+        with pytest.raises(GstnInvalidRequest, match="not what was sent as r-1") as caught:
+            result(payload=sample).execute({"ti": ti})
+        assert "The payload has 7 documents" in str(caught.value)
+        assert "what was sent has 8" in str(caught.value)
+        assert "leave payload out" in str(caught.value)
+        assert hook.results_read == 0
+
+    def test_is_believed_to_be_the_payload_if_nothing_is_known_of_it(self, hook, ti, sample):
+        assert result(payload=sample).execute({"ti": ti})["outcome"] == "processed"
+
+    @pytest.mark.usefixtures("sent")
+    def test_is_counted_without_the_payload_too(self, hook, ti):
+        hook.results = [{**CLEAN, "proc_cnt": "7"}]
+        with pytest.raises(GstnResetPartial, match="GSTN counts 7 processed and 0 refused; 8 were sent"):
+            result().execute({"ti": ti})
+        assert ti.xcom["return_value"]["outcome"] == "partial"
+
+    @pytest.mark.usefixtures("sent")
+    def test_may_be_a_part_of_what_was_asked_for(self, hook, ti, sample):
+        whole = ResetPayload.parse(sample)
+        first, *_ = sorted(key for key, _ in whole.documents())
+        hook.known = SentRequest.of(whole.only({key for key, _ in whole.documents()} - {first}))
+        hook.found = Reconciliation(fingerprint=whole.fingerprint(), already_reset="0", sent=True).model_dump_json()
+        hook.results = [{**CLEAN, "proc_cnt": "7"}]
+        assert result(payload=sample).execute({"ti": ti})["outcome"] == "processed"
+
+
 class TestTheResultOfAResetThatWasReconciled:
     @pytest.fixture
     def found(self, hook, sample):
@@ -356,7 +471,7 @@ class TestTheResultOfAResetThatWasReconciled:
         other["invdata"]["b2b"][0]["val"] += 1
         found("0-1", sent=True, payload=other)
         hook.results = [{**CLEAN, "proc_cnt": "6"}]
-        with pytest.raises(GstnResetPartial, match="not accounted for"):
+        with pytest.raises(GstnInvalidRequest, match="not what was sent as r-1"):
             result(payload=sample).execute({"ti": ti})
 
     @pytest.mark.parametrize("kept", [None, "", "no JSON", "{}"])
