@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from os import PathLike
+from typing import Any, TypeGuard
+
+from airflow.sdk import ObjectStoragePath
+from pydantic import BaseModel
 
 from airflow_provider_ims.exceptions import GstnInvalidRequest
 
@@ -25,3 +31,9 @@ def is_true(name: str, flag: bool | str | None) -> bool:
 def seconds(span: float | timedelta) -> float:
     """Return a span of time in seconds."""
     return span.total_seconds() if isinstance(span, timedelta) else float(span)
+
+
+def is_several(value: Any) -> TypeGuard[Iterable[Any]]:
+    """Say whether an argument is a list of things, such as the output of a mapped task, and not one thing."""
+    one = (str, bytes, Mapping, BaseModel, PathLike, ObjectStoragePath)
+    return isinstance(value, Iterable) and not isinstance(value, one)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
@@ -13,14 +14,19 @@ from airflow.sdk import BaseOperator, ObjectStoragePath
 
 from airflow_provider_ims._compat import AirflowSkipException, conf
 from airflow_provider_ims.exceptions import (
+    GstnError,
+    GstnInvalidConnection,
     GstnInvalidRequest,
+    GstnLoginError,
+    GstnPermanentError,
     GstnResetFailed,
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models.payload import ResetPayload
-from airflow_provider_ims.operators.arguments import is_true, seconds
+from airflow_provider_ims.operators.arguments import is_several, is_true, seconds
 from airflow_provider_ims.operators.payload import Payload, load_payload
 from airflow_provider_ims.results.report import RefusedRow, Report, listed
+from airflow_provider_ims.results.several import error_over, summary_of_failure, summary_over
 from airflow_provider_ims.sensors.ims import read_event
 from airflow_provider_ims.storage import is_given, write_whole
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
@@ -175,9 +181,11 @@ class ImsResultOperator(BaseOperator):
     """
     Read what came of a reset, account for its documents, and say so where the user wants it.
 
-    :param reference_id: what the reset returned, such as ``wait.output`` (templated)
+    :param reference_id: what the reset returned, such as ``wait.output``, or a list of them, such as the output of a
+        mapped task: all are read, whatever came of the others, and told in one summary (templated)
     :param payload: the request that was sent, in any form that :class:`ImsResetOperator` takes; with it, every
-        document is accounted for, section by section. Another request than the one that was sent is refused (templated)
+        document is accounted for, section by section. Another request than the one that was sent is refused. For a
+        list of reference ids it is the list of their requests, in the same order (templated)
     :param on_partial: when GSTN refused some documents: ``fail`` the task, ``warn`` and go on, or ``skip``
     :param output_path: directory for the full result (``<reference_id>.result.json``) and the refused documents
         (``<reference_id>.refused.csv``), as ``ObjectStoragePath`` takes it (templated)
@@ -193,8 +201,8 @@ class ImsResultOperator(BaseOperator):
     def __init__(
         self,
         *,
-        reference_id: str,
-        payload: Payload | None = None,
+        reference_id: str | Sequence[str],
+        payload: Payload | Sequence[Payload] | None = None,
         on_partial: OnPartial = "fail",
         output_path: str | None = None,
         gstn_conn_id: str = GstnHook.default_conn_name,
@@ -218,12 +226,15 @@ class ImsResultOperator(BaseOperator):
         Read, write, decide.
 
         :return: a small summary: ``outcome``, ``reference_id``, ``processed``, ``errors``, the counts of each
-            section, and the paths of the files. On failure it is pushed to XCom before the task fails
+            section, and the paths of the files; for a list of reference ids see :func:`summary_over`. On failure it is
+            pushed to XCom before the task fails
         :raises GstnResetPartial: when GSTN refused some documents and ``on_partial`` is ``fail``
-        :raises GstnResetFailed: when GSTN refused the whole reset, or answered with a word that nobody knows
+        :raises GstnResetFailed: when GSTN refused a whole reset, or answered with a word that nobody knows
         :raises GstnInvalidRequest: when ``payload`` is not what was sent under this reference id
         :raises GstnResultNotReady: when there is no result yet
         """
+        if is_several(self.reference_id):
+            return self._conclude_all(context, *self._read_all())
         return self._conclude(context, self._read())
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -233,9 +244,9 @@ class ImsResultOperator(BaseOperator):
         return self._conclude(context, self._read(downloads))
 
     def _read(self, downloads: Sequence[str] = ()) -> Report:
-        payload = load_payload(self.payload, allow_no_action=True) if self.payload else None
+        [(reference_id, payload)] = self._each()
         with GstnHook(self.gstn_conn_id) as hook:
-            report = Report.fetch(hook, str(self.reference_id), payload)
+            report = Report.fetch(hook, reference_id, payload)
             if not downloads and (started := report.start_look(hook)):
                 self.log.info("This reset was sent once more. Looking at what GSTN holds.")
                 step = AwaitTasks(started)
@@ -247,13 +258,102 @@ class ImsResultOperator(BaseOperator):
                 report.look(hook, downloads)
         return report
 
+    def go_on_with_all(
+        self, context: Context, event: Mapping[str, Any] | None = None, looks: Mapping[str, Sequence[str]] | None = None
+    ) -> dict[str, Any]:
+        """
+        Go on with several resets once the downloads have ended, or failed to.
+
+        :param looks: reference id -> the downloads that tell what GSTN holds after it
+        """
+        looks = looks or {}
+        read_event(event, [download for downloads in looks.values() for download in downloads])
+        return self._conclude_all(context, *self._read_all(looks))
+
+    def _read_all(
+        self, looks: Mapping[str, Sequence[str]] | None = None
+    ) -> tuple[list[Report], dict[str, GstnPermanentError]]:
+        """Read what came of each reset; an error of one, which no other attempt mends, stops no other."""
+        reports: list[Report] = []
+        failures: dict[str, GstnPermanentError] = {}
+        with GstnHook(self.gstn_conn_id) as hook:
+            for reference_id, payload in self._each():
+                try:
+                    reports.append(Report.fetch(hook, reference_id, payload))
+                except (GstnInvalidConnection, GstnLoginError):
+                    raise
+                except GstnPermanentError as error:
+                    failures[reference_id] = error
+            if looks is None:
+                begun = {report.reference_id: report.start_look(hook) for report in reports}
+                looks = {reference_id: downloads for reference_id, downloads in begun.items() if downloads}
+                self._wait_for(hook, looks)
+            for report in reports:
+                if downloads := looks.get(report.reference_id):
+                    report.look(hook, downloads)
+        return reports, failures
+
+    def _wait_for(self, hook: GstnHook, looks: Mapping[str, Sequence[str]]) -> None:
+        if not looks:
+            return
+        self.log.info("Resets that were sent once more: %s. Looking at what GSTN holds.", ", ".join(looks))
+        step = AwaitTasks([download for downloads in looks.values() for download in downloads])
+        if self.deferrable:
+            trigger, timeout = trigger_for(step, self.gstn_conn_id)
+            self.defer(trigger=trigger, method_name="go_on_with_all", kwargs={"looks": looks}, timeout=timeout)
+        wait_here(hook, step)
+
+    def _each(self) -> list[tuple[str, ResetPayload | None]]:
+        """
+        Return each reference id with its request.
+
+        :raises GstnInvalidRequest: when there are none, one stands there twice, or the requests are not as many
+        :raises GstnInvalidPayload: with the faults of a request
+        """
+        reference_ids = ids_of(self.reference_id)
+        if not reference_ids:
+            raise GstnInvalidRequest("reference_id is an empty list: there is no reset to read the result of.")
+        if twice := [name for name, count in Counter(reference_ids).items() if count > 1]:
+            raise GstnInvalidRequest(f"reference_id names more than once: {', '.join(twice)}. Name each reset once.")
+        if not self.payload:
+            return [(reference_id, None) for reference_id in reference_ids]
+        payloads: list[Any] = list(self.payload) if is_several(self.payload) else [self.payload]
+        if is_several(self.payload) != is_several(self.reference_id) or len(payloads) != len(reference_ids):
+            counts = f"{_number(self.payload, len(payloads))} for {_number(self.reference_id, len(reference_ids))}"
+            raise GstnInvalidRequest(
+                f"payload does not go with reference_id: {counts}. Give a list of requests for a list of reference ids,"
+                " one for each and in the same order, or leave payload out."
+            )
+        loaded = [load_payload(payload, allow_no_action=True) for payload in payloads]
+        return list(zip(reference_ids, loaded, strict=True))
+
+    def _conclude_all(
+        self, context: Context, reports: list[Report], failures: Mapping[str, GstnPermanentError]
+    ) -> dict[str, Any]:
+        summaries = {name: summary_of_failure(name, error) for name, error in failures.items()}
+        errors: dict[str, GstnError] = dict(failures)
+        for report in reports:
+            summaries[report.reference_id] = self._tell(context, report)
+            if error := report.error(rest=", all in the log"):
+                errors[report.reference_id] = error
+        for error in errors.values():
+            self.log.warning("%s", error)
+        order = ids_of(self.reference_id)
+        summary = summary_over([summaries[name] for name in order])
+        return self._end(context, summary, error_over(summary, [errors[name] for name in order if name in errors]))
+
     def _conclude(self, context: Context, report: Report) -> dict[str, Any]:
+        return self._end(context, self._tell(context, report), report.error(rest=", all in the log"))
+
+    def _tell(self, context: Context, report: Report) -> dict[str, Any]:
         summary = report.summary()
         summary.update(self._write(report, summary))
         report.tell(self.log)
         if trail := AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)):
             trail.ended(report.reference_id, summary, report.refused, report.unknown)
-        error = report.error(rest=", all in the log")
+        return summary
+
+    def _end(self, context: Context, summary: dict[str, Any], error: GstnError | None) -> dict[str, Any]:
         if error is None:
             return summary
         # A failing task's return value is lost, so the summary goes ahead of the failure, in its place.
@@ -288,3 +388,7 @@ class ImsResultOperator(BaseOperator):
                 " the result for 7 days."
             ) from None
         return {"result_path": str(result_path), "refused_path": str(refused_path)}
+
+
+def _number(argument: object, count: int) -> str:
+    return f"a list of {count}" if is_several(argument) else "one"
