@@ -14,6 +14,7 @@ from airflow_provider_ims.models.codes import Kind
 from airflow_provider_ims.models.faults import Fault, InvalidPayload
 from airflow_provider_ims.models.printable import clean_lines
 from airflow_provider_ims.protocol.errors import ServiceError
+from airflow_provider_ims.storage import StorageError
 
 
 class GstnError(AirflowException):
@@ -80,6 +81,10 @@ class GstnUnreadableReply(GstnTransientError):
 
 class GstnResultNotReady(GstnTransientError):
     """The result was asked for before the task was complete."""
+
+
+class GstnStorageUnavailable(GstnTransientError):
+    """A file or an object store cannot be read or written now."""
 
 
 class GstnInvalidConnection(GstnPermanentError):
@@ -188,6 +193,18 @@ def of_service_error(error: ServiceError) -> GstnError:
         http_status=error.http_status,
         retry_after=error.retry_after,
     )
+
+
+def of_storage_error(error: StorageError, what: str, then: str = "") -> GstnError:
+    """
+    Return the exception for a file that could not be read or written.
+
+    :param error: the file, and why
+    :param what: what that means for the person who must act; the first line
+    :param then: what happens, or is to be done, once that is mended
+    """
+    cls = GstnStorageUnavailable if error.passes else GstnInvalidRequest
+    return cls("\n".join(line for line in (what, str(error), then) if line), advice=error.advice)
 
 
 def by_name(name: str, text: str, code: str = "") -> GstnError:

@@ -9,9 +9,10 @@ from typing import Any
 from airflow.sdk import ObjectStoragePath
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from airflow_provider_ims.exceptions import GstnInvalidPayload, GstnInvalidRequest
+from airflow_provider_ims.exceptions import GstnInvalidPayload, GstnInvalidRequest, of_storage_error
 from airflow_provider_ims.models.faults import InvalidPayload
 from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.storage import CannotRead, read_whole
 
 
 class PlannedChunk(BaseModel):
@@ -37,14 +38,12 @@ class PlannedChunk(BaseModel):
 
         :param rtin: the GSTIN of the plan's entry
         :raises GstnInvalidRequest: when the file is not there, is another one, or is for another GSTIN
+        :raises GstnStorageUnavailable: when it cannot be read now
         """
         try:
-            content: bytes = ObjectStoragePath(self.path).read_bytes()
-        except (OSError, ImportError, ValueError) as error:
-            raise GstnInvalidRequest(
-                f"The planned request {self.path} cannot be read ({type(error).__name__}: {error}). Nothing of it was"
-                " sent. Bring the file back, or plan again."
-            ) from None
+            content = read_whole(self.path)
+        except CannotRead as error:
+            raise of_storage_error(error, "A planned request is not to be had. Nothing of it was sent.") from error
         if hashlib.sha256(content).hexdigest() != self.sha256:
             raise GstnInvalidRequest(
                 f"{self.path} is not the file that was planned (other SHA-256). Nothing of it was sent. Plan again."

@@ -238,7 +238,7 @@ def _as_object(source: object) -> Mapping[str, Any]:
     if isinstance(source, (str, bytes, bytearray)):
         source = _parse_json(source)
     if not isinstance(source, Mapping):
-        _refuse("(top)", source, "an object with rtin, reqtyp and invdata")
+        _refuse("(top)", None, "an object with rtin, reqtyp and invdata")
     return dict(source)
 
 
@@ -256,11 +256,11 @@ def _parse_json(text: str | bytes | bytearray) -> object:
             parse_constant=_not_json,
             object_pairs_hook=_without_repeated_keys,
         )
+    # What is no request may be any file of the worker's: its content is nobody's to see in a log.
     except UnicodeDecodeError as error:
-        _refuse(f"byte {error.start}", error.object[error.start : error.end], "UTF-8 text")
+        _refuse(f"byte {error.start}", None, "UTF-8 text")
     except json.JSONDecodeError as error:
-        near = error.doc[max(0, error.pos - 20) : error.pos + 20]
-        _refuse(f"line {error.lineno} column {error.colno}", near, f"valid JSON ({error.msg})")
+        _refuse(f"line {error.lineno} column {error.colno}", None, f"valid JSON ({error.msg})")
     except InvalidPayload:
         raise
     except (ValueError, ArithmeticError, RecursionError) as error:  # numbers and nesting without end
@@ -290,7 +290,7 @@ def _faults_of(error: ValidationError) -> Iterator[Fault]:
             case "missing":
                 yield Fault(place, None, f"is required: {_rule_of(field)}")
             case "extra_forbidden":
-                yield Fault(place, detail["input"], _unknown_key_rule(detail["loc"]))
+                yield Fault(place, None, _unknown_key_rule(detail["loc"]))
             case "amount" | "date":
                 yield Fault(place, detail["input"], detail["msg"])
             case _:

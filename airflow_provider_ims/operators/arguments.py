@@ -10,14 +10,16 @@ from typing import Any, TypeGuard
 from airflow.sdk import ObjectStoragePath
 from pydantic import BaseModel
 
-from airflow_provider_ims.exceptions import GstnInvalidRequest
+from airflow_provider_ims.exceptions import GstnInvalidRequest, of_storage_error
+from airflow_provider_ims.storage import StorageError, is_given, place, shown
 
 
 def is_true(name: str, flag: bool | str | None) -> bool:
     """
-    Read a flag.
+    Read a flag: every one that a user can set, so that a mistyped word is never taken for "no".
 
     :param name: the argument's name, for the error
+    :param flag: true or false, or a word for it
     :raises GstnInvalidRequest: when it is neither true nor false
     """
     word = str(flag).strip().lower()
@@ -25,7 +27,7 @@ def is_true(name: str, flag: bool | str | None) -> bool:
         return True
     if word in {"false", "no", "0", "none", ""}:
         return False
-    raise GstnInvalidRequest(f"{name} is {flag!r}; it takes true or false. Nothing was sent.")
+    raise GstnInvalidRequest(f"{name} is {flag!r}; it takes true or false. Nothing was sent.", place=name)
 
 
 def seconds(span: float | timedelta) -> float:
@@ -37,3 +39,21 @@ def is_several(value: Any) -> TypeGuard[Iterable[Any]]:
     """Say whether an argument is a list of things, such as the output of a mapped task, and not one thing."""
     one = (str, bytes, Mapping, BaseModel, PathLike, ObjectStoragePath)
     return isinstance(value, Iterable) and not isinstance(value, one)
+
+
+def folder(name: str, path: str) -> ObjectStoragePath:
+    """
+    Read the path or URI of a folder to write to, which need not be there yet.
+
+    :param name: the argument's name, for the error
+    :raises GstnInvalidRequest: when it names no place, or nothing here can write to one of its scheme
+    :raises GstnStorageUnavailable: when its connection cannot be had now
+    """
+    if not is_given(path):
+        raise GstnInvalidRequest(f"{name} is empty; it takes the path or URI of a folder.", place=name)
+    try:
+        return place(path)
+    except StorageError as error:
+        fault = of_storage_error(error, f"{name} {shown(path)!r} is no folder that can be written to.")
+        fault.place = name
+        raise fault from error

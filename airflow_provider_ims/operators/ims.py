@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
-from airflow.sdk import BaseOperator, ObjectStoragePath
+from airflow.sdk import BaseOperator
 
 from airflow_provider_ims._compat import AirflowSkipException, conf
 from airflow_provider_ims.exceptions import (
@@ -20,15 +18,18 @@ from airflow_provider_ims.exceptions import (
     GstnLoginError,
     GstnPermanentError,
     GstnResetFailed,
+    of_storage_error,
 )
+from airflow_provider_ims.file_names import file_name
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models.payload import ResetPayload
-from airflow_provider_ims.operators.arguments import is_several, is_true, seconds
+from airflow_provider_ims.operators.arguments import folder, is_several, is_true, seconds
 from airflow_provider_ims.operators.payload import Payload, load_payload
 from airflow_provider_ims.results.report import RefusedRow, Report, listed
 from airflow_provider_ims.results.several import error_over, summary_of_failure, summary_over
 from airflow_provider_ims.sensors.ims import read_event
-from airflow_provider_ims.storage import is_given, write_whole
+from airflow_provider_ims.spreadsheets import SheetWriter
+from airflow_provider_ims.storage import CannotWrite, as_json, is_given, shown, write_whole
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, OnAmbiguous, Policy
@@ -143,7 +144,8 @@ class ImsResetOperator(BaseOperator):
         )
 
     def _load(self) -> ResetPayload:
-        return load_payload(self.payload, strict_gstin=self.strict_gstin, allow_no_action=self.allow_no_action)
+        flags = {name: is_true(name, getattr(self, name)) for name in ("strict_gstin", "allow_no_action")}
+        return load_payload(self.payload, **flags)
 
     def _go_on(self, context: Context, payload: ResetPayload, journal: Journal, downloads: Sequence[str] = ()) -> str:
         with GstnHook(self.gstn_conn_id, gstin=payload.rtin) as hook:
@@ -232,6 +234,7 @@ class ImsResultOperator(BaseOperator):
         :raises GstnResetFailed: when GSTN refused a whole reset, or answered with a word that nobody knows
         :raises GstnInvalidRequest: when ``payload`` is not what was sent under this reference id
         :raises GstnResultNotReady: when there is no result yet
+        :raises GstnStorageUnavailable: when a file cannot be read or written now
         """
         if is_several(self.reference_id):
             return self._conclude_all(context, *self._read_all())
@@ -368,25 +371,25 @@ class ImsResultOperator(BaseOperator):
     def _write(self, report: Report, summary: Mapping[str, Any]) -> dict[str, str]:
         if not is_given(self.output_path):
             return {}
+        place = folder("output_path", self.output_path)
         full = {**summary, "result": report.result.raw}
         if report.account:
             full["documents"] = [{**key._asdict(), "outcome": said} for key, said in report.account.outcomes.items()]
         table = io.StringIO(newline="")
-        writer = csv.writer(table)
-        writer.writerow(RefusedRow._fields)
-        writer.writerows(report.refused)
+        sheet = SheetWriter(table, RefusedRow._fields)
+        for row in report.refused:
+            sheet.write(row)
+        name = file_name(report.reference_id)
+        result_path, refused_path = place / f"{name}.result.json", place / f"{name}.refused.csv"
         try:
-            folder = ObjectStoragePath(self.output_path)
-            result_path = folder / f"{report.reference_id}.result.json"
-            refused_path = folder / f"{report.reference_id}.refused.csv"
-            write_whole(result_path, json.dumps(full, indent=2, ensure_ascii=False).encode())
+            write_whole(result_path, as_json(full, indent=2))
             write_whole(refused_path, table.getvalue().encode())
-        except (OSError, ImportError, ValueError) as error:
-            raise GstnInvalidRequest(
-                f"The result of {report.reference_id} cannot be written to output_path {self.output_path!r}"
-                f" ({type(error).__name__}: {error}). Correct the path and clear this task; the service keeps"
-                " the result for 7 days."
-            ) from None
+        except CannotWrite as error:
+            raise of_storage_error(
+                error,
+                f"The result of {report.reference_id} was not written to output_path {shown(self.output_path)!r}.",
+                "Then clear this task, unless Airflow tries it again; the service keeps the result for 7 days.",
+            ) from error
         return {"result_path": str(result_path), "refused_path": str(refused_path)}
 
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-from airflow.sdk import ObjectStoragePath
-
-from airflow_provider_ims.exceptions import GstnInvalidPayload
+from airflow_provider_ims.exceptions import GstnInvalidPayload, of_storage_error
 from airflow_provider_ims.models.faults import Fault, InvalidPayload
 from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.storage import CannotRead, read_whole, shown
 
 Payload = ResetPayload | Mapping[str, Any] | str | PathLike[str] | ObjectStoragePath
 
@@ -26,6 +25,7 @@ def load_payload(payload: Payload, **rules: bool) -> ResetPayload:
         ``ObjectStoragePath`` takes it (``s3://conn_id@bucket/reset.json``), as text or as a path object
     :param rules: see :meth:`ResetPayload.parse`
     :raises GstnInvalidPayload: with every fault
+    :raises GstnStorageUnavailable: when the file cannot be read now
     """
     if isinstance(payload, (PathLike, ObjectStoragePath)):
         payload = str(payload)
@@ -51,10 +51,10 @@ def _rendered_to_text() -> Fault:
 
 def _read_file(path: str) -> bytes:
     try:
-        content: bytes = ObjectStoragePath(path).read_bytes()
-    except (OSError, ImportError, ValueError) as error:
-        # OSError: missing or forbidden; ImportError, ValueError: a scheme that nothing here can read.
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        rule = f"a JSON file that this worker can read ({type(error).__name__}: {reason})"
-        raise InvalidPayload([Fault("payload", path, rule)]) from None
-    return content
+        return read_whole(path)
+    except CannotRead as error:
+        if error.passes:
+            raise of_storage_error(error, "The payload is not to be had now; nothing was sent.") from error
+        raise InvalidPayload(
+            [Fault("payload", shown(path), f"a JSON file that this worker can read: {error.why}")]
+        ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,12 @@ from airflow_provider_ims.exceptions import (
     GstnInvalidPayload,
     GstnInvalidRequest,
     GstnPermanentError,
+    GstnStorageUnavailable,
     GstnTransientError,
+    of_storage_error,
 )
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
+from airflow_provider_ims.operators.arguments import folder, is_true
 from airflow_provider_ims.planning.columns import Columns
 from airflow_provider_ims.planning.errors import (
     CountsDisagree,
@@ -29,7 +33,7 @@ from airflow_provider_ims.planning.output import Output
 from airflow_provider_ims.planning.planner import OnInvalid, Plan, Rules, make_plan
 from airflow_provider_ims.planning.rows import Source
 from airflow_provider_ims.planning.sql_rows import Query
-from airflow_provider_ims.storage import CannotWrite
+from airflow_provider_ims.storage import StorageError, names_in, place, shown
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -118,14 +122,19 @@ class ImsPlanOperator(BaseOperator):
             ``documents``, ``bytes``, ``sha256``
         :raises GstnInvalidPayload: when rows are rejected (and ``on_invalid`` is ``fail``, or none is left), or a
             source is not what it must be; nothing was planned
-        :raises GstnTransientError: when a source cannot be read now, or a file not be written
+        :raises GstnInvalidRequest: when ``output_path`` is no place to write to, or an argument is wrong
+        :raises GstnTransientError: when a source cannot be read now, or a file not be written now
         """
-        rules = Rules(self.on_invalid, self.max_bytes, self.max_documents, self.strict_gstin, self.allow_no_action)
+        output = Output(folder("output_path", self.output_path))
         try:
-            plan = make_plan(self._sources(), Output(ObjectStoragePath(self.output_path)), rules)
+            plan = make_plan(self._sources(), output, self._rules())
         except RowsRejected as error:
             raise GstnInvalidPayload(str(error), error.faults) from None
-        except (SourceUnavailable, NoRoom, CannotWrite) as error:
+        except StorageError as error:
+            raise of_storage_error(error, "The plan was not made; no request of it is to be sent.") from error
+        except NoRoom as error:
+            raise GstnStorageUnavailable(str(error)) from error
+        except SourceUnavailable as error:
             raise GstnTransientError(str(error)) from error
         except CountsDisagree as error:
             raise GstnPermanentError(str(error)) from error
@@ -135,6 +144,15 @@ class ImsPlanOperator(BaseOperator):
             raise GstnInvalidRequest(str(error)) from None
         self._tell(plan)
         return plan.gstins
+
+    def _rules(self) -> Rules:
+        return Rules(
+            self.on_invalid,
+            self.max_bytes,
+            self.max_documents,
+            is_true("strict_gstin", self.strict_gstin),
+            is_true("allow_no_action", self.allow_no_action),
+        )
 
     def _sources(self) -> list[Source]:
         columns = Columns(self.columns)
@@ -171,10 +189,15 @@ class ImsPlanOperator(BaseOperator):
 
 
 def _files(name: str) -> list[ObjectStoragePath]:
-    path = ObjectStoragePath(name)
-    if "*" not in path.name:
-        return [path]
-    found = sorted(path.parent.glob(path.name), key=str)
+    try:
+        path = place(name)
+        if "*" not in path.name:
+            return [path]
+        found = [path.with_name(each) for each in names_in(path.parent) if fnmatchcase(each, path.name)]
+    except StorageError as error:
+        if error.passes:
+            raise SourceUnavailable(f"{error} Nothing was planned.") from error
+        raise SourceUnusable(shown(name), f"is no file that this worker can read: {error.why}") from None
     if not found:
-        raise SourceUnusable(name, "no file fits this pattern")
+        raise SourceUnusable(shown(name), "no file fits this pattern")
     return found

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
 from airflow_provider_ims.planning.packing import Chunk
-from airflow_provider_ims.storage import PART_SUFFIX, CannotWrite, copy_whole, write_whole
+from airflow_provider_ims.storage import PART_SUFFIX, copy_whole, names_in, remove, write_whole
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -38,26 +38,26 @@ class Output:
         """
         Remove an earlier plan, its ``plan.json`` first; other files are left alone.
 
-        :raises CannotWrite: when something of it cannot be removed
+        :raises StorageError: when something of it cannot be found or removed
         """
         self.withdraw()
-        _remove(self.path / REJECTS)
+        remove(self.path / REJECTS)
 
     def withdraw(self) -> None:
         """
         Remove a plan and its chunks, and leave the rejects, which may say why.
 
-        :raises CannotWrite: when something of it cannot be removed
+        :raises StorageError: when something of it cannot be found or removed
         """
-        _remove(self.path / PLAN)
+        remove(self.path / PLAN)
         for path in self._chunks():
-            _remove(path)
+            remove(path)
 
     def _chunks(self) -> Iterator[ObjectStoragePath]:
-        self.path.fs.invalidate_cache()  # an object store's listing may be remembered from before
-        for folder in _content(self.path):
-            if re.fullmatch(GSTIN_PATTERN, folder.name):
-                yield from (path for path in _content(folder) if _CHUNK.fullmatch(path.name))
+        for rtin in names_in(self.path):
+            if re.fullmatch(GSTIN_PATTERN, rtin):
+                folder = self.path / rtin
+                yield from (folder / name for name in names_in(folder) if _CHUNK.fullmatch(name))
 
     def write_chunk(self, rtin: str, number: int, chunk: Chunk) -> dict[str, Any]:
         """
@@ -86,21 +86,3 @@ class Output:
     def write_plan(self, plan: Mapping[str, Any]) -> None:
         """Write the plan; from now on it holds."""
         write_whole(self.path / PLAN, json.dumps(plan, indent=1).encode())
-
-
-def _remove(path: ObjectStoragePath) -> None:
-    try:
-        path.unlink()
-    except FileNotFoundError:
-        pass
-    except Exception as error:  # each object store has exceptions of its own
-        raise CannotWrite(path, error) from error
-
-
-def _content(path: ObjectStoragePath) -> list[ObjectStoragePath]:
-    try:
-        return list(path.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except Exception as error:  # each object store has exceptions of its own
-        raise CannotWrite(path, error) from error

@@ -9,6 +9,7 @@ from airflow_provider_ims.planning.columns import Columns
 from airflow_provider_ims.planning.errors import PlanError, SourceUnusable
 from airflow_provider_ims.planning.rows import NumberedRow, empty_file, opened
 from airflow_provider_ims.planning.table_rows import table_rows
+from airflow_provider_ims.storage import CannotRead
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -50,9 +51,9 @@ class ParquetFile:
                 yield from table_rows(
                     file.schema_arrow.names, self._cells(file), columns=self._columns, name=self.name, nothing=None
                 )
+            except CannotRead:
+                raise  # the storage's fault; pyarrow's own OSErrors are about the content
             except (pyarrow.ArrowException, OSError) as error:
-                if isinstance(error, OSError) and error.errno is not None:
-                    raise  # the storage's fault; pyarrow's own OSErrors are about the content and have no number
                 raise SourceUnusable(self.name, f"is not a whole Parquet file ({error}); write it again") from None
 
     @staticmethod

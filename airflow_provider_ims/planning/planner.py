@@ -23,7 +23,7 @@ from airflow_provider_ims.planning.packing import packed, size_alone
 from airflow_provider_ims.planning.rejects import Rejects
 from airflow_provider_ims.planning.rows import Source, Unreadable
 from airflow_provider_ims.planning.spills import MOST_SOURCES, Spills
-from airflow_provider_ims.storage import CannotWrite
+from airflow_provider_ims.storage import StorageError
 
 OnInvalid = Literal["fail", "skip"]
 
@@ -88,7 +88,7 @@ def make_plan(sources: Sequence[Source], output: Output, rules: Rules) -> Plan:
     :param output: where the requests go; an earlier plan there is removed first
     :param rules: how
     :raises PlanError: when there is no plan; then no chunk is left in the output
-    :raises CannotWrite: when the output cannot be written; then no plan is left in it
+    :raises StorageError: when the output cannot be written; then no plan is left in it
     """
     if len(sources) > MOST_SOURCES:
         raise PlanError(f"{len(sources)} files are too many for one plan, which takes {MOST_SOURCES}")
@@ -98,7 +98,7 @@ def make_plan(sources: Sequence[Source], output: Output, rules: Rules) -> Plan:
             return _Planner(sources, output, rules, folder, ledger, duplicates).run()
     except BaseException:
         # A request without a plan is never to be sent.
-        with suppress(CannotWrite):
+        with suppress(StorageError):
             output.withdraw()
         raise
 
@@ -108,7 +108,7 @@ def _workspace() -> Iterator[Path]:
     try:
         with tempfile.TemporaryDirectory(prefix="ims-plan-") as folder:
             yield Path(folder)
-    except CannotWrite:
+    except StorageError:
         raise
     except (OSError, sqlite3.Error) as error:
         raise NoRoom(

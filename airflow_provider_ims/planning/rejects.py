@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import Fault
 from airflow_provider_ims.planning.ledger import Place
+from airflow_provider_ims.spreadsheets import SheetWriter
 
 HEADER = ("place", "rtin", "section", "number", "date", "field", "value", "reason")
 _LONGEST = 200
@@ -57,9 +57,9 @@ class Rejects:
     def write(self, path: Path) -> None:
         """Write all of them as a CSV file."""
         with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(HEADER)
-            writer.writerows(self._lines())
+            sheet = SheetWriter(file, HEADER)
+            for line in self._lines():
+                sheet.write(line)
 
     def _lines(self) -> Iterator[tuple[str, ...]]:
         for source, row, *told in self._ledger.execute("SELECT * FROM reject ORDER BY source, row, rowid"):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from airflow_provider_ims.planning.errors import SourceUnavailable, SourceUnusable
+from airflow_provider_ims.storage import CannotRead, shown
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -52,6 +53,33 @@ class Source(Protocol):
         ...
 
 
+class _Stream:
+    """A file that is being read, whose store may go away meanwhile."""
+
+    def __init__(self, path: ObjectStoragePath, stream: IO[bytes]) -> None:
+        self._path = path
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        return cast("bytes", self._asked(self._stream.read, size))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return cast("int", self._asked(self._stream.seek, offset, whence))
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    @property
+    def closed(self) -> bool:
+        return self._stream.closed
+
+    def _asked(self, ask: Callable[..., object], *arguments: int) -> object:
+        try:
+            return ask(*arguments)
+        except Exception as error:  # each object store has exceptions of its own
+            raise CannotRead(self._path, error) from error
+
+
 @contextmanager
 def opened(path: ObjectStoragePath) -> Iterator[IO[bytes]]:
     """
@@ -62,28 +90,19 @@ def opened(path: ObjectStoragePath) -> Iterator[IO[bytes]]:
     :raises SourceUnavailable: when it cannot be read now
     """
     try:
-        stream = cast("IO[bytes]", path.open("rb"))
-    except (FileNotFoundError, IsADirectoryError, PermissionError, ImportError, ValueError) as error:
-        # ImportError, ValueError: a scheme that nothing here can read.
-        raise SourceUnusable(str(path), f"is no file that this worker can read ({_reason(error)})") from None
-    except OSError as error:
-        raise _unavailable(path, error) from None
-    try:
+        try:
+            stream = cast("IO[bytes]", path.open("rb"))
+        except Exception as error:  # each object store has exceptions of its own
+            raise CannotRead(path, error) from error
         with stream:
-            yield gzip.GzipFile(fileobj=stream, mode="rb") if path.name.endswith(".gz") else stream  # type: ignore[misc]
+            whole = cast("IO[bytes]", _Stream(path, stream))
+            yield gzip.GzipFile(fileobj=whole, mode="rb") if path.name.endswith(".gz") else whole  # type: ignore[misc]
+    except CannotRead as error:
+        if error.passes:
+            raise SourceUnavailable(f"{error} Nothing was planned.") from error
+        raise SourceUnusable(shown(path), f"is no file that this worker can read: {error.why}") from None
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise SourceUnusable(str(path), f"is not a whole gzip file ({error}); write it again") from None
-    except OSError as error:
-        raise _unavailable(path, error) from None
-
-
-def _unavailable(path: ObjectStoragePath, error: OSError) -> SourceUnavailable:
-    return SourceUnavailable(f"{path} cannot be read now ({_reason(error)}). Nothing was planned; try again later.")
-
-
-def _reason(error: Exception) -> str:
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"{type(error).__name__}: {said}"
+        raise SourceUnusable(shown(path), f"is not a whole gzip file ({error}); write it again") from None
 
 
 def empty_file(name: str) -> SourceUnusable:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_ims.exceptions import GstnInvalidPayload, GstnInvalidRequest
+from airflow_provider_ims.exceptions import GstnInvalidPayload, GstnInvalidRequest, of_storage_error
 from airflow_provider_ims.models.payload import DocumentKey
 from airflow_provider_ims.planned import PlannedChunk, PlannedGstin
 from airflow_provider_ims.results.report import DocumentRow, Report
-from airflow_provider_ims.storage import copy_whole, write_whole
+from airflow_provider_ims.spreadsheets import SheetWriter, read_sheet
+from airflow_provider_ims.storage import CannotWrite, StorageError, copy_whole, read_whole, write_whole
 
 COUNTED = ("reset", "refused", "unknown", "not_sent")
 
@@ -61,11 +61,12 @@ class Outcomes:
         Write what became of each document of one request, as ``0001.result.csv`` next to ``0001.json``.
 
         :raises GstnInvalidRequest: when it cannot be written
+        :raises GstnStorageUnavailable: when it cannot be written now
         """
         table = io.StringIO(newline="")
-        writer = csv.writer(table)
-        writer.writerow(DocumentRow._fields)
-        writer.writerows(report.rows())
+        sheet = SheetWriter(table, DocumentRow._fields)
+        for row in report.rows():
+            sheet.write(row)
         _written(_part(chunk), lambda path: write_whole(path, table.getvalue().encode()))
 
     def gather(self, done: Iterable[ChunkOutcome]) -> dict[str, Any]:
@@ -75,20 +76,29 @@ class Outcomes:
         :param done: how far each request got
         :return: the counts and the paths, small enough for XCom
         :raises GstnInvalidRequest: when they cannot be written
+        :raises GstnStorageUnavailable: when they cannot be written now
         """
-        done = list(done)
+        try:
+            return self._gathered(list(done))
+        except OSError as error:  # what the files' own places raise has become a GstnError by then
+            here = CannotWrite(tempfile.gettempdir(), error)
+            raise of_storage_error(here, "The result was not written.") from error
+
+    def _gathered(self, done: list[ChunkOutcome]) -> dict[str, Any]:
         summary = self._summary(done)
         folder = self._plan.folder
         with tempfile.TemporaryDirectory(prefix="ims-result-") as name:
             table, full = Path(name) / "result.csv", Path(name) / "result.json"
-            with table.open("w", newline="", encoding="utf-8") as lines, full.open("w", encoding="utf-8") as text:
-                writer = csv.writer(lines)
-                writer.writerow(DocumentRow._fields)
+            with (
+                table.open("w", newline="", encoding="utf-8") as lines,
+                full.open("w", encoding="utf-8", errors="backslashreplace") as text,
+            ):
+                sheet = SheetWriter(lines, DocumentRow._fields)
                 head = {**summary, "chunks": [_chunk_summary(each) for each in done]}
                 text.write(json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}") + ',\n  "documents": [')
                 between = "\n"
                 for row in self._rows(done):
-                    writer.writerow(row)
+                    sheet.write(row)
                     text.write(between + json.dumps(row._asdict(), ensure_ascii=False))
                     between = ",\n"
                 text.write("\n  ]\n}\n")
@@ -146,20 +156,21 @@ def _part(chunk: PlannedChunk) -> ObjectStoragePath:
 
 
 def _read_part(chunk: PlannedChunk) -> Iterator[DocumentRow]:
-    path = _part(chunk)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ImportError, ValueError) as error:
-        raise GstnInvalidRequest(f"{path} cannot be read ({type(error).__name__}: {error}).") from None
-    for row in csv.DictReader(io.StringIO(text, newline="")):
-        yield DocumentRow(*(row.get(name) or "" for name in DocumentRow._fields))
+        text = read_whole(_part(chunk)).decode()
+    except StorageError as error:
+        raise of_storage_error(error, "What became of a request's documents is not to be had.") from error
+    rows = read_sheet(io.StringIO(text, newline=""))
+    header = next(rows, [])
+    for row in rows:
+        cells = dict(zip(header, row, strict=False))
+        yield DocumentRow(*(cells.get(name) or "" for name in DocumentRow._fields))
 
 
-def _written(path: ObjectStoragePath, write: Any) -> None:
+def _written(path: ObjectStoragePath, write: Callable[[ObjectStoragePath], None]) -> None:
     try:
         write(path)
-    except (OSError, ImportError, ValueError) as error:
-        raise GstnInvalidRequest(
-            f"{path} cannot be written ({type(error).__name__}: {error}). Make room or mend the path, and clear this"
-            " task: it goes on where it was; nothing is sent again."
-        ) from None
+    except CannotWrite as error:
+        raise of_storage_error(
+            error, "The result was not written.", "This task then goes on where it was; nothing is sent again."
+        ) from error

@@ -3,7 +3,8 @@ The audit trail: one file for each reset, with one line of JSON that says what w
 
 The file is rewritten as a whole at each step, since object stores cannot append. Before the request goes out it is
 ``<rtin>-<sha256>.sending.jsonl``; once the service has accepted it, ``<reference_id>.jsonl``. One that keeps its first
-name is a reset that was refused as a whole, or whose reply was lost.
+name is a reset that was refused as a whole, or whose reply was lost. A record of another reset is never overwritten,
+whatever reference id the service gives: then the new one is ``<reference_id>.<sha256>.jsonl``.
 """
 
 from __future__ import annotations
@@ -11,22 +12,36 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import ObjectStoragePath
-
-from airflow_provider_ims.exceptions import GstnError, GstnInvalidRequest
+from airflow_provider_ims.exceptions import GstnError, of_storage_error
+from airflow_provider_ims.file_names import file_name
 from airflow_provider_ims.models.payload import DocumentKey, ResetPayload
 from airflow_provider_ims.results.report import RefusedRow
-from airflow_provider_ims.storage import is_given, write_whole
+from airflow_provider_ims.storage import (
+    StorageError,
+    Trouble,
+    as_json,
+    is_given,
+    names_in,
+    place,
+    read_whole,
+    remove,
+    shown,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
+
+_NOTHING_THERE = {Trouble.MISSING, Trouble.NO_FILE, Trouble.NO_CLIENT}
+_SAME_RUN = ("reference_id", "dag_id", "run_id", "map_index")
 
 
 class AuditTrail:
@@ -52,15 +67,14 @@ class AuditTrail:
         Record what is about to be sent.
 
         :raises GstnInvalidRequest: when the record cannot be written; nothing was sent then
+        :raises GstnStorageUnavailable: when it cannot be written now; nothing was sent then
         """
         self._record = {**self._begun(payload), "sent_at": _now()}
         try:
             self._write(self._sending_name(), self._record)
-        except (OSError, ImportError, ValueError) as error:
-            raise GstnInvalidRequest(
-                f"audit_path {self._folder!r} cannot be written ({type(error).__name__}: {error}). Correct it and"
-                " clear this task. Nothing was sent."
-            ) from None
+        except StorageError as error:
+            what = f"audit_path {shown(self._folder)!r} takes no record. Nothing was sent."
+            raise of_storage_error(error, what, "Then clear this task, unless Airflow tries it again.") from error
 
     def not_accepted(self, payload: ResetPayload, error: GstnError) -> None:
         """Record that the service refused the request."""
@@ -69,28 +83,30 @@ class AuditTrail:
 
     def accepted(self, payload: ResetPayload, reference_id: str) -> None:
         """Record that the service has the request."""
-        earlier = self._sending_name()
-        if self._rewrite(_name(reference_id), {"outcome": "sent", "reference_id": reference_id, "accepted_at": _now()}):
+        earlier, name = self._sending_name(), self._name_for(reference_id)
+        if self._rewrite(name, {"outcome": "sent", "reference_id": reference_id, "accepted_at": _now()}):
             self._remove(earlier)
 
     def attached(self, payload: ResetPayload, reference_id: str) -> None:
         """Make sure of the record of a reset that an earlier try sent; its worker may have died before it wrote one."""
+        self._record = self._begun(payload)
         try:
-            self._read(_name(reference_id))
-        except FileNotFoundError:
-            self._record = self._begun(payload)
-            with suppress(Exception):  # what is there is better; without it, this tells what was sent, if not when
-                self._record = self._read(self._sending_name())
-            self.accepted(payload, reference_id)
-        except Exception as error:
-            log.error("The audit record of %s cannot be read (%s).", reference_id, error)
+            if self._read(self._name_for(reference_id)) is not None:
+                return
+        except StorageError as error:
+            log.error("The audit record of %s cannot be read. %s", reference_id, error)
+            return
+        with suppress(StorageError):  # what is there is better; without it, this tells what was sent, if not when
+            self._record = self._read(self._sending_name()) or self._record
+        self.accepted(payload, reference_id)
 
     def found_reset(self, payload: ResetPayload, reference_id: str) -> None:
         """Record that all documents of an unanswered request were found at "no action"."""
         if not self._record:
             self._record = {**self._run, "rtin": payload.rtin, "rtnprd": payload.periods()}
         self._record |= {"documents": payload.count(), "sections": payload.counts()}
-        self._rewrite(_name(reference_id), {"outcome": "found at no action", "reference_id": reference_id})
+        name = self._name_for(reference_id)
+        self._rewrite(name, {"outcome": "found at no action", "reference_id": reference_id})
 
     def ended(
         self,
@@ -106,16 +122,10 @@ class AuditTrail:
         :param refused: the documents that GSTN refused, as far as it names them
         :param unknown: the documents of which nothing is known
         """
-        self._record = {**self._run, "reference_id": reference_id}
-        try:
-            self._record = self._read(_name(reference_id))
-        except FileNotFoundError:
-            pass
-        except Exception as error:
-            log.error("The audit record of %s cannot be read (%s); another one is written.", reference_id, error)
+        name, self._record = self._found_or_begun(reference_id)
         result = {name: summary[name] for name in ("outcome", "processed", "errors", "status_cd", "code")}
         documents = {"refused": [row._asdict() for row in refused], "unknown": [key._asdict() for key in unknown]}
-        self._rewrite(_name(reference_id), {**result, **documents, "result_at": _now(), "result_by": self._run})
+        self._rewrite(name, {**result, **documents, "result_at": _now(), "result_by": self._run})
 
     def _begun(self, payload: ResetPayload) -> dict[str, Any]:
         body = payload.body()
@@ -142,22 +152,68 @@ class AuditTrail:
             return False
         return True
 
-    def _path(self, name: str) -> ObjectStoragePath:
-        return ObjectStoragePath(self._folder) / name  # raises for a scheme that nothing here can write
+    def _name_for(self, reference_id: str) -> str:
+        """Return where the record of the request at hand goes: where it is already, or where no other one is."""
+        plain = _name(reference_id)
+        try:
+            found = self._read(plain)
+        except StorageError as error:
+            log.warning("Whether %s is the record of another reset is not known. %s", plain, error)
+            return _name(reference_id, self._record)
+        if found is None or all(found.get(name) == self._record.get(name) for name in ("rtin", "sha256")):
+            return plain
+        return _name(reference_id, self._record)
 
-    def _read(self, name: str) -> dict[str, Any]:
-        record = json.loads(self._path(name).read_text(encoding="utf-8"))
+    def _found_or_begun(self, reference_id: str) -> tuple[str, dict[str, Any]]:
+        """Return the name and content of the record of a reset whose request is not at hand; begin one if need be."""
+        plain = _name(reference_id)
+        begun = {**self._run, "reference_id": reference_id}
+        try:
+            found = {plain: self._read(plain)}
+            if not self._is_of_this_run(found[plain], reference_id):
+                others = re.compile(re.escape(plain.removesuffix("jsonl")) + "[0-9a-f]{16}[.]jsonl")
+                names = [name for name in names_in(place(self._folder)) if others.fullmatch(name)]
+                found.update((name, self._read(name)) for name in names)
+        except StorageError as error:
+            if error.trouble in _NOTHING_THERE:
+                return plain, begun
+            log.error("The audit record of %s cannot be read; another one is written. %s", reference_id, error)
+            return _name(reference_id, begun), begun
+        of_id = {
+            name: record for name, record in found.items() if record and record.get("reference_id") == reference_id
+        }
+        of_run = {name: record for name, record in of_id.items() if self._is_of_this_run(record, reference_id)}
+        mine = of_run or of_id  # the results may be read in another run than the one that sent
+        if len(mine) == 1:
+            return next(iter(mine.items()))
+        return (_name(reference_id, begun) if found[plain] else plain), begun
+
+    def _is_of_this_run(self, record: Mapping[str, Any] | None, reference_id: str) -> bool:
+        wanted = {**self._run, "reference_id": reference_id}
+        return record is not None and all(record.get(name) == wanted.get(name) for name in _SAME_RUN)
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        """Return a record; ``None`` when there is none, or something that is none of ours."""
+        try:
+            record = json.loads(read_whole(place(self._folder) / name))
+        except StorageError as error:
+            if error.trouble in _NOTHING_THERE:
+                return None
+            raise
+        except ValueError:
+            record = None
         if not isinstance(record, dict):
-            raise ValueError("it holds no JSON object")
+            log.error("The audit record %s is broken; another one is written in its place.", name)
+            return None
         return record
 
     def _write(self, name: str, record: Mapping[str, Any]) -> None:
-        write_whole(self._path(name), (json.dumps(record, ensure_ascii=False) + "\n").encode())
+        write_whole(place(self._folder) / name, as_json(record) + b"\n")
 
     def _remove(self, name: str) -> None:
         try:
-            self._path(name).unlink(missing_ok=True)
-        except Exception as error:
+            remove(place(self._folder) / name)
+        except StorageError as error:
             log.warning("The audit record %s is replaced by another one and could not be removed: %s", name, error)
 
     def _sending_name(self) -> str:
@@ -181,8 +237,13 @@ def _sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _name(reference_id: str) -> str:
-    return f"{reference_id}.jsonl"
+def _name(reference_id: str, record: Mapping[str, Any] | None = None) -> str:
+    """Return the name of a record; of one that must not be where another one is, if that record is given."""
+    name = file_name(reference_id)
+    if record is not None:
+        digest = record.get("sha256") or hashlib.sha256(as_json(record)).hexdigest()
+        name += f".{digest[:16]}"
+    return f"{name}.jsonl"
 
 
 def _now() -> str:

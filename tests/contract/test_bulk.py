@@ -20,9 +20,11 @@ from airflow_provider_ims.exceptions import (
     GstnResetPartial,
     GstnServiceUnavailable,
     GstnSessionExpired,
+    GstnStorageUnavailable,
     GstnTaskFailed,
 )
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
+from airflow_provider_ims.storage import CannotRead, CannotWrite
 from airflow_provider_ims.submissions import journal
 from tests.unit.builders import document, request
 
@@ -419,6 +421,34 @@ def test_a_missing_request_file_does_not_keep_the_others_from_being_told(task, e
         task.attempt()
     assert task.xcom["reset"] == 2
     assert [row["outcome"] for row in rows(tmp_path)] == ["reset", "reset", "not sent", "not sent", "not sent"]
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        ("planned.read_whole", CannotRead),
+        ("results.outcomes.write_whole", CannotWrite),
+        ("results.outcomes.copy_whole", CannotWrite),
+        ("results.outcomes.read_whole", CannotRead),
+        ("submissions.audit.write_whole", CannotWrite),
+    ],
+)
+def test_a_store_that_is_away_for_a_moment_costs_a_retry_and_nothing_else(
+    simulator, entry, tmp_path, monkeypatch, no_jitter, place, error
+):
+    simulator.gst.open_session(RTIN)
+    task = Task(simulator, entry, audit_path=str(tmp_path / "audit"))
+
+    def away(*arguments: Any) -> None:
+        raise error("s3://bucket/x", TimeoutError("no answer"))
+
+    with monkeypatch.context() as outage:
+        outage.setattr(f"airflow_provider_ims.{place}", away)
+        with pytest.raises(GstnStorageUnavailable, match="no answer"):
+            task.attempt()
+    assert task.attempt()["outcome"] == "processed"
+    assert simulator["resets"] == CHUNKS
+    assert {row["outcome"] for row in rows(tmp_path)} == {"reset"}
 
 
 def test_below_airflow_3_3_a_fault_is_waited_out_in_the_same_try(simulator, entry, monkeypatch):

@@ -64,7 +64,7 @@ def files_of(layer: str) -> list[Path]:
     [
         ("models", {"models"}),
         ("protocol", {"models", "protocol"}),
-        ("planning", {"models", "planning", "storage"}),
+        ("planning", {"models", "planning", "spreadsheets", "storage"}),
         ("tables", {"tables"}),
         ("matching", {"models", "tables", "matching", "storage"}),
         ("simulator", {"models", "simulator"}),

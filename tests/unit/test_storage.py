@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +16,20 @@ from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
-from airflow_provider_ims.storage import CannotWrite, copy_whole, write_whole
+from airflow_provider_ims._compat import AirflowFailException
+from airflow_provider_ims.exceptions import of_storage_error
+from airflow_provider_ims.storage import (
+    CannotRead,
+    CannotWrite,
+    StorageError,
+    Trouble,
+    copy_whole,
+    names_in,
+    place,
+    read_whole,
+    remove,
+    write_whole,
+)
 
 
 @pytest.fixture
@@ -32,10 +48,35 @@ def test_a_local_file_is_written_with_its_directory(tmp_path: Path):
     assert [path.name for path in target.parent.iterdir()] == ["c.json"]
 
 
-def test_a_file_has_the_rights_of_any_new_file(tmp_path: Path):
+@pytest.fixture
+def umask() -> Iterator[Callable[[int], int]]:
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+@pytest.mark.parametrize(("mask", "file", "folder"), [(0, 0o640, 0o750), (0o022, 0o640, 0o750), (0o077, 0o600, 0o700)])
+def test_only_owner_and_group_read_what_is_written(
+    tmp_path: Path, umask: Callable[[int], int], mask: int, file: int, folder: int
+):
+    (tmp_path / "source").write_bytes(b"more")
+    umask(mask)
+    write_whole(ObjectStoragePath(str(tmp_path / "new" / "er" / "a")), b"")
+    copy_whole(tmp_path / "source", ObjectStoragePath(str(tmp_path / "new" / "b")))
+    assert {mode(tmp_path / "new" / "er" / "a"), mode(tmp_path / "new" / "b")} == {file}
+    assert {mode(tmp_path / "new"), mode(tmp_path / "new" / "er")} == {folder}
+
+
+def test_a_file_that_anybody_could_read_is_replaced_by_one_that_few_can(tmp_path: Path, umask: Callable[[int], int]):
+    (tmp_path / "a").touch(0o666)
+    tmp_path.chmod(0o755)
     write_whole(ObjectStoragePath(str(tmp_path / "a")), b"")
-    (tmp_path / "b").touch()
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == stat.S_IMODE((tmp_path / "b").stat().st_mode)
+    assert mode(tmp_path / "a") == 0o640
+    assert mode(tmp_path) == 0o755  # a folder that was there is its owner's
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 def test_a_large_file_is_copied(tmp_path: Path):
@@ -92,3 +133,152 @@ def test_an_object_store_that_refuses_is_named(store: MemoryFileSystem, monkeypa
     monkeypatch.setattr(store, "pipe_file", refuse)
     with pytest.raises(CannotWrite, match="AccessDenied"):
         write_whole(ObjectStoragePath("memory://bucket/a.json"), b"")
+
+
+class ClientError(Exception):
+    """As botocore's: what S3 said is in ``response``."""
+
+    def __init__(self, code: str, status: int) -> None:
+        super().__init__(f"An error occurred ({code})")
+        self.response = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+
+
+class HttpError(Exception):
+    """As those of gcsfs (``code``), aiohttp (``status``) and Azure (``status_code``)."""
+
+    def __init__(self, **status: object) -> None:
+        super().__init__("an HTTP error")
+        self.__dict__.update(status)
+
+
+class RequestsError(Exception):
+    """As requests' HTTPError: the reply is in ``response``."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__("an HTTP error")
+        self.response = SimpleNamespace(status_code=status)
+
+
+class EndpointConnectionError(Exception):
+    """As botocore's, which carries nothing but its name."""
+
+
+class ResourceNotFoundError(Exception):
+    """As Azure's when no reply is in it."""
+
+
+def because(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+MISSING = [
+    FileNotFoundError("as s3fs raises it, without a number"),
+    OSError(errno.ENOENT, "gone"),
+    ClientError("NoSuchKey", 404),
+    ClientError("404", 404),
+    HttpError(code=404),
+    HttpError(status=404),
+    HttpError(status_code=410),
+    ResourceNotFoundError("The specified blob does not exist"),
+    because(OSError(errno.EIO, "wrapped"), FileNotFoundError("beneath")),
+]
+FORBIDDEN = [
+    PermissionError("Access Denied"),
+    OSError(errno.EACCES, "may not"),
+    OSError(errno.EROFS, "read-only"),
+    because(PermissionError("Access Denied"), ClientError("AccessDenied", 403)),
+    HttpError(code=403),
+    HttpError(code="403"),
+    HttpError(status_code=401),
+    RequestsError(403),
+]
+NO_FILE = [OSError(number, "no file") for number in (errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)]
+NO_CLIENT = [ImportError("Install s3fs to access S3"), ValueError("No filesystem registered for scheme s4")]
+FULL = [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EDQUOT, "Disk quota exceeded")]
+PASSES = [
+    OSError(errno.EIO, "Input/output error"),
+    OSError(errno.EBUSY, "Please reduce your request rate."),
+    OSError(errno.ESTALE, "Stale file handle"),
+    TimeoutError(),
+    ConnectionResetError(errno.ECONNRESET, "reset"),
+    EndpointConnectionError("Could not connect to the endpoint URL"),
+    ClientError("SlowDown", 503),
+    ClientError("InternalError", 500),
+    because(PermissionError("The provided token has expired."), ClientError("ExpiredToken", 400)),
+    because(PermissionError("The difference is too large."), ClientError("RequestTimeTooSkewed", 403)),
+    HttpError(code=503),
+    HttpError(status=429),
+    RequestsError(500),
+    RuntimeError("Session is closed"),
+    json.JSONDecodeError("a page of a proxy where JSON was expected", "<html>", 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"),
+    [
+        *((error, Trouble.MISSING) for error in MISSING),
+        *((error, Trouble.FORBIDDEN) for error in FORBIDDEN),
+        *((error, Trouble.NO_FILE) for error in NO_FILE),
+        *((error, Trouble.NO_CLIENT) for error in NO_CLIENT),
+        *((error, Trouble.FULL) for error in FULL),
+        *((error, Trouble.PASSES) for error in PASSES),
+    ],
+)
+def test_what_passes_and_what_stays_is_told_apart(
+    store: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch, error: Exception, trouble: Trouble
+):
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(store, "pipe_file", fail)
+    monkeypatch.setattr(store, "cat_file", fail)
+    for act in (lambda path: write_whole(path, b""), read_whole):
+        with pytest.raises(StorageError, match=str(trouble)) as caught:
+            act(ObjectStoragePath("memory://bucket/a.json"))
+        assert caught.value.passes is (trouble in {Trouble.FULL, Trouble.PASSES})
+        assert isinstance(of_storage_error(caught.value, "x"), AirflowFailException) is not caught.value.passes
+
+
+def test_a_file_is_read_as_it_was_written(tmp_path: Path):
+    for path in (ObjectStoragePath(str(tmp_path / "a")), str(tmp_path / "a"), f"file://{tmp_path / 'a'}"):
+        write_whole(ObjectStoragePath(str(path)), b"\xff\x00")
+        assert read_whole(path) == b"\xff\x00"
+
+
+@pytest.mark.parametrize("path", ["no-such-scheme://b/a", "s3://b/\x00", "/no/\x00"])
+def test_a_path_that_nothing_can_use_is_told_once(path: str):
+    with pytest.raises(CannotRead) as caught:
+        read_whole(path)
+    assert not caught.value.passes
+    assert str(caught.value).count("cannot be") == 1
+
+
+def test_a_connection_that_cannot_be_had_is_not_done_without(monkeypatch: pytest.MonkeyPatch):
+    # ObjectStoragePath alone would go on as nobody, be forbidden everything, and that would look as if it stayed so.
+    def away(self: object) -> None:
+        raise RuntimeError("the API server is away")
+
+    monkeypatch.setattr(ObjectStoragePath, "fs", property(away))
+    with pytest.raises(CannotRead, match="API server is away") as caught:
+        read_whole("memory://some_conn@bucket/a.json")
+    assert caught.value.passes
+
+
+def test_a_password_in_a_uri_is_not_told():
+    with pytest.raises(CannotRead) as caught:
+        read_whole("no-such-scheme://user:hunter2@host/a.json")
+    assert "hunter2" not in str(caught.value)
+    assert "no-such-scheme://user:***@host/a.json" in str(caught.value)
+
+
+def test_a_folder_is_listed_by_names_and_an_absent_one_is_empty(tmp_path: Path, store: MemoryFileSystem):
+    for folder in (str(tmp_path / "f"), "memory://bucket/f"):
+        assert names_in(place(folder)) == []
+        write_whole(place(f"{folder}/b"), b"")
+        write_whole(place(f"{folder}/a/c"), b"")
+        assert names_in(place(folder)) == ["a", "b"]
+        remove(place(f"{folder}/b"))
+        remove(place(f"{folder}/b"))
+        assert names_in(place(folder)) == ["a"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from airflow_provider_ims.exceptions import (
     GstnResetFailed,
     GstnResetPartial,
     GstnResultNotReady,
+    GstnStorageUnavailable,
 )
 from airflow_provider_ims.models import ResetPayload, ResetResult, TaskStatus
 from airflow_provider_ims.models.reconciliation import Reconciliation
@@ -24,6 +26,7 @@ from airflow_provider_ims.models.sent_request import SentRequest
 from airflow_provider_ims.operators import ims
 from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
 from airflow_provider_ims.results.report import Report
+from airflow_provider_ims.storage import CannotRead
 from tests.unit.builders import STIN, numbered, payload, request
 
 PARTIAL = {
@@ -155,6 +158,11 @@ class TestReset:
             (b'{"rtin": ', "valid JSON"),
             (b"\xff\xfe", "UTF-8"),
             (b"[]", "an object"),
+            (b'"s3cret"', "an object"),
+            (b"root:s3cret:0:0:root", "valid JSON"),
+            (b'{"rtin": "20MAYAS0100J1ZX", s3cret', "valid JSON"),
+            (b"s3cret\xff", "UTF-8"),
+            (b'{"auths": "s3cret"}', "auths: unknown field"),
             (b'{"rtin": "20MAYAS0100J1ZX", "reqtyp": "RESET", "invdata": {}}', "is empty"),
         ],
     )
@@ -162,8 +170,9 @@ class TestReset:
         file = tmp_path / "reset.json"
         if content is not None:
             file.write_bytes(content)
-        with pytest.raises(GstnInvalidPayload, match=says):
+        with pytest.raises(GstnInvalidPayload, match=says) as caught:
             reset(str(file)).execute({"ti": TaskInstance()})
+        assert "s3cret" not in str(caught.value)
         assert not hook.sent
 
     @pytest.mark.parametrize("path", ["no-such-scheme://x/y.json", "/"])
@@ -178,6 +187,21 @@ class TestReset:
         with pytest.raises(GstnInvalidPayload, match=r"build\.output.*render_template_as_native_obj") as caught:
             reset(write(sample)).execute({"ti": TaskInstance()})
         assert sample["rtin"] not in str(caught.value)
+        assert not hook.sent
+
+    def test_a_file_that_cannot_be_read_now_is_tried_again(self, hook, tmp_path, monkeypatch):
+        def away(path):
+            raise CannotRead(path, TimeoutError("no answer"))
+
+        monkeypatch.setattr("airflow_provider_ims.operators.payload.read_whole", away)
+        with pytest.raises(GstnStorageUnavailable, match="nothing was sent"):
+            reset("s3://bucket/reset.json").execute({"ti": TaskInstance()})
+        assert not hook.sent
+
+    @pytest.mark.parametrize("flag", ["strict_gstin", "allow_no_action", "force_resubmit"])
+    def test_a_mistyped_flag_is_not_taken_for_no(self, hook, sample, flag):
+        with pytest.raises(GstnInvalidRequest, match=f"{flag} is 'ture'"):
+            reset(sample, **{flag: "ture"}).execute({"ti": TaskInstance()})
         assert not hook.sent
 
     def test_doubtful_gstins_are_a_warning_or_a_fault(self, hook, sample, capsys):
@@ -274,6 +298,31 @@ class TestResult:
         assert "Download the document" in row["remedy"]
         assert ti.xcom["return_value"]["refused_path"].endswith("r-1.refused.csv")
 
+    def test_writes_odd_reference_ids_and_cells_that_a_spreadsheet_would_run_as_what_they_are(
+        self, hook, ti, sample, tmp_path
+    ):
+        message = '=HYPERLINK("http://x")'
+        error = {**PARTIAL["error_report"]["cn"][0], "error_msg": message}
+        hook.results = [{**PARTIAL, "error_report": {"cn": [error]}}]
+        with pytest.raises(GstnResetPartial):
+            result(payload=sample, output_path=str(tmp_path), reference_id="../../x").execute({"ti": ti})
+        written = sorted(tmp_path.iterdir())
+        assert [path.name[:8] for path in written] == ["______x."] * 2
+        with written[0].open(newline="") as file:
+            assert next(csv.DictReader(file))["message"] == f"'{message}"
+        assert json.loads(written[1].read_text())["result"]["error_report"]["cn"] == [error]
+
+    def test_a_store_that_is_away_is_left_to_the_tasks_retries(self, hook, ti, tmp_path, monkeypatch):
+        def full(handle):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as away:
+            away.setattr("os.fsync", full)
+            with pytest.raises(GstnStorageUnavailable, match="output_path") as caught:
+                result(output_path=str(tmp_path)).execute({"ti": ti})
+        assert "there is no room left" in str(caught.value)
+        assert result(output_path=str(tmp_path)).execute({"ti": ti})["outcome"] == "processed"
+
     @pytest.mark.parametrize("output_path", [None, "", "None"])
     def test_writes_nothing_when_no_path_is_given(self, hook, ti, output_path):
         assert "result_path" not in result(output_path=output_path).execute({"ti": ti})
@@ -283,6 +332,8 @@ class TestResult:
         blocked.write_text("")
         with pytest.raises(GstnInvalidRequest, match="output_path"):
             result(output_path=str(blocked / "below")).execute({"ti": ti})
+        with pytest.raises(GstnInvalidRequest, match="output_path 'no-such-scheme://bucket/x'"):
+            result(output_path="no-such-scheme://bucket/x").execute({"ti": ti})
 
     def test_on_partial_is_checked_when_the_dag_is_parsed(self):
         with pytest.raises(ValueError, match="fail, warn or skip"):

@@ -19,6 +19,7 @@ from airflow_provider_ims.exceptions import (
     GstnInvalidPayload,
     GstnInvalidRequest,
     GstnPermanentError,
+    GstnStorageUnavailable,
     GstnTransientError,
 )
 from airflow_provider_ims.operators.ims import load_payload
@@ -200,11 +201,36 @@ def test_a_broken_source_fails_the_task_for_good(tmp_path: Path):
         run(str(tmp_path / "a.csv"), output_path=str(tmp_path / "plan"), columns={"Supplier": "gstin"})
 
 
-def test_an_output_that_cannot_be_written_may_be_tried_again(tmp_path: Path):
-    (tmp_path / "plan").touch()
-    with pytest.raises(GstnTransientError, match="cannot be written") as caught:
+def test_an_output_that_cannot_be_written_now_may_be_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(GstnStorageUnavailable, match="cannot be written now: there is no room left") as caught:
         run(str(json_lines(tmp_path / "a.jsonl", rows(1))), output_path=str(tmp_path / "plan"))
     assert not isinstance(caught.value, AirflowFailException)
+
+
+def test_an_output_that_can_never_be_written_is_not_tried_again(tmp_path: Path):
+    (tmp_path / "plan").touch()
+    with pytest.raises(GstnInvalidRequest, match="no request of it is to be sent") as caught:
+        run(str(json_lines(tmp_path / "a.jsonl", rows(1))), output_path=str(tmp_path / "plan"))
+    assert isinstance(caught.value, AirflowFailException)
+
+
+@pytest.mark.parametrize("path", ["no-such-scheme://bucket/plan", "", "None"])
+def test_an_output_that_is_no_place_is_named(tmp_path: Path, path: str):
+    with pytest.raises(GstnInvalidRequest, match="^output_path .*") as caught:
+        run(str(json_lines(tmp_path / "a.jsonl", rows(1))), output_path=path)
+    assert caught.value.place == "output_path"
+
+
+@pytest.mark.parametrize("flag", ["strict_gstin", "allow_no_action"])
+def test_a_mistyped_flag_is_not_taken_for_no(tmp_path: Path, flag: str):
+    source = str(json_lines(tmp_path / "a.jsonl", rows(1)))
+    with pytest.raises(GstnInvalidRequest, match=f"^{flag} is 'ture'; it takes true or false"):
+        run(source, output_path=str(tmp_path / "plan"), **{flag: "ture"})
+    assert run(source, output_path=str(tmp_path / "plan"), **{flag: "True"})
 
 
 def test_a_full_temporary_directory_may_be_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -437,3 +437,10 @@ def test_hundreds_of_gstins_need_few_open_files(tmp_path: Path, output: Path):
     gstins = [f"27AAPFU{number:04}F1ZV" for number in range(300)]
     plan = plan_of(output, json_lines(tmp_path / "a.jsonl", [row(rtin=gstin) for gstin in gstins]))
     assert [entry["rtin"] for entry in plan.gstins] == gstins
+
+
+def test_a_rejected_value_that_a_spreadsheet_would_run_is_shown_as_text(tmp_path: Path, output: Path):
+    formula = '=HYPERLINK("http://x")'
+    plan_of(output, json_lines(tmp_path / "a.jsonl", [row(), row(inum=formula)]), on_invalid="skip")
+    [line] = rejects(output)
+    assert (line["number"], line["value"]) == (f"'{formula}", f"'{formula}")

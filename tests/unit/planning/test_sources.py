@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import sqlite3
 from contextlib import closing
@@ -91,7 +92,7 @@ def test_a_file_of_no_bytes_is_an_error(tmp_path: Path, name: str):
 
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.csv", "a.parquet", "a.csv.gz"])
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str):
-    assert "is no file that this worker can read (FileNotFoundError" in problem(tmp_path / name)
+    assert "is no file that this worker can read: it is not there (FileNotFoundError" in problem(tmp_path / name)
 
 
 def test_a_scheme_that_nothing_can_read_is_named():
@@ -105,8 +106,27 @@ def test_storage_that_fails_is_worth_another_try(tmp_path: Path, monkeypatch: py
 
     source = file_source(ObjectStoragePath(str(json_lines(tmp_path / "a.jsonl", [row()]))), Columns())
     monkeypatch.setattr(ObjectStoragePath, "open", fail)
-    with pytest.raises(SourceUnavailable, match="try again later"):
+    with pytest.raises(SourceUnavailable, match="Try again later"):
         list(source.rows())
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.json", "a.csv.gz", "a.parquet"])
+def test_a_store_that_goes_away_while_it_is_read_is_worth_another_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    class ReadTimeoutError(Exception):
+        """As botocore's, which is no OSError."""
+
+    class Away(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def read(self, size: int = -1) -> bytes:
+            raise ReadTimeoutError("no answer")
+
+    monkeypatch.setattr(ObjectStoragePath, "open", lambda *arguments, **options: Away())
+    with pytest.raises(SourceUnavailable, match=rf"{name} cannot be read now: .*ReadTimeoutError.*Nothing was planned"):
+        list(file_source(ObjectStoragePath(str(tmp_path / name)), Columns()).rows())
 
 
 def test_half_a_gzip_file_is_named(tmp_path: Path):

@@ -20,10 +20,12 @@ from airflow_provider_ims.exceptions import (
     GstnBusy,
     GstnInvalidRequest,
     GstnSessionExpired,
+    GstnStorageUnavailable,
 )
 from airflow_provider_ims.models import ResetPayload
 from airflow_provider_ims.models.payload import DocumentKey
 from airflow_provider_ims.results.report import RefusedRow
+from airflow_provider_ims.storage import CannotRead, CannotWrite
 from airflow_provider_ims.submissions import audit
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Journal
@@ -162,7 +164,7 @@ class TestBeforeTheRequestGoesOut:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr("os.fsync", full)
-        with pytest.raises(GstnInvalidRequest, match="No space left on device"):
+        with pytest.raises(GstnStorageUnavailable, match=r"Nothing was sent(?s:.*)No space left on device"):
             go()
         assert list(folder.iterdir()) == []
         assert hook.bodies == []
@@ -213,10 +215,10 @@ class TestOnceTheServiceHasTheRequest:
     def test_the_reference_id_is_returned_even_if_the_earlier_record_cannot_be_removed(
         self, go, hook, folder, monkeypatch, caplog
     ):
-        def refuse(self: object, missing_ok: bool = False) -> None:
-            raise PermissionError("you may write here, but not delete")
+        def refuse(path: object) -> None:
+            raise CannotWrite(path, PermissionError("you may write here, but not delete"))
 
-        hook.while_sending = lambda: monkeypatch.setattr(ObjectStoragePath, "unlink", refuse)
+        hook.while_sending = lambda: monkeypatch.setattr(audit, "remove", refuse)
         assert go() == Sent("r-1")
         assert set(records(folder)) == {SENDING, "r-1.jsonl"}
         assert "not delete" in caplog.text
@@ -373,6 +375,68 @@ def test_an_object_store_takes_the_records_as_well(go, hook):
     assert path.name == "r-1.jsonl"
     record = json.loads(path.read_text())
     assert (record["sha256"], record["outcome"]) == (SHA, "partial")
+
+
+ODD_IDS = ["../../elsewhere", "/etc/cron.d/x", "..", ".", "", "a/b", "con", "a\nb", "\x00", "\ud800", "x" * 300]
+
+
+@pytest.mark.parametrize("reference_id", ODD_IDS)
+class TestAnOddReferenceId:
+    def test_is_recorded_in_the_folder_and_nowhere_else(self, go, hook, folder, tmp_path, reference_id):
+        hook.answers = [reference_id]
+        assert go() == Sent(reference_id)
+        end(folder, reference_id)
+        [record] = records(folder).values()
+        assert (record["reference_id"], record["outcome"], record["sha256"]) == (reference_id, "partial", SHA)
+        assert [path.parent for path in tmp_path.rglob("*") if path.is_file()] == [folder]
+
+
+OTHER = {"reference_id": "r-1", "rtin": RTIN, "sha256": "0" * 64, "dag_id": "other", "run_id": "o", "outcome": "sent"}
+
+
+class TestTheRecordOfAnotherReset:
+    @pytest.fixture
+    def other(self, folder: Path) -> Path:
+        folder.mkdir(parents=True)
+        (folder / "r-1.jsonl").write_text(json.dumps(OTHER) + "\n")
+        return folder
+
+    def test_is_kept_when_the_service_gives_its_reference_id_again(self, go, other):
+        assert go() == Sent("r-1")
+        end(other)
+        found = records(other)
+        assert found.pop("r-1.jsonl") == OTHER
+        [(name, record)] = found.items()
+        assert name == f"r-1.{SHA[:16]}.jsonl"
+        assert (record["sha256"], record["outcome"], record["accepted_at"] > "") == (SHA, "partial", True)
+
+    def test_is_kept_by_a_try_that_attaches(self, go, other, monkeypatch):
+        monkeypatch.setattr(AuditTrail, "accepted", lambda *arguments: None)
+        go(1)
+        monkeypatch.undo()
+        go(2)
+        go(3)
+        assert records(other)["r-1.jsonl"] == OTHER
+        assert records(other)[f"r-1.{SHA[:16]}.jsonl"]["outcome"] == "sent"
+
+    def test_is_kept_when_it_cannot_be_read_now(self, go, other, monkeypatch, caplog):
+        def away(path: object) -> bytes:
+            raise CannotRead(path, TimeoutError("no answer"))
+
+        monkeypatch.setattr(audit, "read_whole", away)
+        assert go() == Sent("r-1")
+        end(other)
+        monkeypatch.undo()
+        assert records(other)["r-1.jsonl"] == OTHER
+        assert "no answer" in caplog.text
+        assert any(record.get("sha256") == SHA for record in records(other).values())
+
+    def test_in_which_results_are_read_by_a_run_of_its_own_gets_the_outcome(self, go, folder):
+        go()
+        reader = {**READER, "dag_id": "results", "run_id": "later"}
+        AuditTrail(str(folder), reader).ended("r-1", SUMMARY, [], [])
+        [record] = records(folder).values()
+        assert (record["dag_id"], record["outcome"], record["result_by"]["dag_id"]) == ("resets", "partial", "results")
 
 
 class TestAWorkerThatDiedBeforeItRecordedTheAcceptance:
