@@ -210,7 +210,7 @@ def filesystem(path: ObjectStoragePath) -> Any:
     try:
         return path.fs
     except ValueError:  # no provider of Airflow's brings the scheme (memory, ftp ...); fsspec may know it by itself
-        if path.conn_id is not None:
+        if getattr(path, "conn_id", None) or path.storage_options.get("conn_id"):  # before Airflow 3.3 among options
             raise
         return fsspec.filesystem(path.protocol)
 
