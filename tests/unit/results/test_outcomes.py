@@ -20,7 +20,15 @@ def test_a_cell_that_a_spreadsheet_would_run_is_text_in_the_csv_and_itself_in_th
     entry = {"path": str(tmp_path / "0001.json"), "documents": 2, "bytes": 1, "sha256": "0" * 64}
     plan = PlannedGstin.of({"rtin": RTIN, "chunks": [entry]})
     rows = [
-        DocumentRow(section="b2b", stin="s", number=number, date="23-01-2023", rtnprd="012023", outcome="refused", message=message)
+        DocumentRow(
+            section="b2b",
+            stin="s",
+            number=number,
+            date="23-01-2023",
+            rtnprd="012023",
+            outcome="refused",
+            message=message,
+        )
         for number, message in (("-1", MESSAGE), ("2", "'=as it came"))
     ]
     report: Any = SimpleNamespace(rows=lambda: iter(rows))
