@@ -41,6 +41,7 @@ WORTH_A_RETRY = {
     "GstnTransientError",
     "GstnAirflowUnavailable",
     "GstnServiceUnavailable",
+    "GstnStorageUnavailable",
     "GstnThrottled",
     "GstnBusy",
     "GstnTokenLimit",
