@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
+from airflow.sdk import ObjectStoragePath
+
 from airflow_provider_ims.exceptions import GstnInvalidPayload, of_storage_error
 from airflow_provider_ims.models.faults import Fault, InvalidPayload
 from airflow_provider_ims.models.payload import ResetPayload
