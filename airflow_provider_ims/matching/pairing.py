@@ -56,28 +56,20 @@ class Pairing:
         for key, found in groupby(numbered, key=lambda one: one[1].key):
             self._stage(key, list(found))
 
-    def _stage(self, key: tuple[str, ...], passes: list[tuple[int, Pass]]) -> None:
+    def _stage(self, key: tuple[str, str, bool], passes: list[tuple[int, Pass]]) -> None:
         if "nearly" in key and not self._rules.probable:
             return
         docs, books = self._left
         run = self._database.execute
         run(f"CREATE OR REPLACE TEMP TABLE candidate AS {self._candidates(docs, books, key, passes)}")
-        run(
-            "CREATE OR REPLACE TEMP TABLE contested AS SELECT * FROM candidate WHERE"
-            " doc IN (SELECT doc FROM candidate GROUP BY doc HAVING count(*) > 1)"
-            " OR book IN (SELECT book FROM candidate GROUP BY book HAVING count(*) > 1)"
-        )
-        run(
-            "INSERT INTO pair SELECT doc, book, pass FROM candidate"
-            " WHERE doc NOT IN (SELECT doc FROM contested) AND book NOT IN (SELECT book FROM contested)"
-        )
-        while self._count("contested"):
-            self._settle()
-        if self._count("candidate") or not self._stages:
-            self._narrow(docs, books)
+        if not key[2] and key[1] in {"number", "normalised"} and key[0] == "gstin":
+            self._choose_beyond_doubt(is_last=key[1] == "normalised")
+        else:
+            self._choose("candidate")
+        self._narrow(docs, books)
         self._stages += 1
 
-    def _candidates(self, docs: str, books: str, key: tuple[str, ...], passes: list[tuple[int, Pass]]) -> str:
+    def _candidates(self, docs: str, books: str, key: tuple[str, str, bool], passes: list[tuple[int, Pass]]) -> str:
         supplier = "d.stin = b.stin"
         if key[0] == "pan":
             supplier = "substr(d.stin, 3, 10) = substr(b.stin, 3, 10) AND d.stin <> b.stin"
@@ -86,8 +78,8 @@ class Pairing:
         if key[1].startswith("original"):
             same_year = "(d.fy = b.fy OR coalesce(d.original_fy = b.fy, false))"
             days = f"least({days}, abs(coalesce(d.original_date, d.date) - b.date))"
-        if key[1] == "nearly":
-            number += " AND d.date = b.date" if key[2] == "date" else f" AND {_EQUAL_AMOUNTS}"
+        if key[2]:
+            number += " AND d.date = b.date"
         ranks = " ".join(f"WHEN {self._fits(one)} THEN {place}" for place, one in passes)
         gaps = " + ".join(f"coalesce(abs(d.{name} - b.{name}), 0)" for name in AMOUNTS)
         return (
@@ -140,9 +132,23 @@ class Pairing:
             "same": "days = 0",
             "year": f"(same_year OR days <= {rules.date_days})",
             "near": f"days <= {rules.near_days}",
-            "probable": f"days <= {rules.probable_days}",
         }[one.date]
         return date if one.amounts == "any" else f"{date} AND {one.amounts}"
+
+    def _choose(self, candidates: str) -> None:
+        """Pair each with its best, or note that there is more than one."""
+        run = self._database.execute
+        run(
+            f"CREATE OR REPLACE TEMP TABLE contested AS SELECT * FROM {candidates} WHERE"
+            f" doc IN (SELECT doc FROM {candidates} GROUP BY doc HAVING count(*) > 1)"
+            f" OR book IN (SELECT book FROM {candidates} GROUP BY book HAVING count(*) > 1)"
+        )
+        run(
+            f"INSERT INTO pair SELECT doc, book, pass FROM {candidates}"
+            " WHERE doc NOT IN (SELECT doc FROM contested) AND book NOT IN (SELECT book FROM contested)"
+        )
+        while self._count("contested"):
+            self._settle()
 
     def _settle(self) -> None:
         """Decide the best of what is contested; there is always one."""
@@ -158,6 +164,42 @@ class Pairing:
             "CREATE OR REPLACE TEMP TABLE contested AS SELECT * FROM contested"
             " WHERE doc NOT IN (SELECT doc FROM best) AND book NOT IN (SELECT book FROM best)"
         )
+
+    def _choose_beyond_doubt(self, *, is_last: bool) -> None:
+        """
+        Choose among candidates with two dates, but not where the row's date is another document's.
+
+        Such a row, with the amounts and nearly the number of the other one, may as well be that one with a wrong digit.
+        It is beyond doubt when the other one has found its own row.
+
+        :param is_last: what is in doubt now remains so
+        """
+        run = self._database.execute
+        while self._count("candidate"):
+            run(
+                "CREATE OR REPLACE TEMP TABLE doubtful AS SELECT c.doc, c.book, c.pass, d.id AS other FROM candidate c"
+                f" JOIN books b ON b.id = c.book JOIN {self._left[0]} d ON d.rtin = b.rtin AND d.stin = b.stin"
+                f" AND d.kind = b.kind AND d.date = b.date AND {_EQUAL_AMOUNTS}"
+                f" WHERE d.id <> c.doc AND c.days > 0 AND {_NEARLY_AS_WRITTEN} AND d.id NOT IN (SELECT doc FROM pair)"
+                " AND d.id NOT IN (SELECT doc FROM tie)"
+            )
+            run(
+                "CREATE OR REPLACE TEMP TABLE clear AS FROM candidate"
+                " WHERE (doc, book) NOT IN (SELECT (doc, book) FROM doubtful)"
+            )
+            if not self._count("clear"):
+                break
+            self._choose("clear")
+            run(
+                "CREATE OR REPLACE TEMP TABLE candidate AS FROM candidate WHERE doc NOT IN (SELECT doc FROM pair)"
+                " AND book NOT IN (SELECT book FROM pair) AND doc NOT IN (SELECT doc FROM tie)"
+                " AND book NOT IN (SELECT book FROM tie)"
+            )
+        if is_last and self._count("candidate"):
+            run(
+                "INSERT INTO tie SELECT DISTINCT * FROM (SELECT doc, book, pass FROM doubtful"
+                " UNION ALL SELECT other, book, pass FROM doubtful)"
+            )
 
     def _narrow(self, docs: str, books: str) -> None:
         """Keep what is still to be paired, and the normalised numbers, which only that needs."""
@@ -187,14 +229,17 @@ _EQUAL_AMOUNTS: Final = (
     " AND ".join(f"d.{name} = b.{name}" for name in AMOUNTS) + " AND (b.val IS NULL OR d.val IS NULL OR d.val = b.val)"
 )
 
+_NEARLY_AS_WRITTEN: Final = "damerau_levenshtein(upper(d.number), upper(b.number)) <= 1"
+
 _NUMBERS: Final = {
     "number": "d.number = b.number",
     "normalised": "d.normalised = b.normalised",
     "original_number": "d.original_number = b.number",
     "original_normalised": "d.original_normalised = b.normalised",
     "nearly": (
-        "damerau_levenshtein(d.normalised, b.normalised) <= 1"
-        " AND least(length(regexp_replace(d.normalised, '[^0-9]', '', 'g')),"
+        # As written, too: a wrong digit may make a leading zero.
+        f"(damerau_levenshtein(d.normalised, b.normalised) <= 1 OR {_NEARLY_AS_WRITTEN})"
+        " AND greatest(length(regexp_replace(d.normalised, '[^0-9]', '', 'g')),"
         f" length(regexp_replace(b.normalised, '[^0-9]', '', 'g'))) >= {_FEWEST_DIGITS}"
     ),
 }

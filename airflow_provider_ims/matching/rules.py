@@ -33,7 +33,6 @@ class MatchRules:
         supplier uses a number once, or at most so many days apart
     :param near_days: days by which the dates may differ where the number agrees only as normalised and the amounts
         do not
-    :param probable_days: days by which the dates may differ where the number agrees only nearly and the amounts do
     :param probable: look for numbers that agree only nearly at all
     """
 
@@ -41,7 +40,6 @@ class MatchRules:
     tolerance_percent: Rupees | Mapping[str, Rupees] = Decimal(0)
     date_days: int = 90
     near_days: int = 10
-    probable_days: int = 3
     probable: bool = True
     _rupees: dict[str, Decimal] = field(init=False, repr=False, compare=False)
     _percent: dict[str, Decimal] = field(init=False, repr=False, compare=False)
@@ -49,7 +47,7 @@ class MatchRules:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_rupees", _of_each("tolerance", self.tolerance, Decimal(1)))
         object.__setattr__(self, "_percent", _of_each("tolerance_percent", self.tolerance_percent, Decimal(0)))
-        for name in ("date_days", "near_days", "probable_days"):
+        for name in ("date_days", "near_days"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 3660:
                 raise MatchError(f"{name} is {value!r}; it takes a number of days from 0 to 3660")

@@ -1,0 +1,153 @@
+"""The dates that matter for a return period: when suppliers file, GSTR-2B is drawn and GSTR-3B is due."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Final, Literal, get_args
+
+INDIA: Final = timezone(timedelta(hours=5, minutes=30), "IST")
+"""India's time: one zone, no summer time."""
+
+Filing = Literal["monthly", "quarterly"]
+
+# The states whose quarterly GSTR-3B is due on the 22nd; all others file until the 24th (notification 46/2020 with
+# rule 61, as commonly cited). Codes as a GSTIN begins: Chhattisgarh, Madhya Pradesh, Gujarat, Daman and Diu, Dadra and
+# Nagar Haveli, Maharashtra, Karnataka, Goa, Lakshadweep, Kerala, Tamil Nadu, Puducherry, Andaman and Nicobar,
+# Telangana, Andhra Pradesh (inferred from general knowledge; override it where it is wrong).
+_DUE_22: Final = frozenset(str(code) for code in range(22, 38))
+
+_PERIOD: Final = re.compile(r"(0[1-9]|1[0-2])(20[0-9]{2})")
+
+
+@dataclass(frozen=True)
+class PeriodDates:
+    """
+    The dates of one return period, each the last or the only day, in India.
+
+    :param monthly_suppliers: last day on which a monthly supplier's GSTR-1 enters this period's GSTR-2B: the 11th
+    :param quarterly_suppliers: the same for invoices that quarterly suppliers furnish (IFF, GSTR-5): the 13th
+    :param draft_2b: day on which GSTR-2B is drawn: the 14th. After it a reset shows there only once it is recomputed
+    :param due_3b: last day for GSTR-3B; filing it ends all actions of the period
+    """
+
+    monthly_suppliers: date
+    quarterly_suppliers: date
+    draft_2b: date
+    due_3b: date
+
+    def __post_init__(self) -> None:
+        if not self.monthly_suppliers <= self.quarterly_suppliers < self.draft_2b <= self.due_3b:
+            shown = ", ".join(f"{field.name} {getattr(self, field.name)}" for field in fields(self))
+            raise ValueError(f"The dates of a period follow one another; these do not: {shown}")
+
+    def is_drawn(self, at: datetime) -> bool:
+        """Say whether GSTR-2B has been drawn, so that it has to be recomputed to see a reset."""
+        return day_in_india(at) >= self.draft_2b
+
+    def days_left(self, at: datetime) -> int:
+        """Return the days until GSTR-3B is due: 0 on the last one, negative after it."""
+        return (self.due_3b - day_in_india(at)).days
+
+
+Overrides = Mapping[str, Mapping[str, "date | str"]]
+"""Return period (MMYYYY) -> date of :class:`PeriodDates` -> day, since GSTN extends dates: ``{"102026": {"due_3b":
+"2026-11-25"}}``."""
+
+
+def period_dates(
+    period: str, *, filing: Filing = "monthly", state: str | None = None, overrides: Overrides | None = None
+) -> PeriodDates:
+    """
+    Return the dates of a return period.
+
+    Sources: suppliers' cut-off and the 14th, GSTN's advisories on GSTR-2B; the 20th, and the 22nd or 24th for quarterly
+    filers by state, rule 61.
+
+    :param period: MMYYYY; for a quarterly filer the last month of a quarter
+    :param filing: how often the recipient files GSTR-3B
+    :param state: a GSTIN or its first two digits; only needed for quarterly filers
+    :param overrides: days that are not the usual ones
+    :raises ValueError: when the period, the state or an override is none
+    """
+    month, year = _month(period)
+    if filing not in get_args(Filing):
+        raise ValueError(f"filing is {filing!r}; it takes {' or '.join(get_args(Filing))}")
+    if filing == "quarterly" and month % 3:
+        raise ValueError(f"{period} ends no quarter; a quarterly filer's GSTR-3B is for 03, 06, 09 and 12")
+    following = date(year + month // 12, month % 12 + 1, 1)
+    due = 20 if filing == "monthly" else _quarterly_due(state)
+    usual = {"monthly_suppliers": 11, "quarterly_suppliers": 13, "draft_2b": 14, "due_3b": due}
+    days = {name: following.replace(day=day) for name, day in usual.items()}
+    for name, value in (overrides or {}).get(period, {}).items():
+        if name not in days:
+            raise ValueError(f"{period}: {name!r} is no date of a period; there are {', '.join(days)}")
+        days[name] = _day(period, name, value)
+    return PeriodDates(**days)
+
+
+def period_of(at: datetime, *, filing: Filing = "monthly") -> str:
+    """
+    Return the return period whose GSTR-3B is being prepared: the month before, or the quarter that ended last.
+
+    :param at: a time with its zone
+    :param filing: how often the recipient files GSTR-3B
+    """
+    last = day_in_india(at).replace(day=1) - timedelta(days=1)
+    while filing == "quarterly" and last.month % 3:
+        last = last.replace(day=1) - timedelta(days=1)
+    return f"{last.month:02}{last.year}"
+
+
+def pending_until(period: str, *, filing: Filing = "monthly", state: str | None = None) -> date:
+    """
+    Return the last day on which a credit note, or another document that may be pending once only, may be pending.
+
+    That is when GSTR-3B is due for the tax period after the one in whose GSTR-2B it came (GSTN's advisory of October
+    2025 with its FAQ: a note of October 2025 until 20 December 2025). A hint: what GSTN says of the document decides.
+
+    :param period: MMYYYY, the period in whose GSTR-2B it came
+    """
+    month, year = _month(period)
+    later = month + (1 if filing == "monthly" else 3)
+    following = f"{(later - 1) % 12 + 1:02}{year + (later - 1) // 12}"
+    return period_dates(following, filing=filing, state=state).due_3b
+
+
+def day_in_india(at: datetime) -> date:
+    """
+    Return the day that it is in India.
+
+    :param at: a time with its zone
+    :raises ValueError: when it has none: nobody knows which day it is then
+    """
+    if at.tzinfo is None:
+        raise ValueError(f"{at} has no time zone")
+    return at.astimezone(UTC).astimezone(INDIA).date()
+
+
+def _month(period: str) -> tuple[int, int]:
+    found = _PERIOD.fullmatch(period)
+    if not found:
+        raise ValueError(f"{period!r} is no return period; it is written MMYYYY, such as 102026")
+    return int(found[1]), int(found[2])
+
+
+def _quarterly_due(state: str | None) -> int:
+    code = (state or "")[:2]
+    if not re.fullmatch("0[1-9]|[1-9][0-9]", code):
+        raise ValueError(f"state is {state!r}; a quarterly filer's date depends on the first two digits of the GSTIN")
+    return 22 if code in _DUE_22 else 24
+
+
+def _day(period: str, name: str, value: date | str) -> date:
+    if isinstance(value, datetime):
+        raise ValueError(f"{period}: {name} is {value!r}; it takes a day without a time")
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except (ValueError, TypeError):
+        raise ValueError(f"{period}: {name} is {value!r}; it takes a day such as 2026-11-25") from None

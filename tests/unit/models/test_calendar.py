@@ -1,0 +1,89 @@
+"""The dates of a return period."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from airflow_provider_ims.models.calendar import (
+    INDIA,
+    PeriodDates,
+    day_in_india,
+    pending_until,
+    period_dates,
+    period_of,
+)
+
+
+def test_the_usual_dates_are_in_the_month_after():
+    assert period_dates("102026") == PeriodDates(
+        date(2026, 11, 11), date(2026, 11, 13), date(2026, 11, 14), date(2026, 11, 20)
+    )
+    assert period_dates("122026").due_3b == date(2027, 1, 20)
+
+
+@pytest.mark.parametrize(
+    ("state", "day"), [("27AAPFU0939F1ZV", 22), ("29", 22), ("37", 22), ("07", 24), ("09", 24), ("38", 24)]
+)
+def test_a_quarterly_filers_date_depends_on_the_state(state: str, day: int):
+    assert period_dates("092026", filing="quarterly", state=state).due_3b == date(2026, 10, day)
+
+
+def test_gstn_extends_dates_of_one_period():
+    extended = {"102026": {"due_3b": "2026-11-25"}, "112026": {"draft_2b": date(2026, 12, 16)}}
+    assert period_dates("102026", overrides=extended).due_3b == date(2026, 11, 25)
+    assert period_dates("112026", overrides=extended).draft_2b == date(2026, 12, 16)
+    assert period_dates("122026", overrides=extended).due_3b == date(2027, 1, 20)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"period": "132026"}, "no return period"),
+        ({"period": "2026-10"}, "no return period"),
+        ({"period": "102026", "filing": "yearly"}, "monthly or quarterly"),
+        ({"period": "102026", "filing": "quarterly", "state": "27"}, "ends no quarter"),
+        ({"period": "092026", "filing": "quarterly"}, "first two digits"),
+        ({"period": "102026", "overrides": {"102026": {"due": "2026-11-25"}}}, "no date of a period"),
+        ({"period": "102026", "overrides": {"102026": {"due_3b": "25-11-2026"}}}, "a day such as"),
+        (
+            {"period": "102026", "overrides": {"102026": {"due_3b": datetime(2026, 11, 25, tzinfo=UTC)}}},
+            "without a time",
+        ),
+        ({"period": "102026", "overrides": {"102026": {"due_3b": "2026-11-10"}}}, "follow one another"),
+    ],
+)
+def test_what_is_no_period_and_no_date_is_told(arguments: dict, text: str):
+    with pytest.raises(ValueError, match=text):
+        period_dates(**arguments)
+
+
+def test_a_day_is_indias():
+    last_minute = datetime(2026, 11, 20, 18, 29, tzinfo=UTC)
+    dates = period_dates("102026")
+    assert dates.days_left(last_minute) == 0
+    assert dates.days_left(last_minute.replace(minute=30)) == -1
+    assert day_in_india(datetime(2026, 11, 20, 23, 59, tzinfo=INDIA)) == date(2026, 11, 20)
+    with pytest.raises(ValueError, match="no time zone"):
+        day_in_india(datetime(2026, 11, 20))  # noqa: DTZ001
+
+
+def test_gstr_2b_is_drawn_on_the_fourteenth():
+    dates = period_dates("102026")
+    assert not dates.is_drawn(datetime(2026, 11, 13, 23, 59, tzinfo=INDIA))
+    assert dates.is_drawn(datetime(2026, 11, 14, tzinfo=INDIA))
+
+
+def test_the_period_in_preparation():
+    assert period_of(datetime(2026, 11, 16, tzinfo=INDIA)) == "102026"
+    assert period_of(datetime(2027, 1, 1, tzinfo=INDIA)) == "122026"
+    assert period_of(datetime(2026, 12, 31, 20, tzinfo=UTC)) == "122026"
+    assert period_of(datetime(2026, 11, 16, tzinfo=INDIA), filing="quarterly") == "092026"
+    assert period_of(datetime(2026, 10, 1, tzinfo=INDIA), filing="quarterly") == "092026"
+
+
+def test_a_credit_note_may_be_pending_for_one_more_period():
+    assert pending_until("102025") == date(2025, 12, 20)
+    assert pending_until("122025") == date(2026, 2, 20)
+    assert pending_until("092025", filing="quarterly", state="27") == date(2026, 1, 22)
