@@ -1,0 +1,374 @@
+"""Lives one day: the runs begin, what is planned goes wrong, and in the evening somebody cleans up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import hashlib
+import json
+import logging
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
+from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
+from airflow_provider_ims.sensors.ims import ImsTaskSensor
+from airflow_provider_ims.simulator.options import Options
+from tests.unit.builders import NUMBER_FIELD, document, request
+
+from . import clock, network, oracle, person, storage, supervisor
+from .airflow import DONE, TaskInstance
+from .mishaps import Mishap
+from .plan import DayPlan, Flow, Wanted
+from .service import Doc
+from .world import BEGIN, HOST, Listener, World, begin, find_memories, forget_memories
+
+HOURS = 3600.0
+
+_NOW: list[World] = []
+_LISTENER = Listener(logging.INFO)
+
+
+@dataclass
+class Verdict:
+    """
+    How a day went.
+
+    :param violations: what must not happen and did
+    :param story: what happened, line by line
+    :param coverage: how often a fault met a state of the journal
+    """
+
+    plan: DayPlan
+    violations: list[str] = field(default_factory=list)
+    story: list[str] = field(default_factory=list)
+    coverage: Counter[tuple[str, str]] = field(default_factory=Counter)
+    fired: int = 0
+    exchanges: int = 0
+
+
+def _hear(logger: Any, method: str, event: dict[str, Any]) -> Any:
+    """Hear what operators log: Airflow gives them loggers of structlog."""
+    said = str(event.get("event", ""))
+    arguments = event.pop("positional_args", None) or ()
+    with contextlib.suppress(TypeError, ValueError):
+        said = said % arguments if arguments else said
+    if _LISTENER.world is not None:
+        _LISTENER.world.logs.append(said)
+    raise structlog.DropEvent
+
+
+@contextlib.contextmanager
+def laboratory() -> Iterator[None]:
+    """Prepare this process for any number of days."""
+    storage.install()
+    undo = network.install(lambda: _NOW[-1])
+    loggers = [logging.getLogger(name) for name in ("airflow_provider_ims", "airflow", "airflow.task")]
+    before = [(logger, logger.level, logger.propagate, list(logger.handlers)) for logger in loggers]
+    for logger in loggers:
+        logger.handlers = [_LISTENER]
+        logger.propagate = False
+        logger.setLevel(logging.INFO)
+    quiet = logging.getLogger("asyncio").level
+    structured = structlog.get_config()
+    structlog.configure(processors=[_hear], cache_logger_on_first_use=False)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    find_memories()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        with clock.simulated():
+            yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+        structlog.configure(**structured)
+        for logger, level, propagate, handlers in before:
+            logger.handlers, logger.propagate = handlers, propagate
+            logger.setLevel(level)
+        logging.getLogger("asyncio").setLevel(quiet)
+        undo()
+        storage.uninstall()
+        supervisor.uninstall()
+
+
+class FlowOfDay:
+    """
+    A run, as it goes on.
+
+    :param flow: what was planned
+    """
+
+    def __init__(self, world: World, flow: Flow) -> None:
+        self.world = world
+        self.plan = flow
+        self.deferrable = flow.deferrable
+        self.requests = [[_doc(flow.rtin, wanted) for wanted in part] for part in flow.requests]
+        self.docs = [doc for part in self.requests for doc in part]
+        self.instances: list[TaskInstance] = []
+        self.looked_up = False
+        root = f"{storage.ROOT}/{flow.run_id}"
+        self.output, self.audit = f"{root}/out", f"{root}/audit" if flow.audit else None
+        self.entry = self._write_requests(root)
+
+    def _write_requests(self, root: str) -> dict[str, Any]:
+        chunks = []
+        for number, part in enumerate(self.plan.requests, 1):
+            payload = ResetPayload.parse(_request(self.plan.rtin, part), allow_no_action=True)
+            body = payload.body()
+            path = f"{root}/{self.plan.rtin}/{number:04}.json"
+            storage.DayFileSystem.files[storage.DayFileSystem._strip_protocol(path)] = body
+            digest = hashlib.sha256(body).hexdigest()
+            chunks.append({"path": path, "documents": len(part), "bytes": len(body), "sha256": digest})
+        return {"rtin": self.plan.rtin, "chunks": chunks, "documents": len(self.docs)}
+
+    def begin(self) -> None:
+        """Add the run's tasks to Airflow."""
+        if self.plan.kind == "single":
+            reset = self._task("reset", self._reset)
+            wait = self._task("wait", self._wait, reset)
+            self._task("result", self._result, wait)
+        else:
+            self._task("reset", self._bulk).map_index = 0
+        self.world.airflow.begin(BEGIN + self.plan.at, self.plan.run_id)
+
+    def _task(self, task_id: str, build: Any, *upstream: TaskInstance) -> TaskInstance:
+        instance = TaskInstance(
+            run_id=self.plan.run_id,
+            task_id=task_id,
+            build=build,
+            retries=self.plan.retries,
+            retry_delay=60.0,
+            upstream=list(upstream),
+            flow=self,
+        )
+        self.instances.append(self.world.airflow.add(instance))
+        return instance
+
+    def _reset(self, instance: TaskInstance) -> Any:
+        return ImsResetOperator(
+            task_id="reset",
+            payload=self.entry["chunks"][0]["path"],
+            on_ambiguous=self.plan.on_ambiguous,
+            force_resubmit=instance.force,
+            busy_timeout=self.plan.busy_timeout,
+            settle_time=self.plan.settle_time,
+            audit_path=self.audit,
+            deferrable=self.plan.deferrable,
+        )
+
+    def _wait(self, instance: TaskInstance) -> Any:
+        return ImsTaskSensor(
+            task_id="wait",
+            reference_id=str(self.world.airflow.xcom_of(self.instances[0])),
+            deferrable=self.plan.deferrable,
+            poke_interval=30,
+            exponential_backoff=True,
+            max_wait=300,
+            timeout=6 * HOURS,
+        )
+
+    def _result(self, instance: TaskInstance) -> Any:
+        return ImsResultOperator(
+            task_id="result",
+            reference_id=str(self.world.airflow.xcom_of(self.instances[1])),
+            payload=self.entry["chunks"][0]["path"],
+            on_partial=self.plan.on_partial,
+            output_path=self.output,
+            audit_path=self.audit,
+            deferrable=self.plan.deferrable,
+        )
+
+    def _bulk(self, instance: TaskInstance) -> Any:
+        return ImsBulkResetOperator(
+            task_id="reset",
+            plan_entry=self.entry,
+            on_failure=self.plan.on_failure,
+            on_partial=self.plan.on_partial,
+            on_ambiguous=self.plan.on_ambiguous,
+            force_resubmit=instance.force,
+            busy_timeout=self.plan.busy_timeout,
+            settle_time=self.plan.settle_time,
+            audit_path=self.audit,
+        )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every task has ended, one way or another."""
+        return all(instance.state in DONE for instance in self.instances)
+
+
+def run(plan: DayPlan) -> Verdict:
+    """Live a day."""
+    world = World(plan.seed, plan.mishaps, Options(**plan.options), keeps_state=plan.keeps_state)
+    _NOW.append(world)
+    _LISTENER.world = world
+    begin(world, plan.seed)
+    try:
+        return _live(world, plan)
+    finally:
+        world.kernel.end()
+        world.airflow.triggerer.end()
+        _LISTENER.world = None
+        _NOW.pop()
+        clock.end()
+        forget_memories()
+        _bury(world)
+
+
+def _live(world: World, plan: DayPlan) -> Verdict:
+    service = world.service
+    options = service.options
+    world.database.connections["gstn_default"] = {
+        "conn_type": "gstn",
+        "host": f"https://{HOST}",
+        "login": options.login,
+        "password": options.password,
+        "extra": json.dumps({"org_id": options.org_id, "auth_url": f"https://{HOST}/theodore/apis/v1"}),
+    }
+    flows = [FlowOfDay(world, flow) for flow in plan.flows]
+    for flow in flows:
+        service.open_session(flow.plan.rtin)
+        for wanted, doc in zip([each for part in flow.plan.requests for each in part], flow.docs, strict=True):
+            service.file(doc, wanted.status, _record(wanted), by="the morning")
+        flow.begin()
+    for mishap in plan.mishaps:
+        if mishap.where == "clock":
+            world.kernel.at(BEGIN + mishap.at, _clock_mishap(world, flows, mishap))
+    _until_quiet(world, flows, 14 * HOURS)
+    world.mishaps.over = True
+    world.away.clear()
+    world.hidden.clear()
+    oracle.judge(world, flows)
+    world.tell("evening: what went wrong is over, and somebody cleans up")
+    for _ in range(person.MOST_ROUNDS):
+        if not person.clean_up(world, flows):
+            break
+        _until_quiet(world, flows, 14 * HOURS)
+        oracle.judge(world, flows)
+    oracle.judge_the_end(world, flows)
+    return Verdict(
+        plan,
+        list(dict.fromkeys(world.violations)),
+        [f"{_clock(moment)} {text}" for moment, text in world.story],
+        world.coverage,
+        len(world.mishaps.fired),
+        sum(world.mishaps.seen.values()),
+    )
+
+
+def _until_quiet(world: World, flows: list[FlowOfDay], longest: float) -> None:
+    end = world.kernel.now + longest
+    while not all(flow.is_over for flow in flows):
+        following = world.kernel.next_event()
+        if following is None or following > end:
+            break
+        world.kernel.run(min(end, following + 60.0))
+    waiting = [each for flow in flows for each in flow.instances if each.state not in DONE and each.state is not None]
+    for instance in waiting:
+        world.violate(f"{instance.name} is still {instance.state} after {longest / HOURS:.0f} hours")
+    world.service.settle()
+
+
+def _clock_mishap(world: World, flows: list[FlowOfDay], mishap: Mishap) -> Any:
+    def happen() -> None:
+        if world.mishaps.over:
+            return
+        world.mishaps.fired.append(mishap)
+        first, _, rest = mishap.detail.partition(" ")
+        flow = next((each for each in flows if each.plan.run_id == first), flows[0])
+        by_task = {each.task_id: each for each in flow.instances}
+        instance = by_task.get(rest, flow.instances[0])
+        match mishap.what:
+            case "service away" | "airflow away" | "storage away":
+                whom = mishap.what.removesuffix(" away")
+                world.tell(f"{whom} is away for {mishap.lasts:.0f} s")
+                world.away[whom] = world.kernel.now + mishap.lasts
+            case "triggerer dies":
+                world.airflow.triggerer.die()
+            case "worker dies":
+                running = [each for flow in flows for each in flow.instances if each.state == "running"]
+                if running:
+                    victim = world.kernel.rng.choice(running)
+                    instance = victim
+                    world.excuse_deaths(victim)
+                    world.airflow.kill_worker(victim)
+            case "supplier edits" | "taxpayer acts":
+                number, _, status = rest.partition(" ")
+                doc = next(each for each in flow.docs if each.number == number)
+                by = mishap.what.split()[0]
+                world.tell(f"the {by} sets {doc.section} {doc.number} to {status}")
+                world.service.change(doc, status, by)
+            case "session ends":
+                world.tell(f"the GSTN session of {first} ends")
+                world.service.end_session(first)
+            case "token revoked":
+                world.tell("the theodore tokens are revoked")
+                world.service.revoke_tokens()
+            case "clear" | "clear with force":
+                if instance.try_number:
+                    force = True if mishap.what.endswith("force") and instance.task_id == "reset" else None
+                    if instance.state == "running":
+                        world.excuse_deaths(instance)
+                    world.airflow.clear(instance, force=force)
+            case "mark failed" | "mark success":
+                if instance.try_number and instance.state not in DONE:
+                    if instance.state == "running":
+                        world.excuse_deaths(instance)
+                    world.airflow.mark(instance, mishap.what.split()[1])
+        world.coverage[mishap.what, world.state_of(instance)] += 1
+
+    return happen
+
+
+def _bury(world: World) -> None:
+    """Take apart what a killed event loop leaves behind, now and not whenever memory is collected."""
+    heard, sys.unraisablehook = sys.unraisablehook, lambda unraisable: None
+    for loop, tasks in world.graveyard:
+        asyncio._set_running_loop(loop)
+        for task in tasks:
+            with contextlib.suppress(BaseException):
+                task.get_coro().close()
+        asyncio._set_running_loop(None)
+        loop._ready.clear()
+        loop._scheduled.clear()
+        loop.close()
+    world.graveyard.clear()
+    gc.collect()
+    sys.unraisablehook = heard
+    with contextlib.suppress(ImportError):
+        from airflow.sdk._shared.secrets_masker import reset_secrets_masker
+
+        reset_secrets_masker()
+
+
+def _clock(moment: float) -> str:
+    whole = int(moment - BEGIN) + 9 * 3600
+    day = f"day {whole // 86400 + 1} " if whole >= 86400 else ""
+    return f"{day}{whole // 3600 % 24:02}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def _doc(rtin: str, wanted: Wanted) -> Doc:
+    return Doc(rtin, wanted.section, wanted.stin, wanted.number, wanted.rtnprd, wanted.date)
+
+
+def _record(wanted: Wanted) -> dict[str, Any]:
+    number = NUMBER_FIELD[wanted.section]
+    date = "nt_dt" if number == "nt_num" else "idt"
+    values = {number: wanted.number, date: wanted.date, "stin": wanted.stin, "rtnprd": wanted.rtnprd}
+    return document(wanted.section, **values, prev_status=wanted.status)
+
+
+def _request(rtin: str, part: tuple[Wanted, ...]) -> dict[str, Any]:
+    sections: dict[str, list[Any]] = {}
+    for wanted in part:
+        sections.setdefault(wanted.section, []).append(_record(wanted))
+    return request(rtin, **sections)

@@ -1,0 +1,172 @@
+"""
+Judges a day by what the service holds and was sent, not by what the package says of itself.
+
+The rules stand one after another below; each violation is told in words.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from .service import Doc, Put
+from .storage import DayFileSystem
+
+if TYPE_CHECKING:
+    from .world import World
+
+Outcomes = dict[Doc, str]
+
+
+def judge(world: World, flows: list[Any]) -> None:
+    """Judge what can be judged at any time."""
+    for flow in flows:
+        outcomes = reported(world, flow)
+        if outcomes is not None:
+            _what_is_said_is_true(world, flow, outcomes)
+    for put in world.service.puts:
+        _nothing_is_sent_again(world, put)
+
+
+def judge_the_end(world: World, flows: list[Any]) -> None:
+    """Judge what has to be so when all is over."""
+    judge(world, flows)
+    for flow in flows:
+        if not is_settled(world, flow) and not flow.looked_up:
+            states = ", ".join(f"{each.name} {each.state}" for each in flow.instances)
+            error = next((str(each.error) for each in flow.instances if each.state == "failed"), "")
+            world.violate(f"{flow.plan.run_id} comes to no end where every document is known ({states}): {error[:300]}")
+    counters = world.service.counters()
+    if counters["most_live_tokens"] > 10:
+        world.violate(f"{counters['most_live_tokens']} theodore sessions lived at a time")
+    _no_secret_is_shown(world, flows)
+
+
+def is_settled(world: World, flow: Any) -> bool:
+    """Say whether it is known of every document of a run what became of it."""
+    outcomes = reported(world, flow)
+    if outcomes is None or any(each.state in {None, "upstream_failed"} for each in flow.instances):
+        return False
+    return all(outcomes.get(doc) in {"reset", "refused"} for doc in flow.docs)
+
+
+def is_accounted(world: World, flow: Any) -> bool:
+    """Say whether the report has a word for every document, be it "unknown"."""
+    outcomes = reported(world, flow)
+    return outcomes is not None and all(outcomes.get(doc) in {"reset", "refused", "unknown"} for doc in flow.docs)
+
+
+def reported(world: World, flow: Any) -> Outcomes | None:
+    """Return what the run reported of each document, if it got as far as that."""
+    last = flow.instances[-1]
+    summary = world.airflow.xcom_of(last)
+    if not isinstance(summary, dict):
+        return None
+    if flow.plan.kind == "bulk":
+        text = _file(summary.get("csv_path"))
+        if text is None:
+            return None
+        rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(text, newline="")))
+    else:
+        text = _file(summary.get("result_path"))
+        rows = json.loads(text).get("documents", []) if text is not None else []
+        if not rows:
+            return None
+    return _by_document(world, flow, rows)
+
+
+def _by_document(world: World, flow: Any, rows: list[dict[str, Any]]) -> Outcomes:
+    found: Outcomes = {}
+    for row in rows:
+        parts = tuple(_cell(row.get(name, "")) for name in ("section", "stin", "number", "rtnprd"))
+        date = next((_cell(row[name]) for name in ("date", "idt", "document_date") if row.get(name)), "")
+        docs = [doc for doc in flow.docs if doc[1:5] == parts and date in {"", doc.date}]
+        left = [doc for doc in docs if doc not in found]
+        if not left:
+            world.violate(f"the report of {flow.plan.run_id} has a row too many: {parts}")
+            continue
+        found[left[0]] = str(row["outcome"])
+    for doc in flow.docs:
+        if doc not in found:
+            world.violate(f"the report of {flow.plan.run_id} lacks {doc.section} {doc.number}")
+    return found
+
+
+def _cell(value: Any) -> str:
+    return str(value).removeprefix("'")
+
+
+def _file(path: str | None) -> str | None:
+    if not path:
+        return None
+    held = DayFileSystem.files.get(DayFileSystem._strip_protocol(path))
+    return None if held is None else held.decode()
+
+
+def _what_is_said_is_true(world: World, flow: Any, outcomes: Outcomes) -> None:
+    for doc, said in outcomes.items():
+        changes = world.service.history[doc]
+        if said == "reset":
+            was_reset = [number for number, change in enumerate(changes) if change.status == "N"]
+            stands = changes[-1].status == "N"
+            if not stands and not (was_reset and not isinstance(changes[-1].by, Put)):
+                world.violate(f"{doc.section} {doc.number} is reported as reset and stands at {changes[-1].status}")
+        elif said in {"refused", "not sent", "not_sent"}:
+            by = changes[-1].by
+            if isinstance(by, Put) and by.by is not None and by.by.flow is flow:
+                world.violate(f"{doc.section} {doc.number} is reported as {said}, and this run reset it")
+        elif said == "unknown":
+            if not world.excuses.get(doc.rtin):
+                world.violate(f"{doc.section} {doc.number} is reported as unknown, and every reply told the truth")
+        else:
+            world.violate(f"{doc.section} {doc.number} is reported as {said!r}, which is no word of ours")
+
+
+def _nothing_is_sent_again(world: World, put: Put) -> None:
+    if put.by is None:
+        return
+    flow = put.by.flow
+    again = []
+    for doc in put.at_no_action:
+        earlier = [change for change in world.service.history[doc] if change.moment <= put.moment]
+        by = earlier[-1].by if earlier else None
+        if isinstance(by, Put) and by is not put and by.by is not None and by.by.flow is flow:
+            again.append((doc, by))
+    if not again:
+        return
+    doc, first = again[0]
+    if flow.plan.on_ambiguous == "resubmit" and not first.heard:
+        return  # as asked
+    if world.stale:
+        return  # what GSTN showed was not so any more
+    if first.done_at is not None and first.done_at - first.moment > flow.plan.settle_time - 120.0:
+        return  # later than anybody waits for
+    if not world.airflow.keeps_state and (put.by.deaths or put.by.clears):
+        return  # documented: below Airflow 3.3 nothing outlives the worker
+    world.violate(
+        f"{doc.section} {doc.number} was sent again by {put.by.name} at {_clock(put.moment)} although the request of"
+        f" {_clock(first.moment)} had reset it" + (" (forced)" if put.forced else "")
+    )
+
+
+def _clock(moment: float) -> str:
+    from .day import _clock as clock
+
+    return clock(moment)
+
+
+def _no_secret_is_shown(world: World, flows: list[Any]) -> None:
+    places = {
+        "a log": "\n".join(world.logs),
+        "a deferral or an event": "\n".join(world.shown),
+        "an XCom": "\n".join(world.database.xcoms.values()),
+        "the task state": "\n".join(world.database.task_state.values()),
+        "a file": "\n".join(content.decode(errors="replace") for content in DayFileSystem.files.values()),
+        "an exception": "\n".join(str(each.error) for flow in flows for each in flow.instances),
+    }
+    for place, text in places.items():
+        for secret in world.service.secrets:
+            if secret and secret in text:
+                world.violate(f"{place} shows a secret")

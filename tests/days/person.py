@@ -1,0 +1,59 @@
+"""The person who cleans up in the evening: reads what a failed task says, and does it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ims.exceptions import GstnResetFailed, GstnResetPartial
+
+from . import oracle
+
+if TYPE_CHECKING:
+    from .airflow import TaskInstance
+    from .world import World
+
+MOST_ROUNDS = 6
+
+
+def clean_up(world: World, flows: list[Any]) -> bool:
+    """Do what each failed task says; return whether there was anything to do."""
+    acted = False
+    for flow in flows:
+        if flow.looked_up or oracle.is_settled(world, flow):
+            continue
+        # What was marked success by hand has no result: it is cleared, too.
+        failed = next((each for each in flow.instances if each.state in {"failed", "skipped"} or each.marked), None)
+        if failed is None:
+            continue
+        acted = _act(world, flow, failed) or acted
+    return acted
+
+
+def _act(world: World, flow: Any, instance: TaskInstance) -> bool:
+    text = str(instance.error or "")
+    if _needs_session(text):
+        world.tell(f"{world.person} opens a GSTN session for {flow.plan.rtin}")
+        world.service.open_session(flow.plan.rtin)
+        world.airflow.clear(instance)
+        return True
+    if isinstance(instance.error, GstnResetPartial) and oracle.is_accounted(world, flow):
+        world.tell(f"{world.person} looks the documents up that are not known")
+        flow.looked_up = True
+        return False
+    if "force_resubmit" in text and "portal" in text:
+        if all(world.service.is_at(doc) == "N" for doc in flow.docs):
+            world.tell(f"{world.person} finds all documents of {flow.plan.run_id} at no action on the portal")
+            flow.looked_up = True
+            return False
+        world.airflow.clear(instance, force=True)
+        return True
+    if isinstance(instance.error, GstnResetFailed) and flow.plan.kind == "single":
+        # Clearing the result reads the same result: the reset has to be sent again.
+        world.airflow.clear(flow.instances[0], force=True)
+        return True
+    world.airflow.clear(instance)
+    return True
+
+
+def _needs_session(text: str) -> bool:
+    return "gstn_session" in text or "Open a GSTN session" in text

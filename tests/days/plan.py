@@ -1,0 +1,299 @@
+"""What a day is made of: who asks for what, and what goes wrong. Drawn from a seed, kept as JSON."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from .mishaps import Mishap
+
+RTINS = ("27AAPFU0939F1ZV", "24AAQCA8719H1ZC")
+STINS = ("27AHQPA7588L1ZJ", "20MAYAS0100J1ZX", "24MAYAS0100J1JD")
+SECTIONS = ("b2b", "b2b", "b2b", "b2bcn", "b2bdn", "ecom")
+
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """
+    A document that the team wants reset.
+
+    :param status: the action that GSTN holds in the morning
+    """
+
+    section: str
+    stin: str
+    number: str
+    rtnprd: str
+    date: str
+    status: str
+
+
+@dataclass(frozen=True)
+class Flow:
+    """
+    One run of a DAG for one taxpayer.
+
+    :param kind: ``single`` (reset, wait, result) or ``bulk`` (one mapped task)
+    :param at: seconds after the day's beginning
+    :param requests: the documents of each request
+    """
+
+    run_id: str
+    kind: str
+    rtin: str
+    at: float
+    requests: tuple[tuple[Wanted, ...], ...]
+    on_ambiguous: str = "fail"
+    on_partial: str = "fail"
+    on_failure: str = "stop"
+    deferrable: bool = True
+    retries: int = 2
+    settle_time: float = 600.0
+    busy_timeout: float = 3600.0
+    audit: bool = False
+
+
+@dataclass(frozen=True)
+class DayPlan:
+    """
+    A day.
+
+    :param seed: of what is left to chance: latencies, and the order of what happens at once
+    :param keeps_state: whether Airflow has a task state store (3.3 and newer)
+    :param options: of the simulated service
+    """
+
+    seed: int
+    flows: tuple[Flow, ...]
+    mishaps: tuple[Mishap, ...] = ()
+    keeps_state: bool = True
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> str:
+        """Write it."""
+        whole = asdict(self)
+        whole["mishaps"] = [mishap.as_json() for mishap in self.mishaps]
+        return json.dumps(whole, indent=1)
+
+    @classmethod
+    def of_json(cls, text: str) -> DayPlan:
+        """Read what :meth:`as_json` wrote."""
+        whole = json.loads(text)
+        flows = []
+        for flow in whole["flows"]:
+            requests = tuple(tuple(Wanted(**wanted) for wanted in request) for request in flow["requests"])
+            flows.append(Flow(**{**flow, "requests": requests}))
+        mishaps = tuple(Mishap(**mishap) for mishap in whole["mishaps"])
+        return cls(**{**whole, "flows": tuple(flows), "mishaps": mishaps})
+
+
+def draw(seed: int) -> DayPlan:
+    """Return the day of a seed."""
+    rng = random.Random(f"day {seed}")
+    flows = tuple(_flow(rng, number) for number in range(1, rng.choice((1, 1, 2)) + 1))
+    return DayPlan(
+        seed=seed,
+        flows=flows,
+        keeps_state=rng.random() < 0.8,
+        options={
+            "task_seconds": rng.choice((5, 20, 90, 300)),
+            "page_documents": rng.choice((1, 2, 1000)),
+            "report_keys": rng.choice(("gstn", "request")),
+            "download_keys": rng.choice(("gstn", "request")),
+            "empty_download": rng.choice(("pages", "error")),
+            "status_shape": rng.choice(("flat", "nested")),
+            "first_page": rng.choice((0, 1)),
+        },
+        mishaps=_mishaps(rng, flows),
+    )
+
+
+def _flow(rng: random.Random, number: int) -> Flow:
+    kind = rng.choice(("single", "bulk"))
+    requests = []
+    for request in range(rng.choice((1, 2, 3)) if kind == "bulk" else 1):
+        requests.append(tuple(_wanted(rng, f"{number}{request}", n) for n in range(rng.randint(1, 4))))
+    return Flow(
+        run_id=f"run{number}",
+        kind=kind,
+        rtin=rng.choice(RTINS[:1] * 3 + RTINS[1:]),
+        at=rng.uniform(0.0, 600.0),
+        requests=tuple(requests),
+        on_ambiguous=rng.choice(("fail", "reconcile", "reconcile", "reconcile", "resubmit")),
+        on_partial=rng.choice(("fail", "warn", "skip")),
+        on_failure=rng.choice(("stop", "continue")),
+        deferrable=kind == "bulk" or rng.random() < 0.7,
+        retries=rng.choice((0, 1, 3)),
+        settle_time=rng.choice((60.0, 600.0)),
+        busy_timeout=rng.choice((600.0, 3600.0)),
+        audit=rng.random() < 0.5,
+    )
+
+
+def _wanted(rng: random.Random, prefix: str, number: int) -> Wanted:
+    return Wanted(
+        section=rng.choice(SECTIONS),
+        stin=rng.choice(STINS),
+        number=f"D{prefix}-{number}",
+        rtnprd=rng.choice(("092026", "102026")),
+        date=f"{rng.randint(1, 28):02}-09-2026",
+        status=rng.choice("AARP"),
+    )
+
+
+def _mishaps(rng: random.Random, flows: tuple[Flow, ...]) -> tuple[Mishap, ...]:
+    count = rng.choice((0, 1, 1, 2, 2, 3, 3, 4, 5, 7))
+    kinds, weights = zip(*[(draw_one, weight) for draw_one, weight in _CATALOGUE], strict=True)
+    found: dict[Any, Mishap] = {}
+    for draw_one in rng.choices(kinds, weights, k=count):
+        mishap = draw_one(rng, flows)
+        key = (mishap.where, mishap.nth) if mishap.where != "clock" else (mishap.where, mishap.what, mishap.at)
+        found.setdefault(key, mishap)
+    return tuple(found.values())
+
+
+_HTTP_DEATHS = ("dies before", "dies after", "dies with the reply")
+_HTTP_LOSSES = ("not connected", "lost before", "lost after", "late before", "late after")
+_PAGES = ("HTTP 503", "HTTP 502 passed on", "HTTP 504 passed on", "HTTP 200", "HTTP 302", "HTTP 403", "HTTP 404")
+CODES_OF_RESULTS = ("IMSSAV0015", "AUTH4033", "RET11402", "GEN4004", "GSPERR300:GSPGSTDOWN")
+
+
+def _put(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
+    nth = rng.choice((1, 1, 1, 2, 2, 3))
+    what = rng.choice(
+        (
+            *_HTTP_DEATHS,
+            *_HTTP_DEATHS,
+            *_HTTP_LOSSES,
+            *_HTTP_LOSSES,
+            *_PAGES,
+            "drips",
+            "code",
+            "code",
+            "result code",
+            "result code",
+            "result code",
+            "task fails",
+            "takes long",
+            "result not ready",
+            "not there yet",
+            "token expires",
+        )
+    )
+    detail, lasts = "", 0.0
+    if what == "code":
+        detail = rng.choice((*CODES_OF_RESULTS, "XYZ123"))
+    elif what == "result code":
+        detail = rng.choice(CODES_OF_RESULTS)
+    elif what == "task fails":
+        detail = rng.choice(("failed", "ERRORED", "cancelled"))
+    elif what == "takes long":
+        lasts = rng.choice((400.0, 1500.0, 2 * HOUR))
+    elif what == "not there yet":
+        lasts = rng.choice((20.0, 100.0))
+    return Mishap("PUT", what, nth, detail=detail, lasts=lasts)
+
+
+def _read(where: str, most: int) -> Callable[[random.Random, tuple[Flow, ...]], Mishap]:
+    def one(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
+        what = rng.choice((*_HTTP_DEATHS, *_HTTP_LOSSES, *_PAGES, "drips", "token expires"))
+        return Mishap(where, what, rng.randint(1, most))
+
+    return one
+
+
+def _counts(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
+    return Mishap("result", "counts", rng.choice((1, 1, 2)), detail=rng.choice(("2.0", "-1", "short", "word", "P with a code")))
+
+
+def _stale(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
+    return Mishap("download", "stale", rng.choice((1, 1, 2, 3)), lasts=rng.choice((300.0, HOUR)))
+
+
+def _asked(where: str, most: int) -> Callable[[random.Random, tuple[Flow, ...]], Mishap]:
+    def one(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
+        what = rng.choice(("dies before", "dies after", "fails before", "fails after"))
+        return Mishap(where, what, rng.randint(1, most))
+
+    return one
+
+
+def _file(where: str, most: int) -> Callable[[random.Random, tuple[Flow, ...]], Mishap]:
+    def one(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
+        what = rng.choice(("dies before", "dies after", "fails before", "fails after", "slow"))
+        detail = rng.choice(("", "full", "forbidden")) if what == "fails before" else ""
+        return Mishap(where, what, rng.randint(1, most), detail=detail, lasts=40.0 if what == "slow" else 0.0)
+
+    return one
+
+
+def _report(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
+    return Mishap("report", "dies before", rng.randint(1, 6))
+
+
+def _moment(rng: random.Random) -> float:
+    return rng.choice((rng.uniform(0.0, 900.0), rng.uniform(0.0, 2 * HOUR)))
+
+
+def _outage(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
+    whom = rng.choice(("service", "airflow", "storage"))
+    return Mishap("clock", f"{whom} away", at=_moment(rng), lasts=rng.choice((20.0, 300.0, HOUR)))
+
+
+def _somebody_dies(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
+    return Mishap("clock", rng.choice(("triggerer dies", "worker dies")), at=_moment(rng))
+
+
+def _edit(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
+    flow = rng.choice(flows)
+    wanted = rng.choice(rng.choice(flow.requests))
+    what = rng.choice(("supplier edits", "taxpayer acts", "taxpayer acts"))
+    return Mishap("clock", what, at=_moment(rng), detail=f"{flow.run_id} {wanted.number} {rng.choice('ARPN')}")
+
+
+def _session(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
+    what = rng.choice(("session ends", "token revoked"))
+    return Mishap("clock", what, at=_moment(rng), detail=rng.choice(flows).rtin)
+
+
+def _person(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
+    flow = rng.choice(flows)
+    tasks = ("reset", "wait", "result") if flow.kind == "single" else ("reset",)
+    what = rng.choice(("clear", "clear", "clear with force", "clear with force", "mark failed", "mark success"))
+    return Mishap("clock", what, at=_moment(rng), detail=f"{flow.run_id} {rng.choice(tasks)}")
+
+
+_CATALOGUE: tuple[tuple[Callable[[random.Random, tuple[Flow, ...]], Mishap], float], ...] = (
+    (_put, 10.0),
+    (_read("status", 8), 2.0),
+    (_read("result", 3), 2.0),
+    (_read("download", 3), 1.5),
+    (_read("page", 3), 1.5),
+    (_read("login", 2), 1.0),
+    (_counts, 1.5),
+    (_stale, 0.5),
+    (_asked("state set", 8), 3.0),
+    (_asked("state get", 8), 1.5),
+    (_asked("variable get", 10), 1.0),
+    (_asked("variable set", 6), 1.0),
+    (_asked("connection get", 5), 1.0),
+    (_asked("xcom set", 4), 1.0),
+    (_file("file write", 10), 2.0),
+    (_file("file read", 10), 1.5),
+    (_report, 1.5),
+    (_outage, 3.0),
+    (_somebody_dies, 3.0),
+    (_edit, 1.5),
+    (_session, 1.5),
+    (_person, 4.0),
+)
+
+
+def without(plan: DayPlan, index: int) -> DayPlan:
+    """Return the day without one mishap."""
+    return replace(plan, mishaps=plan.mishaps[:index] + plan.mishaps[index + 1 :])

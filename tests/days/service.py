@@ -1,0 +1,206 @@
+"""The service of a day: the simulator without sockets, and a log of its own of what it was sent and what it did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from airflow_provider_ims.simulator.gst import Gst
+from airflow_provider_ims.simulator.http import create_app
+from airflow_provider_ims.simulator.options import Document, NextTask, Options
+
+
+class Doc(NamedTuple):
+    """What tells one document from another."""
+
+    rtin: str
+    section: str
+    stin: str
+    number: str
+    rtnprd: str
+    date: str
+
+
+class Change(NamedTuple):
+    """A document's action changed."""
+
+    moment: float
+    status: str
+    by: Put | str
+
+
+@dataclass(eq=False)
+class Put:
+    """
+    One reset request that reached the service.
+
+    :param by: the task instance that sent it
+    :param docs: what it holds
+    :param reference_id: what the service called it, if it took it
+    """
+
+    moment: float
+    by: Any
+    rtin: str
+    docs: tuple[Doc, ...]
+    reference_id: str = ""
+    refusal: str = ""
+    forced: bool = False
+    attempt: tuple[int, int] = (0, 0)
+    done_at: float | None = None
+    did: set[Doc] = field(default_factory=set)
+    heard: bool = False
+    at_no_action: frozenset[Doc] = frozenset()
+
+
+class Service(Gst):
+    """
+    The simulator, with a memory of everything.
+
+    :param now: the day's clock
+    :param at: has something happen at a time
+    """
+
+    def __init__(self, options: Options, now: Callable[[], float], at: Callable[[float, Any], None]) -> None:
+        super().__init__(options, on_otp=lambda gstin, otp: self.otps.append((now(), gstin, otp)))
+        self.now, self.at = now, at
+        self.otps: list[tuple[float, str, str]] = []
+        self.puts: list[Put] = []
+        self.history: dict[Doc, list[Change]] = {}
+        self.secrets: set[str] = {options.password}
+        self.on_done: Callable[[Put], None] = lambda put: None
+        self._being_sent: Put | None = None
+        self._put_of: dict[int, tuple[Any, Put]] = {}
+        self._app = create_app(self)
+
+    def handle(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Answer one HTTP request."""
+        parts = urlsplit(url)
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": parts.path,
+            "raw_path": parts.path.encode(),
+            "query_string": parts.query.encode(),
+            "headers": [(name.lower().encode(), str(value).encode()) for name, value in headers.items()],
+            "client": ("worker", 1),
+            "server": ("service", 443),
+            "scheme": "https",
+            "http_version": "1.1",
+            "asgi": {"version": "3.0"},
+            "root_path": "",
+        }
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        # Nothing in there waits for a socket or a clock, so that it can be run to its end without a loop.
+        coroutine = self._app(scope, receive, send)
+        try:
+            while True:
+                coroutine.send(None)
+        except StopIteration:
+            pass
+        start = next(message for message in sent if message["type"] == "http.response.start")
+        content = b"".join(message.get("body", b"") for message in sent if message["type"] == "http.response.body")
+        return start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, content
+
+    def is_at(self, doc: Doc) -> str | None:
+        """Return the action that the service holds for a document."""
+        changes = self.history.get(doc)
+        return changes[-1].status if changes else None
+
+    def file(self, doc: Doc, status: str, record: dict[str, Any] | None = None, by: str = "supplier") -> None:
+        """Have a supplier file a document, or edit it."""
+        self.add_documents([_document(doc, status, record)])
+        self.note(doc, status, by)
+
+    def note(self, doc: Doc, status: str, by: Put | str) -> None:
+        """Remember what became of a document."""
+        self.history.setdefault(doc, []).append(Change(self.now(), status, by))
+
+    def change(self, doc: Doc, status: str, by: str) -> None:
+        """Have the taxpayer or a supplier change a document's action."""
+        self.settle()
+        for held in self._documents.held(doc.rtin, doc.section):
+            if doc_of(held) == doc:
+                held.status = status  # type: ignore[assignment]
+                self.note(doc, status, by)
+
+    def settle(self) -> None:
+        """End the tasks whose time has come."""
+        self.advance(0.0)
+
+    def end_session(self, gstin: str) -> None:
+        """Let the GSTN sessions of a taxpayer end now."""
+        for (_, owner), session in self._sessions._sessions.items():
+            if owner == gstin:
+                session.expires = self.now()
+
+    def revoke_tokens(self) -> None:
+        """Let every theodore token end now."""
+        for token in self._tokens._tokens.values():
+            token.expires = self.now()
+
+    def put_arrives(self, put: Put) -> None:
+        """Announce the request that is about to be handled."""
+        self.puts.append(put)
+        self._being_sent = put
+
+    def submit_reset(self, org: str, gstin: str | None, body: Any) -> str:
+        put, self._being_sent = self._being_sent, None
+        assert put is not None, "every request goes through the world's network"
+        put.at_no_action = frozenset(doc for doc in put.docs if self.is_at(doc) == "N")
+        self._put_of[id(body)] = body, put
+        put.reference_id = super().submit_reset(org, gstin, body)
+        task = self._tasks.get(org, put.reference_id)
+        self.at(task.ready_at, self.settle)
+        return put.reference_id
+
+    def _reset_result(self, plan: NextTask, body: Any) -> Any:
+        _, put = self._put_of[id(body)]
+        put.done_at = self.now()
+        before = {doc: self.is_at(doc) for doc in put.docs}
+        result = super()._reset_result(plan, body)
+        for section in {doc.section for doc in put.docs}:
+            for held in self._documents.held(put.rtin, section):
+                doc = doc_of(held)
+                if doc in before and held.status == "N" and before[doc] != "N":
+                    put.did.add(doc)
+                    self.note(doc, "N", put)
+        self.on_done(put)
+        return result
+
+
+def docs_of(body: bytes) -> tuple[str, tuple[Doc, ...]]:
+    """Return the GSTIN and the documents of a request."""
+    request = json.loads(body)
+    rtin = request["rtin"]
+    docs = []
+    for section, records in request["invdata"].items():
+        for record in records:
+            number = record.get("nt_num") or record.get("inum")
+            date = record.get("nt_dt") or record.get("idt")
+            docs.append(Doc(rtin, section, record["stin"], number, record["rtnprd"], date))
+    return rtin, tuple(docs)
+
+
+def _document(doc: Doc, status: str, record: dict[str, Any] | None) -> Document:
+    parts: dict[str, Any] = {name: getattr(doc, name) for name in ("rtin", "section", "stin", "number", "rtnprd")}
+    return Document(status=status, record=record, **parts)  # type: ignore[arg-type]
+
+
+def doc_of(held: Document) -> Doc:
+    """Return which document the simulator holds there."""
+    record = held.record or {}
+    date = str(record.get("nt_dt") or record.get("idt") or "")
+    return Doc(held.rtin, held.section, held.stin, held.number, held.rtnprd, date)
