@@ -260,6 +260,8 @@ class LittleAirflow:
             self._retry(instance, instance.retry_delay)
         else:
             self.world.tell(f"{instance.name} fails: {_first(error)}")
+            if final:
+                self.world.gave_up(instance, error)
             instance.state = "failed"
             self._schedule_downstream(instance)
         self.world.worker_ended(instance)

@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
@@ -115,6 +116,7 @@ class FlowOfDay:
         self.docs = [doc for part in self.requests for doc in part]
         self.instances: list[TaskInstance] = []
         self.looked_up = False
+        self.spoilt: dict[str, bytes] = {}
         root = f"{storage.ROOT}/{flow.run_id}"
         self.output, self.audit = f"{root}/out", f"{root}/audit" if flow.audit else None
         self.entry = self._write_requests(root)
@@ -200,6 +202,22 @@ class FlowOfDay:
             audit_path=self.audit,
         )
 
+    def spoil(self, number: int, how: str) -> None:
+        """Have somebody overwrite or remove the file of a request."""
+        path = storage.DayFileSystem._strip_protocol(self.entry["chunks"][number]["path"])
+        if path not in self.spoilt and path in storage.DayFileSystem.files:
+            self.world.tell(f"{path} is {how}")
+            self.spoilt[path] = storage.DayFileSystem.files[path]
+            if how == "missing":
+                del storage.DayFileSystem.files[path]
+            else:
+                storage.DayFileSystem.files[path] = self.spoilt[path].replace(b'"val":1180', b'"val":1190')
+
+    def mend(self) -> None:
+        """Bring the files back."""
+        storage.DayFileSystem.files.update(self.spoilt)
+        self.spoilt.clear()
+
     @property
     def is_over(self) -> bool:
         """Whether every task has ended, one way or another."""
@@ -240,9 +258,10 @@ def _live(world: World, plan: DayPlan) -> Verdict:
         for wanted, doc in zip([each for part in flow.plan.requests for each in part], flow.docs, strict=True):
             service.file(doc, wanted.status, _record(wanted), by="the morning")
         flow.begin()
+    world.carry_out = lambda mishap: _carry_out(world, flows, mishap)
     for mishap in plan.mishaps:
         if mishap.where == "clock":
-            world.kernel.at(BEGIN + mishap.at, _clock_mishap(world, flows, mishap))
+            world.kernel.at(BEGIN + mishap.at, partial(world.carry_out, mishap))
     _until_quiet(world, flows, 14 * HOURS)
     world.mishaps.over = True
     world.away.clear()
@@ -278,55 +297,53 @@ def _until_quiet(world: World, flows: list[FlowOfDay], longest: float) -> None:
     world.service.settle()
 
 
-def _clock_mishap(world: World, flows: list[FlowOfDay], mishap: Mishap) -> Any:
-    def happen() -> None:
-        if world.mishaps.over:
-            return
+def _carry_out(world: World, flows: list[FlowOfDay], mishap: Mishap) -> None:
+    """Let something happen that no exchange has to do with."""
+    if world.mishaps.over:
+        return
+    if mishap.where == "clock":
         world.mishaps.fired.append(mishap)
-        first, _, rest = mishap.detail.partition(" ")
-        flow = next((each for each in flows if each.plan.run_id == first), flows[0])
-        by_task = {each.task_id: each for each in flow.instances}
-        instance = by_task.get(rest, flow.instances[0])
-        match mishap.what:
-            case "service away" | "airflow away" | "storage away":
-                whom = mishap.what.removesuffix(" away")
-                world.tell(f"{whom} is away for {mishap.lasts:.0f} s")
-                world.away[whom] = world.kernel.now + mishap.lasts
-            case "triggerer dies":
-                world.airflow.triggerer.die()
-            case "worker dies":
-                running = [each for flow in flows for each in flow.instances if each.state == "running"]
-                if running:
-                    victim = world.kernel.rng.choice(running)
-                    instance = victim
-                    world.excuse_deaths(victim)
-                    world.airflow.kill_worker(victim)
-            case "supplier edits" | "taxpayer acts":
-                number, _, status = rest.partition(" ")
-                doc = next(each for each in flow.docs if each.number == number)
-                by = mishap.what.split()[0]
-                world.tell(f"the {by} sets {doc.section} {doc.number} to {status}")
-                world.service.change(doc, status, by)
-            case "session ends":
-                world.tell(f"the GSTN session of {first} ends")
-                world.service.end_session(first)
-            case "token revoked":
-                world.tell("the theodore tokens are revoked")
-                world.service.revoke_tokens()
-            case "clear" | "clear with force":
-                if instance.try_number:
-                    force = True if mishap.what.endswith("force") and instance.task_id == "reset" else None
-                    if instance.state == "running":
-                        world.excuse_deaths(instance)
-                    world.airflow.clear(instance, force=force)
-            case "mark failed" | "mark success":
-                if instance.try_number and instance.state not in DONE:
-                    if instance.state == "running":
-                        world.excuse_deaths(instance)
-                    world.airflow.mark(instance, mishap.what.split()[1])
-        world.coverage[mishap.what, world.state_of(instance)] += 1
-
-    return happen
+    first, _, rest = mishap.detail.partition(" ")
+    flow = next((each for each in flows if each.plan.run_id == first), flows[0])
+    instance = next((each for each in flow.instances if each.task_id == rest), flow.instances[0])
+    match mishap.what.split():
+        case [("service" | "airflow" | "storage") as whom, "away"]:
+            world.tell(f"{whom} is away for {mishap.lasts:.0f} s")
+            world.away[whom] = world.kernel.now + mishap.lasts
+        case ["triggerer", "dies"]:
+            world.airflow.triggerer.die()
+        case ["worker", "dies"]:
+            running = [each for flow in flows for each in flow.instances if each.state == "running"]
+            if running:
+                instance = world.kernel.rng.choice(running)
+                world.excuse_deaths(instance)
+                world.airflow.kill_worker(instance)
+        case [("supplier" | "taxpayer") as who, _]:
+            number, _, status = rest.partition(" ")
+            doc = next(each for each in flow.docs if each.number == number)
+            world.tell(f"the {who} sets {doc.section} {doc.number} to {status}")
+            world.service.change(doc, status, who)
+        case ["session", "ends"]:
+            world.tell(f"the GSTN session of {first} ends")
+            world.service.end_session(first)
+        case ["token", "revoked"]:
+            world.tell("the theodore tokens are revoked")
+            world.service.revoke_tokens()
+        case ["request", ("overwritten" | "missing") as how]:
+            flow.spoil(int(rest) - 1, how)
+        case ["clear", *how]:
+            if not instance.try_number:
+                return
+            if instance.state == "running":
+                world.excuse_deaths(instance)
+            world.airflow.clear(instance, force=True if how and instance.task_id == "reset" else None)
+        case ["mark", state]:
+            if not instance.try_number or instance.state in DONE:
+                return
+            if instance.state == "running":
+                world.excuse_deaths(instance)
+            world.airflow.mark(instance, state)
+    world.coverage[mishap.what, world.state_of(instance)] += 1
 
 
 def _bury(world: World) -> None:

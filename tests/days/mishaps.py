@@ -16,7 +16,7 @@ class Mishap:
     :param where: at which kind of exchange, such as ``PUT`` or ``state set``; ``clock`` for what happens at a time
     :param nth: at which exchange of that kind on this day, from 1
     :param what: what happens then
-    :param at: with ``clock``, seconds after the day's beginning
+    :param at: with ``clock``, seconds after the day's beginning; with ``worker ends``, after that
     :param lasts: seconds, where it lasts
     :param detail: which GSTIN, document, task or code it is about
     """

@@ -20,6 +20,39 @@ if TYPE_CHECKING:
 Outcomes = dict[Doc, str]
 
 
+def judge_a_failure(world: World, instance: Any, error: BaseException) -> None:
+    """Judge that a task gives up without using the tries that it has."""
+    if instance.try_number <= instance.max_tries and world.mishaps.fired and not world.service.has_refused:
+        if all(_passes(mishap, instance.flow.plan) for mishap in world.mishaps.fired):
+            what = ", ".join(f"{mishap.where}: {mishap.what}" for mishap in world.mishaps.fired)
+            world.violate(f"{instance.name} gives up although what went wrong passes ({what}): {str(error)[:200]}")
+
+
+_READS = {"status", "result", "download", "page", "login"}
+_PASSES_BY_ITSELF = {
+    *("not connected", "lost before", "lost after", "late before", "late after", "drips", "token expires"),
+    *("HTTP 503", "HTTP 502 passed on", "HTTP 504 passed on", "HTTP 200", "HTTP 302", "HTTP 403", "HTTP 404"),
+    *("dies before", "dies after", "dies with the reply"),
+}
+
+
+def _passes(mishap: Any, plan: Any) -> bool:
+    """Say whether what went wrong is over by itself, so that trying again is right."""
+    if mishap.where in _READS:
+        return mishap.what in _PASSES_BY_ITSELF
+    if mishap.where == "PUT":
+        if mishap.what in {"not connected", "token expires", "result not ready", "not there yet"}:
+            return True
+        if mishap.what in {"code", "result code"}:
+            return mishap.detail in {"IMSSAV0015", "GEN4004", "GSPERR300:GSPGSTDOWN"}
+        return plan.on_ambiguous != "fail" and mishap.what in _PASSES_BY_ITSELF - {"HTTP 403", "HTTP 404", "HTTP 302"}
+    if mishap.where in {"connection get", "variable get", "variable set", "xcom set", "report", "state get"}:
+        return True
+    if mishap.where in {"file read", "file write"}:
+        return not mishap.detail
+    return mishap.what in {"triggerer dies", "token revoked"}
+
+
 def judge(world: World, flows: list[Any]) -> None:
     """Judge what can be judged at any time."""
     for flow in flows:
@@ -34,6 +67,9 @@ def judge_the_end(world: World, flows: list[Any]) -> None:
     """Judge what has to be so when all is over."""
     judge(world, flows)
     for flow in flows:
+        for doc, said in (reported(world, flow) or {}).items():
+            if said == "unknown" and not world.excuses.get(doc.rtin):
+                world.violate(f"{doc.section} {doc.number} is reported as unknown, and every reply told the truth")
         if not is_settled(world, flow) and not flow.looked_up:
             states = ", ".join(f"{each.name} {each.state}" for each in flow.instances)
             error = next((str(each.error) for each in flow.instances if each.state == "failed"), "")
@@ -115,12 +151,9 @@ def _what_is_said_is_true(world: World, flow: Any, outcomes: Outcomes) -> None:
                 world.violate(f"{doc.section} {doc.number} is reported as reset and stands at {changes[-1].status}")
         elif said in {"refused", "not sent", "not_sent"}:
             by = changes[-1].by
-            if isinstance(by, Put) and by.by is not None and by.by.flow is flow:
+            if isinstance(by, Put) and by.by is not None and by.by.flow is flow and not _was_forgotten(world, flow):
                 world.violate(f"{doc.section} {doc.number} is reported as {said}, and this run reset it")
-        elif said == "unknown":
-            if not world.excuses.get(doc.rtin):
-                world.violate(f"{doc.section} {doc.number} is reported as unknown, and every reply told the truth")
-        else:
+        elif said != "unknown":
             world.violate(f"{doc.section} {doc.number} is reported as {said!r}, which is no word of ours")
 
 
@@ -143,12 +176,17 @@ def _nothing_is_sent_again(world: World, put: Put) -> None:
         return  # what GSTN showed was not so any more
     if first.done_at is not None and first.done_at - first.moment > flow.plan.settle_time - 120.0:
         return  # later than anybody waits for
-    if not world.airflow.keeps_state and (put.by.deaths or put.by.clears):
-        return  # documented: below Airflow 3.3 nothing outlives the worker
+    if _was_forgotten(world, flow):
+        return
     world.violate(
         f"{doc.section} {doc.number} was sent again by {put.by.name} at {_clock(put.moment)} although the request of"
         f" {_clock(first.moment)} had reset it" + (" (forced)" if put.forced else "")
     )
+
+
+def _was_forgotten(world: World, flow: Any) -> bool:
+    """Say whether a task may have forgotten what it sent: below Airflow 3.3 nothing outlives the worker (documented)."""
+    return not world.airflow.keeps_state and any(each.deaths or each.clears for each in flow.instances)
 
 
 def _clock(moment: float) -> str:

@@ -31,28 +31,34 @@ def clean_up(world: World, flows: list[Any]) -> bool:
 
 def _act(world: World, flow: Any, instance: TaskInstance) -> bool:
     text = str(instance.error or "")
+    if flow.spoilt:
+        world.tell(f"{world.person} brings the files of {flow.plan.run_id} back")
+        flow.mend()
+        world.airflow.clear(instance)
+        return True
     if _needs_session(text):
         world.tell(f"{world.person} opens a GSTN session for {flow.plan.rtin}")
         world.service.open_session(flow.plan.rtin)
         world.airflow.clear(instance)
         return True
-    if isinstance(instance.error, GstnResetPartial) and oracle.is_accounted(world, flow):
-        world.tell(f"{world.person} looks the documents up that are not known")
-        flow.looked_up = True
-        return False
-    if "force_resubmit" in text and "portal" in text:
-        if all(world.service.is_at(doc) == "N" for doc in flow.docs):
-            world.tell(f"{world.person} finds all documents of {flow.plan.run_id} at no action on the portal")
+    if "portal" in text:
+        if _is_all_reset(world, flow) or (isinstance(instance.error, GstnResetPartial) and oracle.is_accounted(world, flow)):
+            world.tell(f"{world.person} looks the documents of {flow.plan.run_id} up on the portal")
             flow.looked_up = True
             return False
-        world.airflow.clear(instance, force=True)
-        return True
-    if isinstance(instance.error, GstnResetFailed) and flow.plan.kind == "single":
+        if "force_resubmit" in text or instance.task_id == "wait":
+            world.airflow.clear(flow.instances[0], force=True)
+            return True
+    if isinstance(instance.error, GstnResetFailed) and instance.task_id == "result":
         # Clearing the result reads the same result: the reset has to be sent again.
         world.airflow.clear(flow.instances[0], force=True)
         return True
     world.airflow.clear(instance)
     return True
+
+
+def _is_all_reset(world: World, flow: Any) -> bool:
+    return all(world.service.is_at(doc) == "N" for doc in flow.docs)
 
 
 def _needs_session(text: str) -> bool:

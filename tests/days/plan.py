@@ -147,13 +147,15 @@ def _wanted(rng: random.Random, prefix: str, number: int) -> Wanted:
 
 
 def _mishaps(rng: random.Random, flows: tuple[Flow, ...]) -> tuple[Mishap, ...]:
-    count = rng.choice((0, 1, 1, 2, 2, 3, 3, 4, 5, 7))
+    count = rng.choice((0, 1, 2, 2, 3, 3, 4, 4, 5, 6, 8))
     kinds, weights = zip(*[(draw_one, weight) for draw_one, weight in _CATALOGUE], strict=True)
     found: dict[Any, Mishap] = {}
     for draw_one in rng.choices(kinds, weights, k=count):
         mishap = draw_one(rng, flows)
-        key = (mishap.where, mishap.nth) if mishap.where != "clock" else (mishap.where, mishap.what, mishap.at)
-        found.setdefault(key, mishap)
+        if mishap.where == "clock":
+            found[mishap] = mishap
+        else:
+            found.setdefault((mishap.where, mishap.nth), mishap)
     return tuple(found.values())
 
 
@@ -236,36 +238,44 @@ def _report(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
     return Mishap("report", "dies before", rng.randint(1, 6))
 
 
-def _moment(rng: random.Random) -> float:
-    return rng.choice((rng.uniform(0.0, 900.0), rng.uniform(0.0, 2 * HOUR)))
+def _sometime(rng: random.Random, what: str, **more: Any) -> Mishap:
+    """Return what happens at some time: soon after a worker has ended, or whenever."""
+    if rng.random() < 0.6:
+        return Mishap("worker ends", what, rng.choice((1, 1, 2, 2, 3, 4, 5, 7)), at=rng.choice((0.0, 1.0, 5.0, 40.0)), **more)
+    return Mishap("clock", what, at=rng.choice((rng.uniform(0.0, 900.0), rng.uniform(0.0, 2 * HOUR))), **more)
 
 
 def _outage(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
     whom = rng.choice(("service", "airflow", "storage"))
-    return Mishap("clock", f"{whom} away", at=_moment(rng), lasts=rng.choice((20.0, 300.0, HOUR)))
+    return _sometime(rng, f"{whom} away", lasts=rng.choice((20.0, 300.0, HOUR)))
 
 
 def _somebody_dies(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
-    return Mishap("clock", rng.choice(("triggerer dies", "worker dies")), at=_moment(rng))
+    return _sometime(rng, rng.choice(("triggerer dies", "worker dies")))
 
 
 def _edit(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
     flow = rng.choice(flows)
     wanted = rng.choice(rng.choice(flow.requests))
     what = rng.choice(("supplier edits", "taxpayer acts", "taxpayer acts"))
-    return Mishap("clock", what, at=_moment(rng), detail=f"{flow.run_id} {wanted.number} {rng.choice('ARPN')}")
+    return _sometime(rng, what, detail=f"{flow.run_id} {wanted.number} {rng.choice('ARPN')}")
 
 
 def _session(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
-    what = rng.choice(("session ends", "token revoked"))
-    return Mishap("clock", what, at=_moment(rng), detail=rng.choice(flows).rtin)
+    return _sometime(rng, rng.choice(("session ends", "token revoked")), detail=rng.choice(flows).rtin)
 
 
 def _person(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
     flow = rng.choice(flows)
     tasks = ("reset", "wait", "result") if flow.kind == "single" else ("reset",)
     what = rng.choice(("clear", "clear", "clear with force", "clear with force", "mark failed", "mark success"))
-    return Mishap("clock", what, at=_moment(rng), detail=f"{flow.run_id} {rng.choice(tasks)}")
+    return _sometime(rng, what, detail=f"{flow.run_id} {rng.choice(tasks)}")
+
+
+def _overwritten(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
+    flow = rng.choice(flows)
+    what = rng.choice(("request overwritten", "request missing"))
+    return _sometime(rng, what, detail=f"{flow.run_id} {rng.randint(1, len(flow.requests))}")
 
 
 _CATALOGUE: tuple[tuple[Callable[[random.Random, tuple[Flow, ...]], Mishap], float], ...] = (
@@ -290,7 +300,8 @@ _CATALOGUE: tuple[tuple[Callable[[random.Random, tuple[Flow, ...]], Mishap], flo
     (_somebody_dies, 3.0),
     (_edit, 1.5),
     (_session, 1.5),
-    (_person, 4.0),
+    (_person, 5.0),
+    (_overwritten, 1.0),
 )
 
 

@@ -53,7 +53,7 @@ class Put:
     done_at: float | None = None
     did: set[Doc] = field(default_factory=set)
     heard: bool = False
-    at_no_action: frozenset[Doc] = frozenset()
+    at_no_action: tuple[Doc, ...] = ()
 
 
 class Service(Gst):
@@ -114,6 +114,11 @@ class Service(Gst):
         content = b"".join(message.get("body", b"") for message in sent if message["type"] == "http.response.body")
         return start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, content
 
+    @property
+    def has_refused(self) -> bool:
+        """Whether a document was refused, which a person has to look at."""
+        return any(put.done_at is not None and len(put.did) < len(put.docs) for put in self.puts)
+
     def is_at(self, doc: Doc) -> str | None:
         """Return the action that the service holds for a document."""
         changes = self.history.get(doc)
@@ -159,7 +164,7 @@ class Service(Gst):
     def submit_reset(self, org: str, gstin: str | None, body: Any) -> str:
         put, self._being_sent = self._being_sent, None
         assert put is not None, "every request goes through the world's network"
-        put.at_no_action = frozenset(doc for doc in put.docs if self.is_at(doc) == "N")
+        put.at_no_action = tuple(doc for doc in put.docs if self.is_at(doc) == "N")
         self._put_of[id(body)] = body, put
         put.reference_id = super().submit_reset(org, gstin, body)
         task = self._tasks.get(org, put.reference_id)

@@ -17,7 +17,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 
 from airflow_provider_ims.simulator.options import NextTask, Options
 
-from . import clock, storage, supervisor
+from . import clock, oracle, storage, supervisor
 from .airflow import LittleAirflow, TaskInstance, watched
 from .kernel import Kernel, Process
 from .mishaps import Mishap, Mishaps
@@ -65,6 +65,7 @@ class World:
         self.odd: set[str] = set()
         self.excuses: dict[str, set[str]] = {}
         self._folders: dict[str, str] = {}
+        self.carry_out: Callable[[Mishap], None] = lambda mishap: None
 
     # The story
 
@@ -360,10 +361,17 @@ class World:
         return process.subject.scope if process and process.subject else None
 
     def worker_ended(self, instance: TaskInstance) -> None:
-        """Look at how long a worker was held."""
+        """Look at how long a worker was held; what is planned for this moment happens."""
+        mishap = self.mishaps.take("worker ends")
+        if mishap is not None:
+            self.kernel.after(mishap.at, lambda: self.carry_out(mishap))
         held = self.kernel.now - instance.began
-        if held > 1200.0 and instance.flow is not None and instance.flow.deferrable:
+        if held > 1200.0 and self.away.get("airflow", 0.0) < instance.began and instance.flow is not None and instance.flow.deferrable:
             self.violate(f"{instance.name} held a worker for {held:.0f} s although it is deferrable")
+
+    def gave_up(self, instance: TaskInstance, error: BaseException) -> None:
+        """Judge a task that fails without another try."""
+        oracle.judge_a_failure(self, instance, error)
 
     def deferring(self, instance: TaskInstance, trigger: tuple[str, str], kwargs: str) -> None:
         """Keep what a deferral shows."""
