@@ -2,6 +2,7 @@
 # make test   set up the same way and run every test
 # make lint   ruff and mypy --strict
 # make wheel  build the wheel, install it into an empty environment and ask Airflow for the provider
+# make days   live N simulated days (10,000) on all cores; make days-mutants sees whether they notice a broken package
 # make bench  measure plan, polls, waits and worker slots; prints a table and writes bench/results.json (about 10 minutes)
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint wheel bench setup clean
+.PHONY: demo test lint wheel bench days days-mutants setup clean
 
 setup: $(READY)
 
@@ -32,6 +33,13 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+N ?= 10000
+days: $(READY)
+	@$(BIN)/python -m tests.days 0-$(N)
+
+days-mutants: $(READY)
+	@$(BIN)/python -m tests.days.mutants
 
 bench: $(READY)
 	@$(BIN)/python -m bench

@@ -51,6 +51,7 @@ class Verdict:
     violations: list[str] = field(default_factory=list)
     story: list[str] = field(default_factory=list)
     coverage: Counter[tuple[str, str]] = field(default_factory=Counter)
+    not_reset: int = 0
     fired: int = 0
     exchanges: int = 0
 
@@ -279,6 +280,7 @@ def _live(world: World, plan: DayPlan) -> Verdict:
         list(dict.fromkeys(world.violations)),
         [f"{_clock(moment)} {text}" for moment, text in world.story],
         world.coverage,
+        sum(service.is_at(doc) != "N" for flow in flows for doc in flow.docs),
         len(world.mishaps.fired),
         sum(world.mishaps.seen.values()),
     )

@@ -15,8 +15,13 @@ if "AIRFLOW_HOME" not in os.environ:
     os.environ["AIRFLOW_HOME"] = _HOME.name
 
 from . import clock, day  # noqa: E402
+from . import coverage as coverage_table  # noqa: E402
 from .day import Verdict  # noqa: E402
 from .plan import SECTIONS, DayPlan, draw, without  # noqa: E402
+
+
+MOST_TRIES = 300
+"""How many days are lived, at most, to shorten one."""
 
 
 def live(plan: DayPlan) -> Verdict:
@@ -27,17 +32,24 @@ def live(plan: DayPlan) -> Verdict:
 
 def shorten(verdict: Verdict) -> Verdict:
     """Leave out of a day whatever it takes not to go wrong in the same way."""
+    with day.laboratory():
+        return shortened(verdict)
+
+
+def shortened(verdict: Verdict) -> Verdict:
+    """Do :func:`shorten` in the laboratory that is there."""
     best = verdict
     kind = _kind(verdict.violations[0])
-    with day.laboratory():
-        changed = True
-        while changed:
-            changed = False
-            for smaller in _smaller(best.plan):
-                tried = day.run(smaller)
-                if any(_kind(each) == kind for each in tried.violations):
-                    best, changed = tried, True
-                    break
+    tries = 0
+    changed = True
+    while changed and tries < MOST_TRIES:
+        changed = False
+        for smaller in _smaller(best.plan):
+            tries += 1
+            tried = day.run(smaller)
+            if any(_kind(each) == kind for each in tried.violations):
+                best, changed = tried, True
+                break
     return best
 
 
@@ -136,4 +148,7 @@ def many(first: int, last: int, *, jobs: int = 0, only_first: bool = False) -> i
             kinds.setdefault(_kind(each), []).append(seed)
     for kind, seeds in sorted(kinds.items(), key=lambda pair: -len(pair[1])):
         print(f"{len(seeds):6}  {kind}  (days {', '.join(map(str, seeds[:6]))})")
+    if not only_first:
+        print(coverage_table.table(coverage))
+    print(f"{done} days in {clock.REAL['monotonic']() - began:.0f} s, {len(wrong)} of them went wrong")
     return 1 if wrong else 0

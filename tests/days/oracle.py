@@ -96,6 +96,8 @@ def is_accounted(world: World, flow: Any) -> bool:
 
 def reported(world: World, flow: Any) -> Outcomes | None:
     """Return what the run reported of each document, if it got as far as that."""
+    if flow.spoilt:
+        return None  # a request that nobody can read cannot be reported document by document
     last = flow.instances[-1]
     summary = world.airflow.xcom_of(last)
     if not isinstance(summary, dict):
@@ -118,8 +120,7 @@ def _by_document(world: World, flow: Any, rows: list[dict[str, Any]]) -> Outcome
     for row in rows:
         parts = tuple(_cell(row.get(name, "")) for name in ("section", "stin", "number", "rtnprd"))
         date = next((_cell(row[name]) for name in ("date", "idt", "document_date") if row.get(name)), "")
-        docs = [doc for doc in flow.docs if doc[1:5] == parts and date in {"", doc.date}]
-        left = [doc for doc in docs if doc not in found]
+        left = [doc for doc in flow.docs if doc[1:5] == parts and date in {"", doc.date} and doc not in found]
         if not left:
             world.violate(f"the report of {flow.plan.run_id} has a row too many: {parts}")
             continue

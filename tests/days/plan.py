@@ -117,7 +117,11 @@ def _flow(rng: random.Random, number: int) -> Flow:
     kind = rng.choice(("single", "bulk"))
     requests = []
     for request in range(rng.choice((1, 2, 3)) if kind == "bulk" else 1):
-        requests.append(tuple(_wanted(rng, f"{number}{request}", n) for n in range(rng.randint(1, 4))))
+        part = [_wanted(rng, f"{number}{request}", n) for n in range(rng.randint(1, 4))]
+        if rng.random() < 0.2:
+            # A second document under the same number, which only its date tells from the first.
+            part.append(replace(part[0], date=f"{int(part[0].date[:2]) % 28 + 1:02}-09-2026", status=rng.choice("ARP")))
+        requests.append(tuple(part))
     return Flow(
         run_id=f"run{number}",
         kind=kind,

@@ -200,12 +200,10 @@ def docs_of(body: bytes) -> tuple[str, tuple[Doc, ...]]:
 
 
 def _document(doc: Doc, status: str, record: dict[str, Any] | None) -> Document:
-    parts: dict[str, Any] = {name: getattr(doc, name) for name in ("rtin", "section", "stin", "number", "rtnprd")}
+    parts: dict[str, Any] = {name: getattr(doc, name) for name in ("rtin", "section", "stin", "number", "rtnprd", "date")}
     return Document(status=status, record=record, **parts)  # type: ignore[arg-type]
 
 
 def doc_of(held: Document) -> Doc:
     """Return which document the simulator holds there."""
-    record = held.record or {}
-    date = str(record.get("nt_dt") or record.get("idt") or "")
-    return Doc(held.rtin, held.section, held.stin, held.number, held.rtnprd, date)
+    return Doc(held.rtin, held.section, held.stin, held.number, held.rtnprd, held.date or "")

@@ -89,12 +89,13 @@ class World:
         self.coverage[fault, self.state_of(self.subject())] += 1
 
     def state_of(self, instance: TaskInstance | None) -> str:
-        """Return how far the journal of a task says that it is."""
+        """Return how far the journal of a task's run says that the reset is."""
         if instance is None:
             return "no task"
-        texts = [text for (scope, _), text in self.database.task_state.items() if scope == instance.scope]
-        if not texts and instance.next_kwargs:
-            texts = [instance.next_kwargs]
+        if not self.airflow.keeps_state:
+            return "no store"
+        scope = instance.flow.instances[0].scope
+        texts = [text for (owner, _), text in self.database.task_state.items() if owner == scope]
         phases = [phase for text in texts for phase in _PHASE.findall(text)]
         open_phases = [phase for phase in phases if phase != "ended"]
         return open_phases[-1] if open_phases else "ended" if phases else "nothing"
@@ -236,7 +237,8 @@ class World:
             for record in records:
                 number = record.get("nt_num") or record.get("inum")
                 for doc, changes in self.service.history.items():
-                    if (doc.stin, doc.number, doc.rtnprd) != (record["stin"], number, record["rtnprd"]):
+                    date = record.get("nt_dt") or record.get("idt")
+                    if doc[2:] != (record["stin"], number, record["rtnprd"], date):
                         continue
                     if section not in {doc.section, doc.section.removeprefix("b2b")}:
                         continue
