@@ -11,7 +11,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,7 @@ from tests.unit.builders import NUMBER_FIELD, document, request
 from . import clock, network, oracle, person, storage, supervisor
 from .airflow import DONE, TaskInstance
 from .mishaps import Mishap
-from .plan import DayPlan, Flow, Wanted
+from .plan import OTHER_RTIN, DayPlan, Flow, Wanted
 from .service import Doc
 from .world import BEGIN, HOST, Listener, World, begin, find_memories, forget_memories
 
@@ -117,7 +117,9 @@ class FlowOfDay:
         self.docs = [doc for part in self.requests for doc in part]
         self.instances: list[TaskInstance] = []
         self.looked_up = False
+        self.grown = False
         self.spoilt: dict[str, bytes] = {}
+        self.was_spoilt = False
         root = f"{storage.ROOT}/{flow.run_id}"
         self.output, self.audit = f"{root}/out", f"{root}/audit" if flow.audit else None
         self.entry = self._write_requests(root)
@@ -140,7 +142,7 @@ class FlowOfDay:
             wait = self._task("wait", self._wait, reset)
             self._task("result", self._result, wait)
         else:
-            self._task("reset", self._bulk).map_index = 0
+            self._task("reset", self.bulk).map_index = 0
         self.world.airflow.begin(BEGIN + self.plan.at, self.plan.run_id)
 
     def _task(self, task_id: str, build: Any, *upstream: TaskInstance) -> TaskInstance:
@@ -190,7 +192,7 @@ class FlowOfDay:
             deferrable=self.plan.deferrable,
         )
 
-    def _bulk(self, instance: TaskInstance) -> Any:
+    def bulk(self, instance: TaskInstance) -> Any:
         return ImsBulkResetOperator(
             task_id="reset",
             plan_entry=self.entry,
@@ -203,11 +205,31 @@ class FlowOfDay:
             audit_path=self.audit,
         )
 
+    def grow(self) -> FlowOfDay | None:
+        """
+        Have a taxpayer added to the plan before this one, and the plan cleared: the index of this one shifts.
+
+        :return: the run of the new one, which has the old index
+        """
+        if not self.plan.grows or self.grown or not self.instances[0].try_number:
+            return None
+        self.grown = True
+        other = FlowOfDay(self.world, replace(self.plan, rtin=OTHER_RTIN, requests=self.plan.grows, grows=()))
+        first = self.instances[0]
+        other.instances = [first]
+        first.flow, first.build = other, other.bulk
+        self.instances = []
+        second = self._task("reset", self.bulk)
+        second.map_index = first.map_index + 1
+        self.world.airflow.clear(first)
+        return other
+
     def spoil(self, number: int, how: str) -> None:
         """Have somebody overwrite or remove the file of a request."""
         path = storage.DayFileSystem._strip_protocol(self.entry["chunks"][number]["path"])
         if path not in self.spoilt and path in storage.DayFileSystem.files:
             self.world.tell(f"{path} is {how}")
+            self.was_spoilt = True
             self.spoilt[path] = storage.DayFileSystem.files[path]
             if how == "missing":
                 del storage.DayFileSystem.files[path]
@@ -259,6 +281,10 @@ def _live(world: World, plan: DayPlan) -> Verdict:
         for wanted, doc in zip([each for part in flow.plan.requests for each in part], flow.docs, strict=True):
             service.file(doc, wanted.status, _record(wanted), by="the morning")
         flow.begin()
+        if flow.plan.grows:
+            service.open_session(OTHER_RTIN)
+            for wanted in (each for part in flow.plan.grows for each in part):
+                service.file(_doc(OTHER_RTIN, wanted), wanted.status, _record(wanted), by="the morning")
     world.carry_out = lambda mishap: _carry_out(world, flows, mishap)
     for mishap in plan.mishaps:
         if mishap.where == "clock":
@@ -331,6 +357,12 @@ def _carry_out(world: World, flows: list[FlowOfDay], mishap: Mishap) -> None:
         case ["token", "revoked"]:
             world.tell("the theodore tokens are revoked")
             world.service.revoke_tokens()
+        case ["plan", "grows"]:
+            if instance.state == "running":
+                world.excuse_deaths(instance)
+            world.tell(f"a taxpayer is added to the plan of {flow.plan.run_id}, and the plan is cleared")
+            if (other := flow.grow()) is not None:
+                flows.append(other)
         case ["request", ("overwritten" | "missing") as how]:
             flow.spoil(int(rest) - 1, how)
         case ["clear", *how]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from .mishaps import Mishap
 
+OTHER_RTIN = "29AAGCB7383J1Z4"
 RTINS = ("27AAPFU0939F1ZV", "24AAQCA8719H1ZC")
 STINS = ("27AHQPA7588L1ZJ", "20MAYAS0100J1ZX", "24MAYAS0100J1JD")
 SECTIONS = ("b2b", "b2b", "b2b", "b2bcn", "b2bdn", "ecom")
@@ -41,6 +42,7 @@ class Flow:
     :param kind: ``single`` (reset, wait, result) or ``bulk`` (one mapped task)
     :param at: seconds after the day's beginning
     :param requests: the documents of each request
+    :param grows: in bulk, what another taxpayer asks for who is added to the plan while it runs, before this one
     """
 
     run_id: str
@@ -56,6 +58,7 @@ class Flow:
     settle_time: float = 600.0
     busy_timeout: float = 3600.0
     audit: bool = False
+    grows: tuple[tuple[Wanted, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,11 @@ class DayPlan:
         whole = json.loads(text)
         flows = []
         for flow in whole["flows"]:
-            requests = tuple(tuple(Wanted(**wanted) for wanted in request) for request in flow["requests"])
-            flows.append(Flow(**{**flow, "requests": requests}))
+            parts = {
+                name: tuple(tuple(Wanted(**wanted) for wanted in request) for request in flow[name])
+                for name in ("requests", "grows")
+            }
+            flows.append(Flow(**{**flow, **parts}))
         mishaps = tuple(Mishap(**mishap) for mishap in whole["mishaps"])
         return cls(**{**whole, "flows": tuple(flows), "mishaps": mishaps})
 
@@ -136,6 +142,7 @@ def _flow(rng: random.Random, number: int) -> Flow:
         settle_time=rng.choice((60.0, 600.0)),
         busy_timeout=rng.choice((600.0, 3600.0)),
         audit=rng.random() < 0.5,
+        grows=((_wanted(rng, f"{number}9", 0),),) if kind == "bulk" and rng.random() < 0.3 else (),
     )
 
 
@@ -151,7 +158,7 @@ def _wanted(rng: random.Random, prefix: str, number: int) -> Wanted:
 
 
 def _mishaps(rng: random.Random, flows: tuple[Flow, ...]) -> tuple[Mishap, ...]:
-    count = rng.choice((0, 1, 2, 2, 3, 3, 4, 4, 5, 6, 8))
+    count = rng.choice((0, 1, 2, 3, 3, 4, 4, 5, 6, 7, 9))
     kinds, weights = zip(*[(draw_one, weight) for draw_one, weight in _CATALOGUE], strict=True)
     found: dict[Any, Mishap] = {}
     for draw_one in rng.choices(kinds, weights, k=count):
@@ -271,6 +278,8 @@ def _session(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
 
 def _person(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
     flow = rng.choice(flows)
+    if flow.grows and rng.random() < 0.5:
+        return _sometime(rng, "plan grows", detail=flow.run_id)
     tasks = ("reset", "wait", "result") if flow.kind == "single" else ("reset",)
     what = rng.choice(("clear", "clear", "clear with force", "clear with force", "mark failed", "mark success"))
     return _sometime(rng, what, detail=f"{flow.run_id} {rng.choice(tasks)}")

@@ -38,12 +38,14 @@ class Put:
     One reset request that reached the service.
 
     :param by: the task instance that sent it
+    :param flow: the run that it was sent for
     :param docs: what it holds
     :param reference_id: what the service called it, if it took it
     """
 
     moment: float
     by: Any
+    flow: Any
     rtin: str
     docs: tuple[Doc, ...]
     reference_id: str = ""

@@ -94,6 +94,8 @@ class World:
             return "no task"
         if not self.airflow.keeps_state:
             return "no store"
+        if instance.flow is None or not instance.flow.instances:
+            return "nothing"
         scope = instance.flow.instances[0].scope
         texts = [text for (owner, _), text in self.database.task_state.items() if owner == scope]
         phases = [phase for text in texts for phase in _PHASE.findall(text)]
@@ -207,7 +209,7 @@ class World:
 
     def _put_arrives(self, mishap: Mishap | None, body: bytes, instance: TaskInstance | None) -> Put:
         rtin, docs = docs_of(body)
-        put = Put(self.kernel.now, instance, rtin, docs)
+        put = Put(self.kernel.now, instance, instance and instance.flow, rtin, docs)
         if instance is not None:
             put.forced = bool(instance.force)
             put.attempt = instance.try_number, instance.max_tries
