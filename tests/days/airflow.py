@@ -71,7 +71,7 @@ class TaskInstance:
     deaths: int = 0
     began: float = 0.0
     marked: str = ""
-    was_kept: bool = True
+    raised: bool = False
 
     @property
     def scope(self) -> tuple[str, str, int]:
@@ -183,6 +183,7 @@ class LittleAirflow:
                 del self.database.xcoms[scope, key]
         context = self._context(instance)
         report: Callable[[], None]
+        instance.raised = True
         try:
             operator = instance.build(instance)
             if instance.next_method is None:
@@ -190,6 +191,7 @@ class LittleAirflow:
             else:
                 method, kwargs = instance.next_method, deserialize(json.loads(instance.next_kwargs))
                 result = _guarded(operator, operator.resume_execution, next_method=method, next_kwargs=kwargs, context=context)
+            instance.raised = False
             if result is not None:
                 self.push(instance, "return_value", result)
             report = lambda: self._succeed(instance)  # noqa: E731
@@ -257,6 +259,7 @@ class LittleAirflow:
         instance.next_method = None
         if not final and instance.try_number <= instance.max_tries:
             self.world.tell(f"{instance.name} fails and will be tried again: {_first(error)}")
+            self.world.tried_again(instance, error)
             self._retry(instance, instance.retry_delay)
         else:
             self.world.tell(f"{instance.name} fails: {_first(error)}")
@@ -331,6 +334,7 @@ class LittleAirflow:
         self._run_soon(instance)
 
     def _died(self, instance: TaskInstance, process: Process) -> None:
+        instance.raised = False
         if instance.process is not process or instance.state != "running":
             return
         instance.deaths += 1

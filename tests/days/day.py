@@ -120,6 +120,7 @@ class FlowOfDay:
         self.grown = False
         self.spoilt: dict[str, bytes] = {}
         self.was_spoilt = False
+        self.strangers: list[Doc] = []
         root = f"{storage.ROOT}/{flow.run_id}"
         self.output, self.audit = f"{root}/out", f"{root}/audit" if flow.audit else None
         self.entry = self._write_requests(root)
@@ -225,16 +226,36 @@ class FlowOfDay:
         return other
 
     def spoil(self, number: int, how: str) -> None:
-        """Have somebody overwrite or remove the file of a request."""
+        """
+        Have somebody overwrite or remove the file of a request.
+
+        ``swapped`` puts a document into it that was not sent, in place of one that was; before anything is sent that
+        would be a request like any other.
+        """
         path = storage.DayFileSystem._strip_protocol(self.entry["chunks"][number]["path"])
-        if path not in self.spoilt and path in storage.DayFileSystem.files:
-            self.world.tell(f"{path} is {how}")
-            self.was_spoilt = True
-            self.spoilt[path] = storage.DayFileSystem.files[path]
-            if how == "missing":
-                del storage.DayFileSystem.files[path]
-            else:
-                storage.DayFileSystem.files[path] = self.spoilt[path].replace(b'"val":1180', b'"val":1190')
+        content = storage.DayFileSystem.files.get(path)
+        if content is None or path in self.spoilt:
+            return
+        was_sent = any(put.reference_id and put.docs[0] in self.requests[number] for put in self.world.service.puts)
+        if how == "swapped" and (self.plan.kind == "bulk" or not was_sent):
+            return
+        self.world.tell(f"{path} is {how}")
+        self.was_spoilt = True
+        self.spoilt[path] = content
+        if how == "missing":
+            del storage.DayFileSystem.files[path]
+        elif how == "overwritten":
+            storage.DayFileSystem.files[path] = content.replace(b'"val":1180', b'"val":1190')
+        else:
+            first = self.requests[number][0]
+            other = first._replace(number=f"{first.number}X")
+            wanted = replace(self.plan.requests[number][0], number=other.number)
+            if other not in self.strangers:
+                self.strangers.append(other)
+                self.world.service.file(other, wanted.status, _record(wanted), by="the supplier")
+            storage.DayFileSystem.files[path] = content.replace(
+                f'"{first.number}"'.encode(), f'"{other.number}"'.encode()
+            )
 
     def mend(self) -> None:
         """Bring the files back."""
@@ -363,7 +384,7 @@ def _carry_out(world: World, flows: list[FlowOfDay], mishap: Mishap) -> None:
             world.tell(f"a taxpayer is added to the plan of {flow.plan.run_id}, and the plan is cleared")
             if (other := flow.grow()) is not None:
                 flows.append(other)
-        case ["request", ("overwritten" | "missing") as how]:
+        case ["request", ("overwritten" | "missing" | "swapped") as how]:
             flow.spoil(int(rest) - 1, how)
         case ["clear", *how]:
             if not instance.try_number:

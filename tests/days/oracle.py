@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 Outcomes = dict[Doc, str]
 
 
+def judge_a_retry(world: World, instance: Any, error: BaseException) -> None:
+    """Judge that a task is tried again by Airflow: below 3.3 a bulk task that has sent something must not be."""
+    if world.airflow.keeps_state or instance.flow.plan.kind != "bulk" or not instance.raised:
+        return
+    began = (instance.try_number, instance.max_tries)
+    if any(put.by is instance and put.attempt == began and put.reference_id for put in world.service.puts):
+        world.violate(f"{instance.name} has sent a request, forgets it and is tried again: {str(error)[:200]}")
+
+
 def judge_a_failure(world: World, instance: Any, error: BaseException) -> None:
     """Judge that a task gives up without using the tries that it has."""
     if instance.try_number <= instance.max_tries and world.mishaps.fired and not world.service.has_refused:
@@ -118,7 +127,7 @@ def _by_document(world: World, flow: Any, rows: list[dict[str, Any]]) -> Outcome
     for row in rows:
         parts = tuple(_cell(row.get(name, "")) for name in ("section", "stin", "number", "rtnprd"))
         date = next((_cell(row[name]) for name in ("date", "idt", "document_date") if row.get(name)), "")
-        left = [doc for doc in flow.docs if doc[1:5] == parts and date in {"", doc.date} and doc not in found]
+        left = [doc for doc in (*flow.docs, *flow.strangers) if doc[1:5] == parts and date in {"", doc.date} and doc not in found]
         if not left:
             if flow.was_spoilt and not any(parts):
                 continue  # a request that nobody can read is reported as one row
@@ -126,7 +135,7 @@ def _by_document(world: World, flow: Any, rows: list[dict[str, Any]]) -> Outcome
             continue
         found[left[0]] = str(row["outcome"])
     for doc in flow.docs:
-        if doc not in found and not flow.spoilt:
+        if doc not in found and not flow.was_spoilt:
             world.violate(f"the report of {flow.plan.run_id} lacks {doc.section} {doc.number}")
     return found
 
@@ -187,7 +196,7 @@ def _nothing_is_sent_again(world: World, put: Put) -> None:
 
 def _was_forgotten(world: World, flow: Any) -> bool:
     """Say whether a task may have forgotten what it sent: below Airflow 3.3 nothing outlives the worker (documented)."""
-    return not world.airflow.keeps_state and any(each.deaths or each.clears for each in flow.instances)
+    return not world.airflow.keeps_state and any(each.try_number > 1 for each in flow.instances)
 
 
 def _clock(moment: float) -> str:

@@ -287,7 +287,7 @@ def _person(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
 
 def _overwritten(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
     flow = rng.choice(flows)
-    what = rng.choice(("request overwritten", "request missing"))
+    what = rng.choice(("request overwritten", "request missing", "request swapped", "request swapped"))
     return _sometime(rng, what, detail=f"{flow.run_id} {rng.randint(1, len(flow.requests))}")
 
 
@@ -314,7 +314,7 @@ _CATALOGUE: tuple[tuple[Callable[[random.Random, tuple[Flow, ...]], Mishap], flo
     (_edit, 1.5),
     (_session, 1.5),
     (_person, 5.0),
-    (_overwritten, 1.0),
+    (_overwritten, 1.5),
 )
 
 

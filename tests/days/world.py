@@ -373,6 +373,10 @@ class World:
         if held > 1200.0 and self.away.get("airflow", 0.0) < instance.began and instance.flow is not None and instance.flow.deferrable:
             self.violate(f"{instance.name} held a worker for {held:.0f} s although it is deferrable")
 
+    def tried_again(self, instance: TaskInstance, error: BaseException) -> None:
+        """Judge a task that fails and is tried again."""
+        oracle.judge_a_retry(self, instance, error)
+
     def gave_up(self, instance: TaskInstance, error: BaseException) -> None:
         """Judge a task that fails without another try."""
         oracle.judge_a_failure(self, instance, error)
