@@ -30,6 +30,8 @@ from airflow.sdk.serde import deserialize, serialize
 from .kernel import Killed, Process
 from .loop import SimulatedLoop
 
+_NO_ID = UUID(int=0)
+
 DONE = ("success", "skipped", "failed", "upstream_failed")
 
 HEARTBEAT_TIMEOUT = 300.0
@@ -65,7 +67,7 @@ class TaskInstance:
     trigger_timeout: float | None = None
     deferrals: int = 0
     process: Process | None = None
-    id: UUID = UUID(int=0)
+    id: UUID = _NO_ID
     error: BaseException | None = None
     clears: int = 0
     deaths: int = 0
@@ -190,7 +192,9 @@ class LittleAirflow:
                 result = _guarded(operator, operator.execute, context=context)
             else:
                 method, kwargs = instance.next_method, deserialize(json.loads(instance.next_kwargs))
-                result = _guarded(operator, operator.resume_execution, next_method=method, next_kwargs=kwargs, context=context)
+                result = _guarded(
+                    operator, operator.resume_execution, next_method=method, next_kwargs=kwargs, context=context
+                )
             instance.raised = False
             if result is not None:
                 self.push(instance, "return_value", result)
@@ -352,7 +356,9 @@ class LittleAirflow:
 
     def clear(self, instance: TaskInstance, *, force: Any = None) -> None:
         """Clear a task with all that comes after it, as the button does."""
-        self.world.tell(f"{self.world.person} clears {instance.name}" + (f" with force_resubmit={force!r}" if force else ""))
+        self.world.tell(
+            f"{self.world.person} clears {instance.name}" + (f" with force_resubmit={force!r}" if force else "")
+        )
         if force is not None:
             instance.force = force
         instance.clears += 1
@@ -521,7 +527,9 @@ class Triggerer:
         def begin() -> None:
             if instance not in self._tasks and instance.state == "deferred" and self._loop is not None:
                 context = contextvars.copy_context()
-                self._tasks[instance] = self._loop.create_task(self._watch(instance, instance.deferrals), context=context)
+                self._tasks[instance] = self._loop.create_task(
+                    self._watch(instance, instance.deferrals), context=context
+                )
 
         self._loop.call_soon_threadsafe(begin)
 

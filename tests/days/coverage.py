@@ -17,7 +17,11 @@ Cells = Counter[tuple[str, str]]
 NEVER: tuple[tuple[str, str, str], ...] = (
     (r"PUT: .*", "submitted|ended", "a request that was accepted is not sent again, and what is sent has an intent"),
     (r"PUT: .*", "nothing|busy", "the intent is written before the request goes out"),
-    (r"(result|page|report|file write): .*", "busy", "a task that waits for its turn reads no result and writes no file"),
+    (
+        r"(result|page|report|file write): .*",
+        "busy",
+        "a task that waits for its turn reads no result and writes no file",
+    ),
 )
 
 

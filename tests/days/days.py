@@ -19,7 +19,6 @@ from . import coverage as coverage_table  # noqa: E402
 from .day import Verdict  # noqa: E402
 from .plan import SECTIONS, DayPlan, draw, without  # noqa: E402
 
-
 MOST_TRIES = 300
 """How many days are lived, at most, to shorten one."""
 
@@ -60,7 +59,9 @@ def _smaller(plan: DayPlan) -> list[DayPlan]:
     for number, flow in enumerate(plan.flows):
         fewer = []
         if len(flow.requests) > 1:
-            fewer += [replace(flow, requests=flow.requests[:n] + flow.requests[n + 1 :]) for n in range(len(flow.requests))]
+            fewer += [
+                replace(flow, requests=flow.requests[:n] + flow.requests[n + 1 :]) for n in range(len(flow.requests))
+            ]
         for place, part in enumerate(flow.requests):
             if len(part) > 1:
                 for n in range(len(part)):

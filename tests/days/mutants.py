@@ -3,7 +3,8 @@ Breaks the package on purpose, and sees whether the days notice.
 
     python -m tests.days.mutants [NAME ...]
 
-``mutants.toml`` says what is broken: a file of the package, a text in it that occurs once, and what stands there instead.
+``mutants.toml`` says what is broken: a file of the package, a text in it that occurs once, and what stands there
+instead.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import aiohttp
+import aiohttp  # noqa: TID253 - no operator imports this
 import requests
 from multidict import CIMultiDict, CIMultiDictProxy
 from requests.adapters import HTTPAdapter

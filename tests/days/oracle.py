@@ -31,10 +31,12 @@ def judge_a_retry(world: World, instance: Any, error: BaseException) -> None:
 
 def judge_a_failure(world: World, instance: Any, error: BaseException) -> None:
     """Judge that a task gives up without using the tries that it has."""
-    if instance.try_number <= instance.max_tries and world.mishaps.fired and not world.service.has_refused:
-        if all(_passes(mishap, instance.flow.plan) for mishap in world.mishaps.fired):
-            what = ", ".join(f"{mishap.where}: {mishap.what}" for mishap in world.mishaps.fired)
-            world.violate(f"{instance.name} gives up although what went wrong passes ({what}): {str(error)[:200]}")
+    fired = world.mishaps.fired
+    if instance.try_number > instance.max_tries or not fired or world.service.has_refused:
+        return
+    if all(_passes(mishap, instance.flow.plan) for mishap in fired):
+        what = ", ".join(f"{mishap.where}: {mishap.what}" for mishap in fired)
+        world.violate(f"{instance.name} gives up although what went wrong passes ({what}): {str(error)[:200]}")
 
 
 _READS = {"status", "result", "download", "page", "login"}
@@ -127,7 +129,11 @@ def _by_document(world: World, flow: Any, rows: list[dict[str, Any]]) -> Outcome
     for row in rows:
         parts = tuple(_cell(row.get(name, "")) for name in ("section", "stin", "number", "rtnprd"))
         date = next((_cell(row[name]) for name in ("date", "idt", "document_date") if row.get(name)), "")
-        left = [doc for doc in (*flow.docs, *flow.strangers) if doc[1:5] == parts and date in {"", doc.date} and doc not in found]
+        left = [
+            doc
+            for doc in (*flow.docs, *flow.strangers)
+            if doc[1:5] == parts and date in {"", doc.date} and doc not in found
+        ]
         if not left:
             if flow.was_spoilt and not any(parts):
                 continue  # a request that nobody can read is reported as one row
@@ -195,7 +201,7 @@ def _nothing_is_sent_again(world: World, put: Put) -> None:
 
 
 def _was_forgotten(world: World, flow: Any) -> bool:
-    """Say whether a task may have forgotten what it sent: below Airflow 3.3 nothing outlives the worker (documented)."""
+    """Say whether a task may have forgotten what it sent: below Airflow 3.3 nothing outlives a try (documented)."""
     return not world.airflow.keeps_state and any(each.try_number > 1 for each in flow.instances)
 
 

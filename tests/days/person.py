@@ -42,7 +42,9 @@ def _act(world: World, flow: Any, instance: TaskInstance) -> bool:
         world.airflow.clear(instance)
         return True
     if "portal" in text:
-        if _is_all_reset(world, flow) or (isinstance(instance.error, GstnResetPartial) and oracle.is_accounted(world, flow)):
+        if _is_all_reset(world, flow) or (
+            isinstance(instance.error, GstnResetPartial) and oracle.is_accounted(world, flow)
+        ):
             world.tell(f"{world.person} looks the documents of {flow.plan.run_id} up on the portal")
             flow.looked_up = True
             return False

@@ -221,7 +221,9 @@ def _read(where: str, most: int) -> Callable[[random.Random, tuple[Flow, ...]], 
 
 
 def _counts(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
-    return Mishap("result", "counts", rng.choice((1, 1, 2)), detail=rng.choice(("2.0", "-1", "short", "word", "P with a code")))
+    return Mishap(
+        "result", "counts", rng.choice((1, 1, 2)), detail=rng.choice(("2.0", "-1", "short", "word", "P with a code"))
+    )
 
 
 def _stale(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
@@ -252,7 +254,9 @@ def _report(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
 def _sometime(rng: random.Random, what: str, **more: Any) -> Mishap:
     """Return what happens at some time: soon after a worker has ended, or whenever."""
     if rng.random() < 0.6:
-        return Mishap("worker ends", what, rng.choice((1, 1, 2, 2, 3, 4, 5, 7)), at=rng.choice((0.0, 1.0, 5.0, 40.0)), **more)
+        return Mishap(
+            "worker ends", what, rng.choice((1, 1, 2, 2, 3, 4, 5, 7)), at=rng.choice((0.0, 1.0, 5.0, 40.0)), **more
+        )
     return Mishap("clock", what, at=rng.choice((rng.uniform(0.0, 900.0), rng.uniform(0.0, 2 * HOUR))), **more)
 
 

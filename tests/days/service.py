@@ -202,7 +202,9 @@ def docs_of(body: bytes) -> tuple[str, tuple[Doc, ...]]:
 
 
 def _document(doc: Doc, status: str, record: dict[str, Any] | None) -> Document:
-    parts: dict[str, Any] = {name: getattr(doc, name) for name in ("rtin", "section", "stin", "number", "rtnprd", "date")}
+    parts: dict[str, Any] = {
+        name: getattr(doc, name) for name in ("rtin", "section", "stin", "number", "rtnprd", "date")
+    }
     return Document(status=status, record=record, **parts)  # type: ignore[arg-type]
 
 

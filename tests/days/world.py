@@ -370,7 +370,12 @@ class World:
         if mishap is not None:
             self.kernel.after(mishap.at, lambda: self.carry_out(mishap))
         held = self.kernel.now - instance.began
-        if held > 1200.0 and self.away.get("airflow", 0.0) < instance.began and instance.flow is not None and instance.flow.deferrable:
+        if (
+            held > 1200.0
+            and self.away.get("airflow", 0.0) < instance.began
+            and instance.flow is not None
+            and instance.flow.deferrable
+        ):
             self.violate(f"{instance.name} held a worker for {held:.0f} s although it is deferrable")
 
     def tried_again(self, instance: TaskInstance, error: BaseException) -> None:
