@@ -2,8 +2,10 @@
 What Airflow keeps for us: connections, Variables, task state. What is absent is told apart from what is out of reach.
 
 Airflow's own lookups answer "not found", or nothing, also when the API server, the database or a secrets backend
-cannot be reached (Task SDK 1.1 to 1.3: ``ExecutionAPISecretsBackend`` returns ``None`` for every error). So what they
-do not find is asked for again, in a way in which errors show.
+cannot be reached. In the worker, ``ExecutionAPISecretsBackend`` returns ``None`` for every error (Task SDK 1.1 to
+1.3); behind the API server, every error of the database becomes HTTP 404 (``Variable.get`` and
+``Connection.get_connection_from_secrets`` of Airflow 3.1 to 3.3). So what is not found is asked for again, in a way in
+which errors show, once the database has answered.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
 _ABSENT = {"CONNECTION_NOT_FOUND", "VARIABLE_NOT_FOUND"}
+
+_NOBODYS_KEY = "gstn_nobody_keeps_this"
 
 _LOCAL = {"EnvironmentVariablesBackend", "LocalFilesystemBackend"}
 """Backends that no network is needed for: what they fail at is written wrongly."""
@@ -44,7 +48,7 @@ def find_connection(conn_id: str) -> Connection | None:
     for backend in _backends():
         with search.again(backend):
             if _is_supervisor(backend):
-                found = _connection_of(_ask(_get_connection(conn_id), search.what))
+                found = _connection_of(_ask_again(_get_connection(conn_id), search.what))
             else:
                 found = backend.get_connection(conn_id=conn_id)
             if found is not None:
@@ -66,7 +70,7 @@ async def afind_connection(conn_id: str) -> Connection | None:
     for backend in _backends():
         with search.again(backend):
             if _is_supervisor(backend):
-                found = _connection_of(await _aask(_get_connection(conn_id), search.what))
+                found = _connection_of(await _aask_again(_get_connection(conn_id), search.what))
             else:
                 found = await asyncio.to_thread(backend.get_connection, conn_id=conn_id)
             if found is not None:
@@ -138,7 +142,7 @@ def get_variable(key: str) -> str | None:
         value: str | None = Variable.get(key, default=None)
     except Exception as error:
         raise _unavailable(what, error) from None
-    if value is None and (answer := _ask(GetVariable(key=key), what)) is not None:
+    if value is None and (answer := _ask_again(GetVariable(key=key), what)) is not None:
         value = answer.value
         mask_secret(value, key)
     return value
@@ -175,7 +179,8 @@ async def aget_variable(key: str) -> str | None:
     """Return an Airflow Variable from within the triggerer's loop; see :func:`get_variable`."""
     from airflow.sdk.execution_time.comms import GetVariable
 
-    answer = await _aask(GetVariable(key=key), f"the Variable {key!r}")
+    what = f"the Variable {key!r}"
+    answer = await _aask(GetVariable(key=key), what) or await _aask_again(GetVariable(key=key), what)
     return None if answer is None else answer.value
 
 
@@ -244,6 +249,36 @@ def task_state(context: Any) -> TaskState | None:
     return None if store is None else TaskState(store)
 
 
+def _ask_again(message: Any, what: str) -> Any:
+    """Ask for what was not found; ``None`` when Airflow's database answers and it is not there."""
+    with _probing():
+        _ask(_probe(), what)
+    return _ask(message, what)
+
+
+async def _aask_again(message: Any, what: str) -> Any:
+    with _probing():
+        await _aask(_probe(), what)
+    return await _aask(message, what)
+
+
+def _probe() -> Any:
+    # To delete what nobody has written is the one question of this kind whose answer shows an error of the database.
+    from airflow.sdk.execution_time.comms import DeleteVariable
+
+    return DeleteVariable(key=_NOBODYS_KEY)
+
+
+@contextmanager
+def _probing() -> Iterator[None]:
+    """Let an API server that refuses the probe pass: it may still answer the question."""
+    try:
+        yield
+    except GstnAirflowUnavailable as error:
+        if error.http_status not in {401, 403}:
+            raise
+
+
 def _ask(message: Any, what: str) -> Any:
     """Ask the supervisor; return its answer, ``None`` for "not found"."""
     comms = supervisor()
@@ -269,7 +304,7 @@ async def _aask(message: Any, what: str) -> Any:
 
 def _alone(message: Any, what: str) -> None:
     """Outside of a task or trigger of Airflow's there is nobody who knows anything, and nobody who keeps anything."""
-    if not type(message).__name__.startswith("Get"):
+    if not type(message).__name__.startswith("Get") and message.key != _NOBODYS_KEY:
         raise _unavailable(what, RuntimeError())
 
 

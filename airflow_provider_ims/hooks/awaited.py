@@ -43,7 +43,9 @@ class GstnAsyncHook(GstnBaseHook):
 
     async def __aenter__(self) -> Self:
         self._client = await join(self._key, self._look_up)
-        self._tokens = TokenKeeper(self._client.settings, self._known_tokens, self._clock)
+        self._tokens = TokenKeeper(
+            self._client.settings, self._known_tokens, self._clock, is_shared=self._store.is_shared
+        )
         self._asked = {}
         return self
 
@@ -53,8 +55,7 @@ class GstnAsyncHook(GstnBaseHook):
         if not leave(self._key, self._client):
             return
         try:
-            if not self._store.is_shared:
-                await self._run(self._tokens.log_out())
+            await self._run(self._tokens.log_out())
         except GstnError as error_of_logout:
             self.log.info("The theodore token was not logged out and ends by itself. %s", error_of_logout)
         finally:

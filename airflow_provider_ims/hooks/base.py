@@ -11,7 +11,8 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_ims.exceptions import GstnInvalidConnection, GstnInvalidRequest
 from airflow_provider_ims.models.printable import clean
-from airflow_provider_ims.protocol.access import Access, KeptToken
+from airflow_provider_ims.protocol.access import Access
+from airflow_provider_ims.protocol.kept_token import KeptToken
 from airflow_provider_ims.protocol.settings import InvalidConnection, Settings
 from airflow_provider_ims.protocol.wire import Request
 from airflow_provider_ims.sessions.store import SessionStore, session_store

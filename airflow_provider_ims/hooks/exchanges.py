@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -15,6 +17,10 @@ from airflow_provider_ims.sessions.store import SessionStore
 
 _MUCH = 64 * 1024
 """Bytes of a reply that is read beside the event loop instead of in it."""
+
+SAVE_ATTEMPTS = 3
+
+log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -51,12 +57,10 @@ def _answer(step: Step, send: Callable[[Request], Reply], store: SessionStore) -
             mask_secret(step.secret)
         case Load():
             return store.get(step.key)
-        case Save(key, value):
-            if value is None:
-                store.delete(key)
-            else:
-                store.set(key, value)
+        case Save():
+            return _save(step, store)
         case Pause():
+            _tell(step)
             time.sleep(step.seconds)
         case Alone():
             with alone(step.key):
@@ -105,14 +109,60 @@ async def _aanswer(step: Step, send: Callable[[Request], Awaitable[Reply]], stor
             await amask_secret(step.secret)
         case Load():
             return await store.aget(step.key)
-        case Save(key, value):
-            if value is None:
-                await store.adelete(key)
-            else:
-                await store.aset(key, value)
+        case Save():
+            return await _asave(step, store)
         case Pause():
+            _tell(step)
             await asyncio.sleep(step.seconds)
         case Alone():
             async with aalone(step.key):
                 return await acarry_out(step.exchange, send, store)
     return None
+
+
+def _save(step: Save, store: SessionStore) -> bool:
+    """Write into the store; what is written is often all that is left of it, so it is tried more than once."""
+    for attempt in range(1, SAVE_ATTEMPTS + 1):
+        try:
+            if step.value is None:
+                store.delete(step.key)
+            else:
+                store.set(step.key, step.value)
+        except Exception as error:
+            if not _is_worth_another(attempt, step, error):
+                return False
+            time.sleep(random.uniform(0.0, 2.0**attempt))  # noqa: S311 - jitter, not a secret
+        else:
+            return True
+    raise AssertionError("the last attempt returns or raises")
+
+
+async def _asave(step: Save, store: SessionStore) -> bool:
+    for attempt in range(1, SAVE_ATTEMPTS + 1):
+        try:
+            if step.value is None:
+                await store.adelete(step.key)
+            else:
+                await store.aset(step.key, step.value)
+        except Exception as error:
+            if not _is_worth_another(attempt, step, error):
+                return False
+            await asyncio.sleep(random.uniform(0.0, 2.0**attempt))  # noqa: S311 - jitter, not a secret
+        else:
+            return True
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _is_worth_another(attempt: int, step: Save, error: Exception) -> bool:
+    """Say whether a write that failed is tried again; raise the error if it was the last, and required."""
+    if attempt < SAVE_ATTEMPTS:
+        return True
+    if step.required:
+        raise error
+    log.warning("The session store could not be written (%s: %s).", step.key, type(error).__name__)
+    return False
+
+
+def _tell(step: Pause) -> None:
+    if step.why:
+        log.info("Waiting %.1f s: %s.", step.seconds, step.why)

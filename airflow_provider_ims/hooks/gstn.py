@@ -83,7 +83,7 @@ class GstnHook(GstnBaseHook):
 
     @cached_property
     def _tokens(self) -> TokenKeeper:
-        return TokenKeeper(self.settings, self._known_tokens, self._clock)
+        return TokenKeeper(self.settings, self._known_tokens, self._clock, is_shared=self._store.is_shared)
 
     @cached_property
     def _sessions(self) -> GstnSessions:
@@ -103,7 +103,7 @@ class GstnHook(GstnBaseHook):
 
     def close(self) -> None:
         """Close the connections; end the theodore token if nobody else can use it."""
-        if "_tokens" in self.__dict__ and not self._store.is_shared:
+        if "_tokens" in self.__dict__:
             try:
                 self._run(self._tokens.log_out())
             except GstnError as error:
@@ -129,7 +129,7 @@ class GstnHook(GstnBaseHook):
             settings = replace(self.settings, timeout=min(self.settings.timeout, TEST_TIMEOUT))
             with type(self)(self.gstn_conn_id, store=MemorySessionStore()) as probe:
                 probe.settings = settings
-                probe._tokens = TokenKeeper(settings, {}, self._clock, login_attempts=1)
+                probe._tokens = TokenKeeper(settings, {}, self._clock, login_attempts=1, is_shared=False)
                 probe._call(access.ping, access.read_ping)
         except GstnError as error:
             return False, str(error)
@@ -184,10 +184,8 @@ class GstnHook(GstnBaseHook):
         :return: when the session ends unless it is extended before, UTC
         :raises GstnSessionExpired: when there is no session, or none that can be extended
         """
-        session = self.find_session(gstin)
-        if session is not None and self._clock() - session.renewed_at < min_age.total_seconds():
-            return _end_of(session)
-        return _end_of(self._run(self._sessions.refresh(gstin)))
+        self._check_gstin(gstin)
+        return _end_of(self._run(self._sessions.refresh(gstin, min_age.total_seconds())))
 
     def logout(self, gstin: str, *, force: bool = False) -> None:
         """

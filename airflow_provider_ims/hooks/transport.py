@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Mapping
 from importlib import import_module
@@ -41,10 +42,11 @@ def open_session(settings: Settings) -> requests.Session:
 
     :raises GstnInvalidConnection: when the CA bundle cannot be read
     """
-    if isinstance(settings.verify_ssl, str):
-        _trust(settings.verify_ssl)
+    verify = _verify(settings)
+    if isinstance(verify, str):
+        _trust(verify)
     session = requests.Session()
-    session.verify = settings.verify_ssl
+    session.verify = verify
     session.auth = _no_netrc  # else a ~/.netrc would replace the Authorization header
     session.headers["Accept-Encoding"] = ENCODINGS
     deadlines.mount(session)
@@ -79,6 +81,7 @@ def _exchange(session: requests.Session, request: Request, settings: Settings) -
         timeout=(min(CONNECT_TIMEOUT, settings.timeout), settings.timeout),
         allow_redirects=False,
         stream=True,
+        verify=session.verify,  # only what is given here wins over the environment's CA bundle
     ) as response:
         body = Body(response.headers.get("Content-Encoding"), request.max_reply)
         for piece in response.raw.stream(_PIECE, decode_content=False):
@@ -110,9 +113,8 @@ class AwaitedTransport:
         """
         # The first import takes long enough to hold up every other trigger of the process: not on the loop.
         aiohttp_module: Any = await asyncio.to_thread(import_module, "aiohttp")
-        verify: ssl.SSLContext | bool = bool(settings.verify_ssl)
-        if isinstance(settings.verify_ssl, str):
-            verify = await asyncio.to_thread(_trust, settings.verify_ssl)
+        rule = _verify(settings)
+        verify = rule if isinstance(rule, bool) else await asyncio.to_thread(_trust, rule)
         # Looked up once: with trust_env, aiohttp would hand each request to a thread, twice, to read the environment
         # and ~/.netrc, whose entry for theodore it would then put beside the Authorization header, and fail.
         proxies = await asyncio.to_thread(_proxies, settings)
@@ -171,14 +173,27 @@ async def _read(response: aiohttp.ClientResponse, request: Request) -> bytes:
     return body.whole()
 
 
+def _verify(settings: Settings) -> bool | str:
+    """
+    Return whether certificates are checked, or the CA bundle for it: one rule for both hooks.
+
+    The connection wins. Where it only says that they are checked, the bundle is the one that the environment names,
+    as ``requests`` has it (``aiohttp`` knows nothing of it).
+    """
+    if settings.verify_ssl is not True:
+        return settings.verify_ssl
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+
+
 def _trust(bundle: str) -> ssl.SSLContext:
     folder = Path(bundle).is_dir()
     try:
         return ssl.create_default_context(cafile=None if folder else bundle, capath=bundle if folder else None)
     except OSError as error:  # an SSLError is one
         raise GstnInvalidConnection(
-            f"verify_ssl of the connection is {bundle!r}, which is no readable CA bundle ({type(error).__name__})."
-            " Give the absolute path of a file with certificates in PEM form, or true. Nothing was sent."
+            f"{bundle!r} is no readable CA bundle ({type(error).__name__}). Nothing was sent.\n"
+            "It is what verify_ssl of the connection says, or the environment's REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE.\n"
+            "Give the absolute path of a file with certificates in PEM form; or true, and neither variable."
         ) from None
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 import time
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from airflow_provider_ims.models.codes import Kind
 from airflow_provider_ims.protocol import theodore
+from airflow_provider_ims.protocol.claim import Claim
 from airflow_provider_ims.protocol.errors import ServiceError, read_data
+from airflow_provider_ims.protocol.kept_token import KeptToken, digest, seal
 from airflow_provider_ims.protocol.settings import Settings
 from airflow_provider_ims.protocol.text import spellings
 from airflow_provider_ims.protocol.wire import (
@@ -23,7 +24,6 @@ from airflow_provider_ims.protocol.wire import (
     Reply,
     Request,
     Save,
-    fits_header,
     json_headers,
 )
 
@@ -38,6 +38,9 @@ LOGIN_ATTEMPTS = 6
 
 SHORTEST_KEY = 8
 """Characters from which on the value of a further header is taken for a secret."""
+
+LONGEST_WAIT = 60.0
+"""Seconds that are waited for another worker's token; then this one logs in: a login too many is better than none."""
 
 _T = TypeVar("_T")
 
@@ -98,55 +101,20 @@ def read_ping(reply: Reply) -> None:
     read_data(reply, "authenticated ping")
 
 
-class KeptToken(NamedTuple):
-    """
-    A theodore token, with what it takes to keep it alive.
-
-    :param token: the token
-    :param good_until: end of its life on this machine's clock, seconds since the epoch
-    :param born: when the login was; refreshing is refused 6 times the token's duration after it
-    """
-
-    token: theodore.Token
-    good_until: float
-    born: float
-
-    def as_text(self) -> str:
-        """Write it for the session store."""
-        return json.dumps(
-            {
-                "token": self.token.value,
-                "good_until": self.good_until,
-                "born": self.born,
-                "organisations": [list(organisation) for organisation in self.token.organisations],
-            }
-        )
-
-    @classmethod
-    def of_text(cls, text: str | None) -> KeptToken | None:
-        """Read what :meth:`as_text` wrote; ``None`` if there is nothing, or nothing that can be read."""
-        try:
-            kept = json.loads(text or "")
-            organisations = tuple(theodore.Organisation(str(id_), str(name)) for id_, name in kept["organisations"])
-            good_until = float(kept["good_until"])
-            token = theodore.Token(str(kept["token"]), good_until, organisations)
-            return cls(token, good_until, float(kept["born"])) if fits_header(token.value) else None
-        except (ValueError, TypeError, KeyError):
-            return None
-
-
 class TokenKeeper:
     """
     Keeps one theodore token for all who share a session store, since theodore allows a user 10 sessions.
 
     Takes the token that another worker has put into the store, refreshes it shortly before its end, logs in anew
     when it is refused and nobody has a better one. Only one of a host renews at a time; the others then find
-    the new token in the store.
+    the new token in the store. Among hosts there is only the store: who is about to renew says so in it (see
+    :mod:`.claim`), and who logged in all the same and finds another's token there takes that one and logs out its own.
 
     :param settings: the connection
     :param known: tokens that this process knows already, by key; shared by the keepers of a process
     :param clock: seconds since the epoch
     :param login_attempts: logins in all while theodore says that the user has too many sessions
+    :param is_shared: whether other processes see what the session store keeps
     """
 
     def __init__(
@@ -156,14 +124,19 @@ class TokenKeeper:
         clock: Callable[[], float] = time.time,
         *,
         login_attempts: int = LOGIN_ATTEMPTS,
+        is_shared: bool = True,
     ) -> None:
         self._settings = settings
         self._known = known
         self._clock = clock
         self._login_attempts = login_attempts
+        self._is_shared = is_shared
         self._new_token: str | None = None
         self._last: tuple[KeptToken, Access] | None = None
-        self.key = f"gstn_token__{digest(settings.auth_url, settings.handle)}"
+        # A token belongs to the password, too, which is no part of the name: its seal is kept with the token.
+        owner = digest(settings.auth_url, settings.eas_url, settings.handle)
+        self.key = f"gstn_token__{owner}"
+        self._claim = Claim(f"gstn_token_claim__{owner}", clock)
 
     def call(self, build: Callable[[Access], Request], read: Callable[[Reply], _T]) -> Exchange[_T]:
         """
@@ -204,7 +177,7 @@ class TokenKeeper:
         :param refused: a token that the service does not accept any more
         """
         kept = self._known.get(self.key)
-        if kept is None or kept.token.value == refused or self._is_ending(kept):
+        if kept is None or kept.token.value == refused or self._is_ending(kept) or not self._may_use(kept):
             kept = yield Alone(self.key, self._renew(refused))
             self._known[self.key] = kept
         if self._last is None or self._last[0] is not kept:
@@ -213,19 +186,61 @@ class TokenKeeper:
         return self._last[1]
 
     def log_out(self) -> Exchange[None]:
-        """End the token that this process knows, if there is one."""
-        kept = self._known.pop(self.key, None)
-        if kept is not None:
+        """
+        End the token that this process knows, if nobody else can use it.
+
+        Others can if the store is shared and holds it, or what it was refreshed to.
+        """
+        kept = self._known.get(self.key)
+        if kept is None:
+            return
+        if self._is_shared:
+            if not kept.is_own:
+                return
+            stored = KeptToken.of_text((yield Load(self.key)))
+            if stored is not None and stored.born == kept.born:
+                return
+        else:
             yield Save(self.key, None)
-            theodore.read_logout((yield theodore.logout(self._settings, kept.token)))
+        del self._known[self.key]
+        theodore.read_logout((yield theodore.logout(self._settings, kept.token)))
 
     def _renew(self, refused: str | None) -> Exchange[KeptToken]:
         yield Mask(self._settings.password)
-        kept = yield from self._stored(refused)
+        waited = 0.0
+        while True:
+            kept = yield from self._stored(refused)
+            if kept is not None and not self._is_ending(kept):
+                return kept
+            if not self._is_shared or waited >= LONGEST_WAIT:
+                break
+            if (yield from self._claim.win()):
+                # Another one's may have come while we made sure that the claim is ours.
+                kept = yield from self._stored(refused)
+                break
+            if kept is not None:
+                return kept  # it still works, and another worker is about to refresh it
+            pause = random.uniform(0.5, 1.5)  # noqa: S311 - jitter, not a secret
+            yield Pause(pause, "another worker is about to log in to theodore, and its token will do")
+            waited += pause
+        if kept is not None and not self._is_ending(kept):
+            yield from self._end_claim()
+            return kept
+        try:
+            kept = yield from self._refresh_or_log_in(kept, refused)
+        except ServiceError:
+            yield from self._end_claim()
+            raise
+        yield from self._end_claim()
+        return kept
+
+    def _end_claim(self) -> Exchange[None]:
+        if self._is_shared:
+            yield from self._claim.end()
+
+    def _refresh_or_log_in(self, kept: KeptToken | None, refused: str | None) -> Exchange[KeptToken]:
         if kept is None:
             return (yield from self._log_in(refused))
-        if not self._is_ending(kept):
-            return kept
         try:
             renewed = theodore.read_refresh((yield theodore.refresh(self._settings, kept.token)))
         except ServiceError as error:
@@ -234,35 +249,48 @@ class TokenKeeper:
             # Refused: ended by a logout, or refreshed by another host, which then has put the new one in the store.
             other = yield from self._stored(kept.token.value)
             return other or (yield from self._log_in(kept.token.value))
+        yield Mask(renewed.value)
         return (yield from self._keep(renewed, kept))
 
     def _log_in(self, refused: str | None) -> Exchange[KeptToken]:
         for attempt in range(1, self._login_attempts + 1):
             try:
-                kept = yield from self._keep(theodore.read_login((yield theodore.login(self._settings))))
+                token = theodore.read_login((yield theodore.login(self._settings)))
             except ServiceError as error:
                 if error.kind is not Kind.TOKEN_LIMIT or attempt == self._login_attempts:
                     raise
             else:
-                self._new_token = kept.token.value
-                return kept
+                return (yield from self._keep_or_yield(token, refused))
             # Another host has just logged in, and is about to put its token into the store.
-            yield Pause(random.uniform(0.5, 2.0**attempt))  # noqa: S311 - jitter, not a secret
+            seconds = random.uniform(0.5, 2.0**attempt)  # noqa: S311 - jitter, not a secret
+            yield Pause(seconds, "the theodore user has as many sessions as it may have; waiting for one, or a token")
             stored = yield from self._stored(refused)
             if stored is not None:
                 return stored
         raise AssertionError("the last attempt returns or raises")
 
+    def _keep_or_yield(self, token: theodore.Token, refused: str | None) -> Exchange[KeptToken]:
+        """Keep the token of a login, unless another worker's has come to stand in the store meanwhile."""
+        yield Mask(token.value)
+        winner = (yield from self._stored(refused)) if self._is_shared else None
+        if winner is None:
+            self._new_token = token.value
+            return (yield from self._keep(token))
+        with suppress(ServiceError):  # then it ends by itself
+            theodore.read_logout((yield theodore.logout(self._settings, token)))
+        return winner
+
     def _stored(self, refused: str | None) -> Exchange[KeptToken | None]:
-        """Return the store's token, unless it is the refused one or past its end."""
+        """Return the store's token, unless it is the refused one, past its end, or another password's."""
         kept = KeptToken.of_text((yield Load(self.key)))
         if kept is None or kept.token.value == refused or self._clock() >= min(kept.good_until, self._hard_end(kept)):
+            return None
+        if not self._may_use(kept):
             return None
         yield Mask(kept.token.value)
         return kept
 
     def _keep(self, token: theodore.Token, old: KeptToken | None = None) -> Exchange[KeptToken]:
-        yield Mask(token.value)
         now = self._clock()
         if not token.organisations and old is not None:
             token = theodore.Token(token.value, token.expires_at, old.token.organisations)
@@ -271,17 +299,16 @@ class TokenKeeper:
             # This machine's clock is ahead of theodore's, or the token is very short: without this, every
             # call would begin with a refresh. A token that ends early is refused, and then renewed.
             good_until = now + max(self._settings.token_minutes * 60.0, 2 * REFRESH_AHEAD)
-        kept = KeptToken(token, good_until, old.born if old else now)
-        yield Save(self.key, kept.as_text())
+        kept = KeptToken(token, good_until, old.born if old else now, seal(self._settings.password), is_own=True)
+        # A store that cannot be written does not stop the call: to log in once more later would help nobody.
+        yield Save(self.key, kept.as_text(), required=False)
         return kept
+
+    def _may_use(self, kept: KeptToken) -> bool:
+        return (self._last is not None and self._last[0] is kept) or kept.is_for(self._settings.password)
 
     def _is_ending(self, kept: KeptToken) -> bool:
         return self._clock() >= kept.good_until - REFRESH_AHEAD
 
     def _hard_end(self, kept: KeptToken) -> float:
         return kept.born + 6 * self._settings.token_minutes * 60.0
-
-
-def digest(*parts: str) -> str:
-    """Return a short name for something that is the same wherever these parts are."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

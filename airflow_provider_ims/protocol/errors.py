@@ -11,6 +11,9 @@ from airflow_provider_ims.protocol.text import read_json, strike
 from airflow_provider_ims.protocol.wire import Reply, Request
 
 _MAX_TEXT = 300
+LONGEST_RETRY_AFTER = 3600.0
+"""Seconds; more is not believed: a wait must come back before its deadline, whatever a header says."""
+
 DO_NOT_RESEND = "It may have been done or not: look at the documents on the GST portal before sending it again."
 
 
@@ -225,11 +228,12 @@ def _meaning_of_status(http_status: int) -> Meaning | None:
 def _retry_after(reply: Reply) -> float | None:
     value = (reply.header("Retry-After") or "").strip()
     if value.isascii() and value.isdigit():
-        return float(value)
+        return min(float(value), LONGEST_RETRY_AFTER)
     sent = reply.header("Date")
     try:
         if value and sent:
-            return max(0.0, (parsedate_to_datetime(value) - parsedate_to_datetime(sent)).total_seconds())
+            asked = (parsedate_to_datetime(value) - parsedate_to_datetime(sent)).total_seconds()
+            return min(max(0.0, asked), LONGEST_RETRY_AFTER)
     except (ValueError, TypeError):
         pass
     return None

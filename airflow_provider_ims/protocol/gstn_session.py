@@ -7,16 +7,19 @@ Source: Vayana's pages on GSTN authentication, v3.0 (one route, the header ``act
 from __future__ import annotations
 
 import json
+import logging
+import random
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from airflow_provider_ims.models.codes import OPEN_SESSION, Kind
-from airflow_provider_ims.protocol.access import Access, TokenKeeper, digest, headers, secrets_of
+from airflow_provider_ims.protocol.access import Access, TokenKeeper, headers, secrets_of
 from airflow_provider_ims.protocol.errors import ServiceError, read_data, unreadable
+from airflow_provider_ims.protocol.kept_token import digest
 from airflow_provider_ims.protocol.settings import Settings
 from airflow_provider_ims.protocol.text import spellings
-from airflow_provider_ims.protocol.wire import Exchange, Load, Mask, Reply, Request, Save
+from airflow_provider_ims.protocol.wire import Alone, Exchange, Load, Mask, Pause, Reply, Request, Save
 
 SESSION_SECONDS = 6 * 3600.0
 """Life of a GSTN session, and of each extension (GSTN, as other GSPs document it; no reply tells it)."""
@@ -26,7 +29,13 @@ TASK_DAYS = 7
 
 _SECRETS = ("otp", "gst-session-id")
 
-_T = TypeVar("_T")
+_UNANSWERED = frozenset({Kind.OUTAGE, Kind.UNREADABLE, Kind.LOST_REPLY})
+"""Kinds of fault after which nobody can say whether an extension was done."""
+
+_FOR_A_PERSON = frozenset({"AUTH4037", "AUTH403"})
+"""GSTN's codes for "API access is off" and "too many sessions": no extension was done before them."""
+
+log = logging.getLogger(__name__)
 
 
 class GstnSession(NamedTuple):
@@ -36,11 +45,13 @@ class GstnSession(NamedTuple):
     :param session_id: what refresh and logout need, a secret
     :param opened_at: when the one-time password was verified, seconds since the epoch
     :param renewed_at: when it was last opened or extended, seconds since the epoch
+    :param unanswered_at: when an extension was asked for whose reply is lost, seconds since the epoch; 0 for never
     """
 
     session_id: str
     opened_at: float
     renewed_at: float
+    unanswered_at: float = 0.0
 
     @property
     def ends_at(self) -> float:
@@ -48,7 +59,10 @@ class GstnSession(NamedTuple):
         return self.renewed_at + SESSION_SECONDS
 
     def __repr__(self) -> str:
-        return f"GstnSession(session_id=***, opened_at={self.opened_at}, renewed_at={self.renewed_at})"
+        return (
+            f"GstnSession(session_id=***, opened_at={self.opened_at}, renewed_at={self.renewed_at},"
+            f" unanswered_at={self.unanswered_at})"
+        )
 
 
 class GstnSessions:
@@ -86,44 +100,111 @@ class GstnSessions:
             lambda reply: read_session(reply, gstin),
         )
         now = self._clock()
-        return (yield from self._keep(gstin, GstnSession(session_id, now, now)))
+        session = GstnSession(session_id, now, now)
+        # The session is open, whatever becomes of the note: to fail here would cost the taxpayer another password.
+        if not (yield from self._keep(gstin, session, required=False)):
+            log.error(
+                "The session of GSTIN %s is open for 6 hours, but its id could not be kept: it cannot be extended or"
+                " logged out by this Airflow. Open another one before it ends.",
+                gstin,
+            )
+        return session
 
-    def refresh(self, gstin: str) -> Exchange[GstnSession]:
-        """Extend the session that is in the store."""
+    def refresh(self, gstin: str, min_age: float = 0.0) -> Exchange[GstnSession]:
+        """
+        Extend the session that is in the store.
+
+        :param min_age: leave a session alone that was opened or extended less than so many seconds ago
+        """
+        extended: GstnSession = yield Alone(self._session_key(gstin), self._refresh(gstin, min_age))
+        return extended
+
+    def _refresh(self, gstin: str, min_age: float) -> Exchange[GstnSession]:
         session = yield from self._needed(gstin)
-        session_id = yield from self._with_known_session(
-            gstin,
-            lambda access: refresh(self._settings, access, gstin, session.session_id),
-            lambda reply: read_session(reply, gstin),
-        )
-        return (yield from self._keep(gstin, session._replace(session_id=session_id, renewed_at=self._clock())))
+        asked_at = self._clock()
+        if asked_at - session.renewed_at < min_age:
+            return session
+        if asked_at < session.ends_at:
+            # Noted before it is sent: the reply, or this process, may be lost, and GSTN may call the session by
+            # another id from then on.
+            yield from self._keep(gstin, session._replace(unanswered_at=asked_at))
+        try:
+            session_id = yield from self._tokens.call(
+                lambda access: refresh(self._settings, access, gstin, session.session_id),
+                lambda reply: read_session(reply, gstin),
+            )
+        except ServiceError as error:
+            if error.kind is Kind.GSTN_SESSION:
+                return (yield from self._refused(gstin, session, error))
+            if error.kind not in _UNANSWERED:
+                yield from self._keep(gstin, session, required=False)
+            raise
+        stored = yield from self.find(gstin)
+        if stored is not None and stored.opened_at > session.opened_at:
+            return stored  # a person has opened a newer one meanwhile
+        session = GstnSession(session_id, session.opened_at, self._clock())
+        yield from self._keep(gstin, session)
+        return session
+
+    def _refused(self, gstin: str, session: GstnSession, error: ServiceError) -> Exchange[GstnSession]:
+        """Go on after GSTN did not know a session's id: there may be a newer one, or one that nobody was told."""
+        newer = yield from self._newer(gstin, session)
+        if newer is not None:
+            return newer
+        ends_at = session.unanswered_at + SESSION_SECONDS
+        if session.unanswered_at and self._clock() < ends_at and error.code not in _FOR_A_PERSON:
+            # The extension whose reply was lost was done then (inferred), under an id that we do not know. Resets need
+            # no id: to have the taxpayer type a password is too early as long as they work.
+            log.warning(
+                "GSTN knows the session of GSTIN %s by an id that was lost with a reply. It should serve for %d more"
+                " minutes and cannot be extended: open another one before.",
+                gstin,
+                (ends_at - self._clock()) / 60,
+            )
+            session = session._replace(renewed_at=session.unanswered_at)
+            yield from self._keep(gstin, session)
+            return session
+        yield Save(self._session_key(gstin), None)
+        raise error
 
     def logout(self, gstin: str) -> Exchange[None]:
         """End the session that is in the store."""
-        session = yield from self._needed(gstin)
-        yield from self._with_known_session(
-            gstin,
-            lambda access: logout(self._settings, access, gstin, session.session_id),
-            lambda reply: read_logout(reply, gstin),
-        )
-        yield Save(self._session_key(gstin), None)
+        yield Alone(self._session_key(gstin), self._logout(gstin))
 
-    def _with_known_session(
-        self, gstin: str, build: Callable[[Access], Request], read: Callable[[Reply], _T]
-    ) -> Exchange[_T]:
-        """Make a call with the session that is in the store, and forget it if GSTN does not know it any more."""
+    def _logout(self, gstin: str) -> Exchange[None]:
+        session = yield from self._needed(gstin)
         try:
-            return (yield from self._tokens.call(build, read))
+            yield from self._tokens.call(
+                lambda access: logout(self._settings, access, gstin, session.session_id),
+                lambda reply: read_logout(reply, gstin),
+            )
         except ServiceError as error:
-            if error.kind is Kind.GSTN_SESSION:
+            if error.kind is Kind.GSTN_SESSION and (yield from self._newer(gstin, session)) is None:
                 yield Save(self._session_key(gstin), None)
             raise
+        stored = yield from self.find(gstin)
+        if stored is None or stored.session_id == session.session_id:
+            yield Save(self._session_key(gstin), None)
+
+    def _newer(self, gstin: str, session: GstnSession) -> Exchange[GstnSession | None]:
+        """Return what the store holds instead of a session that GSTN does not know, if it is another one."""
+        stored = yield from self.find(gstin)
+        if stored is not None and stored.session_id == session.session_id:
+            # Another host may have extended it, and be about to write what GSTN calls it now.
+            yield Pause(random.uniform(1.0, 3.0))  # noqa: S311 - jitter, not a secret
+            stored = yield from self.find(gstin)
+        return None if stored is None or stored.session_id == session.session_id else stored
 
     def find(self, gstin: str) -> Exchange[GstnSession | None]:
         """Return the session that is in the store, if there is one; it may have ended."""
         kept = _read_json((yield Load(self._session_key(gstin))))
         try:
-            session = GstnSession(str(kept["session_id"]), float(kept["opened_at"]), float(kept["renewed_at"]))
+            session = GstnSession(
+                str(kept["session_id"]),
+                float(kept["opened_at"]),
+                float(kept["renewed_at"]),
+                float(kept.get("unanswered_at", 0.0)),
+            )
         except (KeyError, TypeError, ValueError):
             return None
         yield Mask(session.session_id)
@@ -131,6 +212,9 @@ class GstnSessions:
 
     def remember_task(self, gstin: str, reference_id: str) -> Exchange[None]:
         """Note that a task of this taxpayer runs, so that nobody logs out under it."""
+        yield Alone(self._tasks_key(gstin), self._add_task(gstin, reference_id))
+
+    def _add_task(self, gstin: str, reference_id: str) -> Exchange[None]:
         tasks = yield from self.tasks(gstin)
         yield Save(self._tasks_key(gstin), json.dumps({**tasks, reference_id: self._clock()}))
 
@@ -144,10 +228,9 @@ class GstnSessions:
         """Forget the tasks that were noted."""
         yield Save(self._tasks_key(gstin), None)
 
-    def _keep(self, gstin: str, session: GstnSession) -> Exchange[GstnSession]:
+    def _keep(self, gstin: str, session: GstnSession, *, required: bool = True) -> Exchange[bool]:
         yield Mask(session.session_id)
-        yield Save(self._session_key(gstin), json.dumps(session._asdict()))
-        return session
+        return bool((yield Save(self._session_key(gstin), json.dumps(session._asdict()), required=required)))
 
     def _needed(self, gstin: str) -> Exchange[GstnSession]:
         session = yield from self.find(gstin)

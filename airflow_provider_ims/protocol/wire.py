@@ -92,14 +92,16 @@ class Load(NamedTuple):
 
 class Save(NamedTuple):
     """
-    Keep something in the session store.
+    Keep something in the session store; answered with whether it is kept.
 
     :param key: what it is kept under
     :param value: the text, holding secrets; ``None`` forgets the key
+    :param required: whether a store that cannot be reached ends the exchange; if not, the answer is ``False`` then
     """
 
     key: str
     value: str | None
+    required: bool = True
 
     def __repr__(self) -> str:
         return f"Save(key={self.key!r}, value=***)"
@@ -110,9 +112,11 @@ class Pause(NamedTuple):
     Wait.
 
     :param seconds: how long
+    :param why: what is waited for, in words for a log line
     """
 
     seconds: float
+    why: str = ""
 
 
 class Alone(NamedTuple):

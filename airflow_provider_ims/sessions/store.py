@@ -27,8 +27,10 @@ class SessionStore(ABC):
     """
     Keeps secrets by key. Name your own class in ``[gstn] session_store``.
 
-    Whatever it is, it must keep its values encrypted at rest and out of logs. Awaited calls come from the
-    triggerer's event loop and must not block it; by default the plain ones run in a thread.
+    Whatever it is, it must keep its values encrypted at rest and out of logs. A store that cannot be reached raises
+    (best :class:`GstnAirflowUnavailable`, which Airflow's retries wait out): ``None`` means that nothing is kept, and
+    costs the taxpayer a one-time password. Awaited calls come from the triggerer's event loop and must not block it;
+    by default the plain ones run in a thread.
     """
 
     is_shared: ClassVar[bool] = True
@@ -84,9 +86,11 @@ class VariableSessionStore(SessionStore):
     """
     Keeps secrets in Airflow Variables, which are encrypted at rest with Airflow's Fernet key.
 
-    The keys begin with ``gstn_token__``, ``gstn_session_token__``, ``gstn_tasks__``, ``gstn_sent__``,
-    ``gstn_sent_ids__`` and ``gstn_reconciled__``; what has ``token`` in its name is masked in the UI, the API and the
-    logs.
+    The keys begin with ``gstn_token__``, ``gstn_token_claim__``, ``gstn_session_token__``, ``gstn_tasks__``,
+    ``gstn_sent__``, ``gstn_sent_ids__`` and ``gstn_reconciled__``; what has ``token`` in its name is masked in the UI,
+    the API and the logs.
+
+    An Airflow that cannot be reached is :class:`GstnAirflowUnavailable`, never an absent key.
     """
 
     def get(self, key: str) -> str | None:

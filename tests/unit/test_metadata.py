@@ -37,7 +37,7 @@ class Supervisor:
     def __init__(self) -> None:
         self.connections: dict[str, ConnectionResult] = {}
         self.variables: dict[str, str] = {}
-        self.fault: Callable[[], Any] | None = None
+        self.fault: Callable[[Any], Any] | None = None
         self.faults = -1
         self.asked: list[Any] = []
 
@@ -47,7 +47,7 @@ class Supervisor:
         self.asked.append(message)
         if self.fault is not None and self.faults != 0:
             self.faults -= 1
-            return self.fault()
+            return self.fault(message)
         match message:
             case GetConnection(conn_id=conn_id):
                 return self.connections.get(conn_id) or ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
@@ -58,7 +58,7 @@ class Supervisor:
             case PutVariable(key=key, value=value):
                 self.variables[key] = value
             case DeleteVariable(key=key):
-                del self.variables[key]
+                self.variables.pop(key, None)
         return OKResponse(ok=True)
 
     async def asend(self, message: Any) -> Any:
@@ -73,25 +73,35 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
     return supervisor
 
 
-def away(status: int | None = None) -> Callable[[], Any]:
+def away(status: int | None = None) -> Callable[[Any], Any]:
     """What the supervisor says while the API server or its database is away: raised by its line to us."""
 
-    def fault() -> Any:
+    def fault(_: Any = None) -> Any:
         detail = {"status_code": status, "message": f"https://airflow.internal/{SECRET}"}
         raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
 
     return fault
 
 
-def as_answer() -> Any:
+def as_answer(_: Any = None) -> Any:
     return ErrorResponse(error=ErrorType.GENERIC_ERROR, detail={"message": SECRET})
 
 
-def gone() -> Any:
+def gone(_: Any = None) -> Any:
     raise EOFError("Request socket closed before length")
 
 
-OUTAGES = [away(), away(500), away(403), as_answer, gone]
+def database_away(message: Any = None) -> Any:
+    """What the API server says while its database is away: that there is no such thing, as if it had looked."""
+    match message:
+        case GetConnection():
+            return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
+        case GetVariable():
+            return ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND)
+    return away(500)()
+
+
+OUTAGES = [database_away, away(), away(500), away(403), as_answer, gone]
 
 
 @pytest.fixture(params=["plain", "awaited"])
@@ -122,7 +132,17 @@ def test_an_outage_is_not_an_undefined_connection(supervisor, call, outage):
 
 def test_a_connection_that_is_defined_nowhere_is_none_only_after_it_was_asked_for_again(supervisor, call):
     assert call("find_connection", "gstn_default") is None
-    assert len(supervisor.asked) == 2
+    assert [type(message) for message in supervisor.asked] == [GetConnection, DeleteVariable, GetConnection]
+
+
+def test_who_may_not_delete_variables_may_still_ask(supervisor, call):
+    def denied(message: Any) -> Any:
+        if isinstance(message, DeleteVariable):
+            return away(403)()
+        return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
+
+    supervisor.fault = denied
+    assert call("find_connection", "gstn_default") is None
 
 
 def test_a_connection_that_only_the_second_question_finds_is_used(supervisor, call):

@@ -36,6 +36,8 @@ class Conversation:
         self.store: dict[str, str] = {}
         self.pauses: list[float] = []
         self.alone: list[str] = []
+        self.is_read_only = False
+        self.reasons: list[str] = []
 
     def hold(self, exchange: Generator[Any, Any, Any], *answers: Answer) -> Any:
         """
@@ -74,12 +76,18 @@ class Conversation:
                 self.masked.append(secret)
             case Load(key):
                 return self.store.get(key)
+            case Save(required=False) if self.is_read_only:
+                return False
             case Save(key, None):
                 self.store.pop(key, None)
+                return True
             case Save(key, value):
                 self.store[key] = value
-            case Pause(seconds):
+                return True
+            case Pause(seconds, why):
                 self.pauses.append(seconds)
+                if why:
+                    self.reasons.append(why)
                 self.on_pause()
             case Alone(key, exchange):
                 assert key not in self.alone, "alone within alone would wait for itself"

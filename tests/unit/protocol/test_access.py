@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_ims.models.codes import Kind
-from airflow_provider_ims.protocol import access, tasks
-from airflow_provider_ims.protocol.access import LOGIN_ATTEMPTS, REFRESH_AHEAD, Access, KeptToken, TokenKeeper
+from airflow_provider_ims.protocol import access, kept_token, tasks
+from airflow_provider_ims.protocol.access import LOGIN_ATTEMPTS, LONGEST_WAIT, REFRESH_AHEAD, Access, TokenKeeper
+from airflow_provider_ims.protocol.claim import CLAIM_SECONDS
 from airflow_provider_ims.protocol.errors import ServiceError, read_data
+from airflow_provider_ims.protocol.kept_token import KeptToken
 from airflow_provider_ims.protocol.wire import Reply, Request, Save
 from tests.unit.builders import (
     ACCESS,
@@ -39,12 +42,12 @@ INVALID = reply(short_error("err-invalid-token"), 403)
 class Service(Conversation):
     """A keeper, its clock, and one call to make with it."""
 
-    def __init__(self, **connection: Any) -> None:
+    def __init__(self, *, is_shared: bool = True, **connection: Any) -> None:
         super().__init__(PASSWORD, FIRST, SECOND, THIRD)
         self.settings = settings(**connection)
         self.clock = Clock()
         self.known: dict[str, KeptToken] = {}
-        self.keeper = TokenKeeper(self.settings, self.known, self.clock)
+        self.keeper = TokenKeeper(self.settings, self.known, self.clock, is_shared=is_shared)
 
     def another_process(self, known: Mapping[str, KeptToken] | None = None) -> None:
         """From here on, speak as another process that shares the session store; it may know a token already."""
@@ -74,6 +77,15 @@ def service() -> Service:
 @pytest.fixture
 def logged_in(service: Service) -> Service:
     """A service after the first call."""
+    service.call(service.gives(FIRST), DONE)
+    service.requests.clear()
+    return service
+
+
+@pytest.fixture
+def alone() -> Service:
+    """A service after the first call of a process whose store nobody shares."""
+    service = Service(is_shared=False)
     service.call(service.gives(FIRST), DONE)
     service.requests.clear()
     return service
@@ -225,7 +237,8 @@ def test_the_limit_of_sessions_is_waited_for_a_while_and_then_told_as_such(servi
     assert caught.value.kind is Kind.TOKEN_LIMIT
     assert "10 sessions" in str(caught.value)
     assert service.sent == [LOGIN] * LOGIN_ATTEMPTS
-    assert len(service.pauses) == LOGIN_ATTEMPTS - 1
+    waits = [why for why in service.reasons if "as many sessions" in why]
+    assert len(waits) == LOGIN_ATTEMPTS - 1
     assert all(0 < seconds <= 32 for seconds in service.pauses)
 
 
@@ -235,7 +248,7 @@ def test_when_another_worker_took_the_last_session_its_token_is_used(service: Se
     service.store.clear()
     service.another_process()
     service.requests.clear()
-    service.on_pause = lambda: service.store.update(left_by_the_other)
+    service.on_pause = lambda: LOGIN in service.sent and service.store.update(left_by_the_other)
     assert service.call(LIMIT, DONE) == "done"
     assert service.sent == [LOGIN, CALL]
     assert service.tokens_used() == [FIRST]
@@ -300,9 +313,15 @@ def test_what_cannot_be_read_in_the_store_is_not_there(service: Service, kept: s
 def test_tokens_of_different_users_and_login_servers_are_kept_apart():
     keys = {
         TokenKeeper(settings(**connection), {}).key
-        for connection in ({}, {"handle": "other@acme.test"}, {"auth_url": "https://other.test"}, {"org_id": "org-2"})
+        for connection in (
+            {},
+            {"handle": "other@acme.test"},
+            {"auth_url": "https://other.test"},
+            {"eas_url": "https://other.test"},
+            {"org_id": "org-2"},
+        )
     }
-    assert len(keys) == 3
+    assert len(keys) == 4
 
 
 def test_a_token_is_kept_in_the_store_in_a_form_that_log_lines_do_not_show(logged_in: Service):
@@ -310,6 +329,168 @@ def test_a_token_is_kept_in_the_store_in_a_form_that_log_lines_do_not_show(logge
     assert FIRST not in repr(logged_in.known)
     assert PASSWORD not in repr(logged_in.store)
     assert FIRST not in repr(Save("key", FIRST))
+
+
+def test_a_wrong_password_never_uses_the_token_of_the_right_one(logged_in: Service):
+    """Neither the store's, nor the one that this process knows."""
+    wrong = Service(password="another-password")
+    wrong.store, wrong.known = logged_in.store, logged_in.known
+    wrong.keeper = TokenKeeper(wrong.settings, wrong.known, wrong.clock)
+    kept = dict(logged_in.store)
+    for known in (logged_in.known, {}):
+        wrong.keeper = TokenKeeper(wrong.settings, known, wrong.clock)
+        with pytest.raises(ServiceError) as caught:
+            wrong.call(reply(short_error("err-invalid-credentials"), 401))
+        assert caught.value.kind is Kind.LOGIN
+    assert FIRST not in repr(wrong.requests)
+    assert logged_in.store[logged_in.keeper.key] == kept[logged_in.keeper.key]
+    assert logged_in.call(DONE) == "done"
+    assert logged_in.sent == [CALL]
+
+
+def test_neither_name_nor_value_in_the_store_tells_the_password(logged_in: Service):
+    other = Service(password="another-password")
+    assert other.keeper.key == logged_in.keeper.key
+    [value] = [text for key, text in logged_in.store.items() if key == logged_in.keeper.key]
+    assert hashlib.sha256(PASSWORD.encode()).hexdigest() not in value
+    first, second = seal_of_a_process(), seal_of_a_process()
+    assert first != second, "a salt of its own each time"
+
+
+def seal_of_a_process() -> str:
+    kept_token._salt.cache_clear()
+    return kept_token.seal(PASSWORD)
+
+
+class TestAmongHosts:
+    """Workers that share the store and no lock."""
+
+    def another_host_logs_in(self, service: Service) -> str:
+        """What the store holds once another host has logged in."""
+        other = Service()
+        other.clock.now = service.clock.now + 1
+        other.call(other.gives(SECOND), DONE)
+        return other.store[other.keeper.key]
+
+    def claimed_by_another(self, service: Service) -> None:
+        claim = {"owner": "another", "until": service.clock.now + CLAIM_SECONDS}
+        service.store[service.keeper._claim.key] = json.dumps(claim)
+
+    def test_a_login_that_another_is_about_to_make_is_waited_for(self, service: Service):
+        self.claimed_by_another(service)
+        token = self.another_host_logs_in(service)
+
+        def third_pause() -> None:
+            if len(service.pauses) == 3:
+                service.store[service.keeper.key] = token
+
+        service.on_pause = third_pause
+        assert service.call(DONE) == "done"
+        assert service.sent == [CALL]
+        assert service.tokens_used() == [SECOND]
+        assert all("about to log in" in why for why in service.reasons)
+
+    def test_an_owner_that_died_is_passed_over(self, service: Service):
+        self.claimed_by_another(service)
+        service.on_pause = lambda: setattr(service.clock, "now", service.clock.now + service.pauses[-1])
+        assert service.call(service.gives(FIRST), DONE) == "done"
+        assert service.sent == [LOGIN, CALL]
+
+    def test_a_claim_that_never_ends_is_passed_over(self, service: Service):
+        """Of a host whose clock is years ahead."""
+        self.claimed_by_another(service)
+        assert service.call(service.gives(FIRST), DONE) == "done"
+        assert sum(service.pauses) >= LONGEST_WAIT
+
+    def test_who_finds_anothers_claim_where_its_own_should_be_waits(self, service: Service):
+        token = self.another_host_logs_in(service)
+        steps = [lambda: service.store.update({service.keeper.key: token}), lambda: self.claimed_by_another(service)]
+
+        def next_step() -> None:
+            steps.pop()()
+
+        service.on_pause = next_step
+        assert service.call(DONE) == "done"
+        assert service.sent == [CALL]
+
+    def test_a_token_that_came_while_the_claim_settled_is_used(self, service: Service):
+        token = self.another_host_logs_in(service)
+        service.on_pause = lambda: service.store.update({service.keeper.key: token})
+        assert service.call(DONE) == "done"
+        assert service.sent == [CALL]
+
+    def test_who_logged_in_beside_another_takes_that_ones_token_and_logs_out_its_own(self, service: Service):
+        token = self.another_host_logs_in(service)
+
+        def logged_in_too() -> Reply:
+            service.store[service.keeper.key] = token
+            return service.gives(FIRST)
+
+        assert service.call(logged_in_too, reply(), DONE) == "done"
+        assert service.sent == [LOGIN, LOGOUT, CALL]
+        assert service.requests[1].headers["Authorization"] == f"Bearer {FIRST}"
+        assert service.tokens_used() == [SECOND]
+        assert service.store[service.keeper.key] == token
+
+    def test_a_logout_of_ones_own_that_fails_stops_nothing(self, service: Service):
+        token = self.another_host_logs_in(service)
+
+        def logged_in_too() -> Reply:
+            service.store[service.keeper.key] = token
+            return service.gives(FIRST)
+
+        assert service.call(logged_in_too, Kind.OUTAGE, DONE) == "done"
+
+    def test_at_the_end_a_token_that_stands_in_nobodys_store_is_logged_out(self, logged_in: Service):
+        logged_in.store[logged_in.keeper.key] = self.another_host_logs_in(logged_in)
+        logged_in.hold(logged_in.keeper.log_out(), reply())
+        assert logged_in.sent == [LOGOUT]
+        assert logged_in.requests[0].headers["Authorization"] == f"Bearer {FIRST}"
+
+    def test_at_the_end_the_token_that_others_use_is_left_alive(self, logged_in: Service):
+        logged_in.hold(logged_in.keeper.log_out())
+        refreshing = Service()
+        refreshing.store, refreshing.clock = logged_in.store, logged_in.clock
+        refreshing.keeper = TokenKeeper(refreshing.settings, {}, refreshing.clock)
+        refreshing.masked.append(FIRST)
+        refreshing.clock.now += LIFE - 60
+        refreshing.call(refreshing.gives(SECOND), DONE)
+        logged_in.hold(logged_in.keeper.log_out())
+        assert logged_in.sent == []
+
+    def test_at_the_end_a_token_of_anothers_is_left_alive(self, logged_in: Service):
+        logged_in.another_process()
+        logged_in.call(DONE)
+        logged_in.store.clear()
+        logged_in.hold(logged_in.keeper.log_out())
+        assert logged_in.sent == [CALL]
+
+    def test_a_token_that_another_is_about_to_refresh_is_used_until_then(self, logged_in: Service):
+        logged_in.another_process()
+        logged_in.clock.now += LIFE - 60
+        self.claimed_by_another(logged_in)
+        assert logged_in.call(DONE) == "done"
+        assert logged_in.sent == [CALL]
+
+    def test_after_a_login_nobody_needs_to_wait(self, service: Service):
+        with pytest.raises(ServiceError):
+            service.call(Kind.OUTAGE)
+        assert service.keeper._claim.key not in service.store
+        service.call(service.gives(FIRST), DONE)
+        assert service.keeper._claim.key not in service.store
+
+    def test_a_store_that_cannot_be_written_stops_no_call_and_the_token_is_logged_out(self, service: Service):
+        service.is_read_only = True
+        assert service.call(service.gives(FIRST), DONE) == "done"
+        assert service.call(DONE) == "done"
+        service.hold(service.keeper.log_out(), reply())
+        assert service.sent == [LOGIN, CALL, CALL, LOGOUT]
+
+    def test_where_the_store_is_not_shared_nobody_is_waited_for(self):
+        service = Service(is_shared=False)
+        self.claimed_by_another(service)
+        service.call(service.gives(FIRST), DONE)
+        assert service.pauses == []
 
 
 def test_a_failed_login_leaves_the_next_call_to_log_in(service: Service):
@@ -361,11 +542,11 @@ def test_with_a_clock_that_is_behind_a_dead_token_is_replaced(service: Service):
     assert service.call(EXPIRED, service.gives(SECOND, life=LIFE + 3600), DONE) == "done"
 
 
-def test_a_logout_ends_the_token_once(logged_in: Service):
-    assert logged_in.hold(logged_in.keeper.log_out(), reply()) is None
-    assert logged_in.requests[0].headers["Authorization"] == f"Bearer {FIRST}"
-    logged_in.hold(logged_in.keeper.log_out())
-    assert logged_in.sent == [LOGOUT]
+def test_a_logout_ends_the_token_once(alone: Service):
+    assert alone.hold(alone.keeper.log_out(), reply()) is None
+    assert alone.requests[0].headers["Authorization"] == f"Bearer {FIRST}"
+    alone.hold(alone.keeper.log_out())
+    assert alone.sent == [LOGOUT]
 
 
 def test_without_a_token_there_is_nothing_to_log_out(service: Service):
@@ -373,18 +554,18 @@ def test_without_a_token_there_is_nothing_to_log_out(service: Service):
     assert service.sent == []
 
 
-def test_a_call_after_a_logout_logs_in_again(logged_in: Service):
-    logged_in.hold(logged_in.keeper.log_out(), reply())
-    assert logged_in.call(logged_in.gives(SECOND), DONE) == "done"
-    assert logged_in.sent == [LOGOUT, LOGIN, CALL]
+def test_a_call_after_a_logout_logs_in_again(alone: Service):
+    alone.hold(alone.keeper.log_out(), reply())
+    assert alone.call(alone.gives(SECOND), DONE) == "done"
+    assert alone.sent == [LOGOUT, LOGIN, CALL]
 
 
 @pytest.mark.parametrize("failure", [Kind.OUTAGE, reply(b"", 500), EXPIRED])
-def test_a_logout_that_fails_leaves_no_token_behind(logged_in: Service, failure: Any):
+def test_a_logout_that_fails_leaves_no_token_behind(alone: Service, failure: Any):
     with pytest.raises(ServiceError):
-        logged_in.hold(logged_in.keeper.log_out(), failure)
-    logged_in.hold(logged_in.keeper.log_out())
-    assert logged_in.sent == [LOGOUT]
+        alone.hold(alone.keeper.log_out(), failure)
+    alone.hold(alone.keeper.log_out())
+    assert alone.sent == [LOGOUT]
 
 
 def test_no_secret_shows_in_what_goes_wrong(service: Service):
@@ -454,7 +635,7 @@ def test_the_ping():
 
 
 def test_a_conversation_about_a_task_from_login_to_logout():
-    service = Service()
+    service = Service(is_shared=False)
 
     def status() -> Any:
         return service.keeper.call(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import subprocess
 import sys
 import threading
 import uuid
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +53,10 @@ class Room:
 
 @pytest.mark.usefixtures("no_pauses")
 def test_threads_go_one_at_a_time(key):
+    threads_go_one_at_a_time(key)
+
+
+def threads_go_one_at_a_time(key: str) -> None:
     room = Room()
 
     def visit() -> None:
@@ -67,6 +75,10 @@ def test_threads_go_one_at_a_time(key):
 
 
 async def test_coroutines_go_one_at_a_time_and_the_loop_goes_on(key):
+    await coroutines_go_one_at_a_time(key)
+
+
+async def coroutines_go_one_at_a_time(key: str) -> None:
     room = Room()
 
     async def visit() -> None:
@@ -135,3 +147,77 @@ def test_the_lock_files_are_this_users_alone(key, tmp_path, monkeypatch):
         [file] = folder.iterdir()
     assert folder.stat().st_mode & 0o077 == 0
     assert file.stat().st_mode & 0o077 == 0
+
+
+def a_plain_file(folder: Path) -> None:
+    folder.write_text("not a folder")
+
+
+def a_link_elsewhere(folder: Path) -> None:
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    folder.symlink_to(elsewhere)
+
+
+def a_link_to_nowhere(folder: Path) -> None:
+    folder.symlink_to(folder.parent / "nowhere")
+
+
+def no_parent(folder: Path) -> None:
+    folder.parent.rmdir()
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("obstacle", [a_plain_file, a_link_elsewhere, a_link_to_nowhere, no_parent])
+def test_without_a_folder_threads_still_go_one_at_a_time_and_one_warning_says_so(
+    key, obstacle, tmp_path, monkeypatch, caplog
+):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    obstacle(temporary / f"airflow-provider-ims-{os.getuid()}")
+    only_warns_once_a_process(monkeypatch)
+    threads_go_one_at_a_time(key)
+    asyncio.run(coroutines_go_one_at_a_time(key))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert str(temporary) in caplog.text
+    assert not list((tmp_path / "temporary").glob("elsewhere/*"))
+
+
+def fails_with(number: int) -> Callable[..., int]:
+    def fail(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EMFILE])
+def test_a_disk_that_takes_no_file_is_the_same(key, number, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(single_flight.os, "open", fails_with(number))
+    only_warns_once_a_process(monkeypatch)
+    threads_go_one_at_a_time(key)
+    assert len(caplog.records) == 1
+
+
+def test_no_temporary_folder_at_all_stops_nothing(key, monkeypatch, caplog):
+    monkeypatch.setattr(single_flight.tempfile, "gettempdir", fails_with(errno.ENOENT))
+    only_warns_once_a_process(monkeypatch)
+    with alone(key):
+        pass
+    assert len(caplog.records) == 1
+
+
+def test_a_file_system_without_locks_stops_nothing(key, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(single_flight.fcntl, "flock", fails_with(errno.ENOLCK))
+    only_warns_once_a_process(monkeypatch)
+    with alone(key):
+        pass
+    assert len(caplog.records) == 1
+
+
+def only_warns_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin anew, as a fresh process does."""
+    monkeypatch.setattr(single_flight, "_warned", set())
