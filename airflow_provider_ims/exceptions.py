@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_provider_ims._compat import AirflowException, AirflowFailException
-from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.models.codes import Kind, meaning_of
 from airflow_provider_ims.models.faults import Fault, InvalidPayload
 from airflow_provider_ims.models.printable import clean_lines
 from airflow_provider_ims.protocol.errors import ServiceError
@@ -131,6 +131,22 @@ class GstnResetFailed(GstnPermanentError):
     """GSTN refused the whole reset, or its answer is not one that we can call success."""
 
 
+class GstnResetNotDone(GstnResetFailed):
+    """
+    The task is complete, and nothing of the reset was done: GSTN was busy or down, or had no session for the GSTIN.
+
+    :param text: the whole story
+    :param cause: what the same code would have been at the submission: :class:`GstnBusy`,
+        :class:`GstnSessionExpired`, :class:`GstnServiceUnavailable` ...
+    :param is_certain: whether the code is surely the task's own; a gateway in between may answer an outage code too
+    """
+
+    def __init__(self, text: str, *, cause: GstnError | None = None, is_certain: bool = True, code: str = "") -> None:
+        super().__init__(text, code=code or (cause.code if cause else ""))
+        self.cause = cause
+        self.is_certain = is_certain
+
+
 class GstnResetPartial(GstnPermanentError):
     """GSTN reset some documents and refused others."""
 
@@ -205,6 +221,19 @@ def of_storage_error(error: StorageError, what: str, then: str = "") -> GstnErro
     """
     cls = GstnStorageUnavailable if error.passes else GstnInvalidRequest
     return cls("\n".join(line for line in (what, str(error), then) if line), advice=error.advice)
+
+
+def of_code(code: str, text: str) -> GstnError:
+    """
+    Return the exception for a code of the service or of GSTN that came in a result.
+
+    :param code: a code of the table; any other gives a :class:`GstnRefused`
+    :param text: the whole story, without the advice
+    """
+    meaning = meaning_of(code)
+    kind = meaning.kind if meaning else Kind.REFUSED
+    advice = meaning.advice if meaning else ""
+    return _OF_KIND[kind](f"{text} {advice}".strip(), code=code, advice=advice)
 
 
 def by_name(name: str, text: str, code: str = "") -> GstnError:

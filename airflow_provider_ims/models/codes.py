@@ -140,10 +140,21 @@ def meaning_of(code: str) -> Meaning | None:
     return MEANINGS.get(code.strip()) or _BY_FOLDED_CODE.get(code.strip().casefold())
 
 
+def nothing_was_done(code: str) -> bool:
+    """
+    Say whether a task that ended with this code for the whole request has done nothing at all.
+
+    The service submits to GSTN inside its task, so that GSTN's refusal to begin comes as the task's result.
+    """
+    meaning = meaning_of(code)
+    return meaning is not None and meaning.kind in _NOTHING_DONE
+
+
 def remedy_for(code: str) -> str:
     """Return what a person does about a document that was refused with this code."""
     meaning = meaning_of(code)
     return meaning.advice if meaning else _UNKNOWN_DOCUMENT_CODE
 
 
+_NOTHING_DONE = {Kind.BUSY, Kind.GSTN_SESSION, Kind.OUTAGE, Kind.THROTTLED}
 _BY_FOLDED_CODE = {code.casefold(): meaning for code, meaning in MEANINGS.items()}

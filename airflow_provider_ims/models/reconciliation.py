@@ -40,7 +40,7 @@ class Reconciliation(BaseModel):
     @property
     def count(self) -> int:
         """Number of documents that need no reset."""
-        return len(list(_numbers(self.already_reset)))
+        return count_of(self.already_reset)
 
     def keys(self, payload: ResetPayload) -> set[DocumentKey]:
         """Return the documents of a request that need no reset; none if it is another request."""
@@ -57,6 +57,11 @@ def as_places(keys: Collection[DocumentKey], payload: ResetPayload) -> str:
         numbers = [place for _, place in run]
         runs.append(f"{numbers[0]}-{numbers[-1]}" if len(numbers) > 1 else str(numbers[0]))
     return ",".join(runs)
+
+
+def count_of(places: str) -> int:
+    """Return how many documents :func:`as_places` named."""
+    return sum(1 for _ in _numbers(places))
 
 
 def of_places(places: str, payload: ResetPayload) -> set[DocumentKey]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from airflow_provider_ims.models.account import Account, DocumentOutcome, ListedRefusals, RefusedDocument
-from airflow_provider_ims.models.codes import remedy_for
+from airflow_provider_ims.models.codes import nothing_was_done, remedy_for
 from airflow_provider_ims.models.documents import section_of
 from airflow_provider_ims.models.payload import DocumentKey, ResetPayload
 
@@ -60,6 +60,11 @@ class ResetResult(BaseModel):
         """What in the answer does not go with its word: a code for what was processed, a count that is no number."""
         is_processed = _OUTCOMES.get(self.status_cd.strip().upper()) == "processed"
         return ([f"err_cd {self.code!r}"] if self.code and is_processed else []) + self.unreadable
+
+    @property
+    def nothing_done(self) -> bool:
+        """Whether GSTN did not even begin: it was busy or down, or had no session for the GSTIN."""
+        return self.outcome == "failed" and not self.refused and nothing_was_done(self.code)
 
     @property
     def unexplained(self) -> int:

@@ -12,6 +12,23 @@ from pydantic import BaseModel
 
 from airflow_provider_ims.exceptions import GstnInvalidRequest, of_storage_error
 from airflow_provider_ims.storage import StorageError, is_given, place, shown
+from airflow_provider_ims.submissions.policy import Force
+
+
+def force_of(flag: bool | str | None) -> Force:
+    """
+    Read ``force_resubmit``.
+
+    :raises GstnInvalidRequest: when it is neither true nor false nor ``failed``
+    """
+    if str(flag).strip().lower() == "failed":
+        return "failed"
+    try:
+        return is_true("force_resubmit", flag)
+    except GstnInvalidRequest:
+        raise GstnInvalidRequest(
+            f"force_resubmit is {flag!r}; it takes true, false or failed. Nothing was sent."
+        ) from None
 
 
 def is_true(name: str, flag: bool | str | None) -> bool:
@@ -28,6 +45,11 @@ def is_true(name: str, flag: bool | str | None) -> bool:
     if word in {"false", "no", "0", "none", ""}:
         return False
     raise GstnInvalidRequest(f"{name} is {flag!r}; it takes true or false. Nothing was sent.", place=name)
+
+
+def shortest(*limits: float | timedelta | None) -> float:
+    """Return the shortest of some spans of time in seconds; one that is ``None`` limits nothing."""
+    return min(seconds(limit) for limit in limits if limit is not None)
 
 
 def seconds(span: float | timedelta) -> float:

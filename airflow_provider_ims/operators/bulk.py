@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_ims._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+from airflow_provider_ims._compat import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+)
 from airflow_provider_ims.exceptions import (
+    GstnBusy,
     GstnError,
+    GstnPermanentError,
     GstnResetFailed,
     GstnResetPartial,
     GstnTransientError,
@@ -19,24 +26,27 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.hooks.retries import backoff
-from airflow_provider_ims.operators.arguments import is_true, seconds
+from airflow_provider_ims.operators.arguments import force_of, seconds
 from airflow_provider_ims.operators.ims import OnPartial
 from airflow_provider_ims.planned import PlannedGstin
-from airflow_provider_ims.results.outcomes import Outcomes
+from airflow_provider_ims.results.outcomes import ChunkOutcome, Outcomes
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
-from airflow_provider_ims.submissions.bulk import BulkReset, OnFailure
+from airflow_provider_ims.submissions.bulk import BulkReset, OnFailure, records_of
 from airflow_provider_ims.submissions.journal import Attempt, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, OnAmbiguous, Policy
-from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks
-from airflow_provider_ims.submissions.waiting import trigger_for
-from airflow_provider_ims.triggers.ims import farewell, ids_of
+from airflow_provider_ims.submissions.steps import AwaitMoment, AwaitTasks
+from airflow_provider_ims.submissions.waiting import hand_over
+from airflow_provider_ims.triggers.ims import farewell
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
 MOST_FAILURES = 20
-"""Faults that one try waits out below Airflow 3.3, where a retry would begin anew."""
+"""Faults in a row that one try waits out below Airflow 3.3, where Airflow's own retry would begin anew."""
+
+TRIGGER_FAIL_REPR = "__fail__"
+"""The method that Airflow "resumes" with when a trigger failed or ran out of time."""
 
 
 class ImsBulkResetOperator(BaseOperator):
@@ -44,9 +54,10 @@ class ImsBulkResetOperator(BaseOperator):
     Reset all documents that a plan has for one GSTIN; map it over the plan.
 
     Sends the requests one after another, since GSTN works on one per GSTIN, and defers while each runs: no worker slot
-    is held. Where it was is kept in Airflow's task state store (Airflow 3.3 and newer), so that a worker or triggerer
-    that dies costs nothing: nothing is sent twice, and no result is lost. What became of every document is written
-    next to the requests: ``result.csv`` and ``result.json``.
+    is held. Where it was is kept in Airflow's task state store (Airflow 3.3 and newer), and beside each request
+    (``0001.sent.json``) for every task that meets it: a worker or triggerer that dies, a plan that is made again, or a
+    GSTIN that moves to another mapped task costs nothing: nothing is sent twice, and no result is lost. What became of
+    every document is written next to the requests: ``result.csv`` and ``result.json``.
 
     :param plan_entry: one entry of what :class:`ImsPlanOperator` returns (templated; use
         ``.expand(plan_entry=plan.output)``)
@@ -56,7 +67,10 @@ class ImsBulkResetOperator(BaseOperator):
     :param on_partial: when all requests were dealt with and GSTN refused some documents: ``fail`` the task, ``warn``
         and go on, or ``skip``
     :param on_ambiguous: see :class:`~airflow_provider_ims.operators.ims.ImsResetOperator`
-    :param force_resubmit: once for each time that a person clears the task, send everything again (templated)
+    :param force_resubmit: once for each time that a person clears the task, look at the documents that GSTN holds and
+        send those that are not at "no action", also of requests that ended: ``failed`` of those of which GSTN refused
+        anything, ``True`` of all (templated). Without it a cleared task does so only for requests that were not sent,
+        failed, or whose fate is not known
     :param busy_timeout: how long to wait while GSTN works on another request of the GSTIN, seconds or timedelta
     :param settle_time: see :class:`~airflow_provider_ims.operators.ims.ImsResetOperator`
     :param poke_interval: time between two polls of a request, seconds or timedelta
@@ -123,36 +137,61 @@ class ImsBulkResetOperator(BaseOperator):
         """
         Go on after a wait.
 
-        What the event says of a task is not believed, only what the service says: the event may be out of date.
+        What the event says of a reset is not believed, only what the service says: the event may be out of date.
         """
         told = event if isinstance(event, Mapping) else {}
-        ended = ids_of(told["reference_id"]) if "reference_id" in told else []
-        trouble = None
+        journal = Journal.of(context, carried)
+        trouble: AirflowException | None = None
         if told.get("status") == "error":
             trouble = by_name(told.get("error", ""), told.get("message", ""), told.get("code", ""))
-            self.log.warning("The wait in the triggerer ended in an error. %s", trouble)
-        return self._go_on(context, Journal.of(context, carried), ended, trouble)
+        elif told.get("status") == "timeout" and (journal.awaited or {}).get("kind") != "reset":
+            trouble = AirflowSensorTimeout(f"The downloads of GSTN's documents took too long: {told.get('message')}")
+        if trouble is not None:
+            self.log.warning("The wait in the triggerer came to no good end. %s", trouble)
+        return self._go_on(context, journal, AwaitTasks.of_event(journal.awaited, event), trouble)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after a wait, also after one that Airflow gave up."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowException as error:
+            if next_method != TRIGGER_FAIL_REPR or not Journal.of(context).forgets:
+                raise
+            raise GstnPermanentError(
+                f"Airflow gave up the wait in the triggerer ({type(error).__name__}: {error}).\nIt keeps no task state"
+                " (3.3 and newer do), so this task is not tried again by itself. Clear it: it goes on where it was, by"
+                " what is kept beside the requests."
+            ) from None
 
     def on_kill(self) -> None:
         """Say what becomes of the reset that runs when the task is ended from outside."""
         self.log.warning("%s", farewell("the reset that runs, if there is one"))
 
     def _go_on(
-        self, context: Context, journal: Journal, ended: Sequence[str] = (), trouble: GstnError | None = None
+        self,
+        context: Context,
+        journal: Journal,
+        ended: AwaitTasks | None = None,
+        trouble: AirflowException | None = None,
     ) -> dict[str, Any]:
         plan = PlannedGstin.of(self.plan_entry)
+        records = records_of(plan)
+        journal.also_in(records)
         outcomes = Outcomes(plan)
         attempt = Attempt.of(context)
+        step: AwaitTasks | AwaitMoment | None
+        summary: dict[str, Any] = {}
         with GstnHook(self.gstn_conn_id, gstin=plan.rtin) as hook:
             bulk = BulkReset(
                 hook,
                 journal,
                 plan,
                 outcomes,
+                records,
                 attempt=attempt,
                 policy=Policy(
                     on_ambiguous=self.on_ambiguous,
-                    force=is_true("force_resubmit", self.force_resubmit),
+                    force=force_of(self.force_resubmit),
                     busy_timeout=seconds(self.busy_timeout),
                     settle_time=seconds(self.settle_time),
                 ),
@@ -164,39 +203,49 @@ class ImsBulkResetOperator(BaseOperator):
                 step = bulk.go_on(ended)
                 if trouble is not None and isinstance(step, AwaitTasks):
                     raise trouble  # the triggerer cannot wait for it, and it is not over
-            except GstnTransientError as error:
-                if attempt.is_last and not journal.would_forget:
-                    self._fail(context, outcomes, bulk, error)
-                step = self._without_a_retry(journal, error)
+                if step is None:
+                    summary = outcomes.gather(bulk.done())
+                journal.forget_failures()
             except (AirflowFailException, AirflowSensorTimeout) as error:
                 self._fail(context, outcomes, bulk, error)
+            except Exception as error:
+                if journal.forgets:
+                    step = self._wait_out(context, outcomes, bulk, journal, error)
+                elif attempt.is_last and isinstance(error, GstnTransientError):
+                    self._fail(context, outcomes, bulk, error)
+                else:
+                    raise
         if step is not None:
-            self._hand_over(step, journal)
-        return self._conclude(context, outcomes, bulk)
+            method, pause = "execute_complete", seconds(self.poke_interval)
+            hand_over(self, step, journal, self.gstn_conn_id, method=method, poll_interval=pause)
+        return self._conclude(context, summary, bulk.done())
 
-    def _without_a_retry(self, journal: Journal, error: GstnTransientError) -> AwaitMoment:
-        """Wait out a fault if the next try would know nothing of what was sent; else leave it to Airflow."""
-        failures = journal.count_failure() if journal.would_forget else MOST_FAILURES + 1
-        if failures > MOST_FAILURES:
-            raise error
-        pause = backoff(failures, first=30.0, longest=300.0, error=error)
-        self.log.warning("Going on in %.0f s, since a retry would begin anew. %s", pause, error)
+    def _wait_out(
+        self, context: Context, outcomes: Outcomes, bulk: BulkReset, journal: Journal, error: Exception
+    ) -> AwaitMoment:
+        """Wait out a fault below Airflow 3.3, where a retry would know nothing but what is kept beside the requests."""
+        failures = journal.count_failure()
+        if failures > MOST_FAILURES or isinstance(error, GstnBusy):
+            told = str(error) if isinstance(error, GstnError) else f"{type(error).__name__}: {error}"
+            last = GstnPermanentError(f"{told}\nClear this task to go on where it was; nothing is sent again.")
+            self._fail(context, outcomes, bulk, last)
+        pause = backoff(
+            failures, first=30.0, longest=300.0, error=error if isinstance(error, GstnTransientError) else None
+        )
+        self.log.warning("Fault %d in a row; going on in %.0f s. %s: %s", failures, pause, type(error).__name__, error)
         return AwaitMoment(time.time() + pause)
 
     def _fail(self, context: Context, outcomes: Outcomes, bulk: BulkReset, error: Exception) -> NoReturn:
         # A failing task's return value is lost, so the summary goes ahead of the failure, in its place.
-        summary = outcomes.gather(bulk.done())
+        try:
+            summary = outcomes.gather(bulk.done())
+        except Exception as untold:
+            self.log.error("What became of each document could not be written. %s: %s", type(untold).__name__, untold)
+            raise error from None
         context["ti"].xcom_push(key="return_value", value=summary)
         raise type(error)(f"GSTIN {summary['rtin']}: {_counts(summary)}. {error}") from None
 
-    def _hand_over(self, step: AwaitTasks | AwaitMoment, journal: Journal) -> NoReturn:
-        trigger, timeout = trigger_for(step, self.gstn_conn_id, seconds(self.poke_interval))
-        kwargs = {"carried": journal.carried}
-        self.defer(trigger=trigger, method_name="execute_complete", kwargs=kwargs, timeout=timeout)
-
-    def _conclude(self, context: Context, outcomes: Outcomes, bulk: BulkReset) -> dict[str, Any]:
-        done = bulk.done()
-        summary = outcomes.gather(done)
+    def _conclude(self, context: Context, summary: dict[str, Any], done: list[ChunkOutcome]) -> dict[str, Any]:
         text = f"GSTIN {summary['rtin']}: {_counts(summary)}"
         self.log.info("%s. Every document: %s", text, summary["csv_path"])
         if summary["outcome"] == "processed":
@@ -205,7 +254,10 @@ class ImsBulkResetOperator(BaseOperator):
         failures = [outcome.failure for outcome in done if outcome.failure]
         error: GstnError
         if failures:
-            error = GstnResetFailed(f"{text}. {len(failures)} of {len(done)} requests failed. First: {failures[0]}")
+            error = GstnResetFailed(
+                f"{text}. {len(failures)} of {len(done)} requests failed. First: {failures[0]}\nTo send what GSTN"
+                " refused once more, set force_resubmit='failed' and clear this task."
+            )
             raise error
         error = GstnResetPartial(f"{text}. Which, and what to do about each, is in {summary['csv_path']}")
         if self.on_partial == "fail":

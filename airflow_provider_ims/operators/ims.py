@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow.sdk import BaseOperator
 
@@ -18,12 +19,14 @@ from airflow_provider_ims.exceptions import (
     GstnLoginError,
     GstnPermanentError,
     GstnResetFailed,
+    GstnResetNotDone,
     of_storage_error,
 )
 from airflow_provider_ims.file_names import file_name
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models.payload import ResetPayload
-from airflow_provider_ims.operators.arguments import folder, is_several, is_true, seconds
+from airflow_provider_ims.models.reconciliation import Reconciliation
+from airflow_provider_ims.operators.arguments import folder, force_of, is_several, is_true, seconds, shortest
 from airflow_provider_ims.operators.payload import Payload, load_payload
 from airflow_provider_ims.results.report import RefusedRow, Report, listed
 from airflow_provider_ims.results.several import error_over, summary_of_failure, summary_over
@@ -31,10 +34,12 @@ from airflow_provider_ims.sensors.ims import read_event
 from airflow_provider_ims.spreadsheets import SheetWriter
 from airflow_provider_ims.storage import CannotWrite, as_json, is_given, shown, write_whole
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
-from airflow_provider_ims.submissions.journal import Attempt, Journal
+from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, OnAmbiguous, Policy
-from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks, Sent, Submission
-from airflow_provider_ims.submissions.waiting import trigger_for, wait_here
+from airflow_provider_ims.submissions.single import SingleReset
+from airflow_provider_ims.submissions.steps import KEY, AwaitMoment, AwaitTasks, Sent
+from airflow_provider_ims.submissions.submission import Submission
+from airflow_provider_ims.submissions.waiting import ended_of, hand_over, trigger_for, wait_here
 from airflow_provider_ims.triggers.ims import ids_of
 
 if TYPE_CHECKING:
@@ -50,7 +55,8 @@ class ImsResetOperator(BaseOperator):
     The request is checked before any call, and all its faults are told at once. It is sent once: what is about to be
     sent and what was sent is kept in Airflow's task state store (Airflow 3.3 and newer), so that a retry after a
     worker died goes on with the reset that was sent. A request whose fate is not known is treated as ``on_ambiguous``
-    says. Mind that a document left at "no action" is deemed accepted when GSTR-2B is drawn.
+    says; once a person has cleared the task, by a look at GSTN's documents, which is free. Mind that a document left at
+    "no action" is deemed accepted when GSTR-2B is drawn.
 
     :param payload: the request: a dict, a :class:`~airflow_provider_ims.models.ResetPayload`, JSON text, or the path or
         URI of a JSON file, as text or as a path object (templated)
@@ -60,11 +66,12 @@ class ImsResetOperator(BaseOperator):
     :param on_ambiguous: what to do when the request may have been accepted or not (a lost reply, a worker that died
         while sending): ``fail`` and say what to check; ``resubmit``, which makes GSTN refuse what is reset already;
         ``reconcile``: download the documents that GSTN holds and send only those that are not at "no action"
-    :param force_resubmit: once for each time that a person clears the task, send again what was sent before
-        (templated; a text must be ``true`` or ``false``)
+    :param force_resubmit: once for each time that a person clears the task, look at the documents that GSTN holds and
+        send those that are not at "no action", also if the reset ended: ``failed`` if GSTN refused anything of it,
+        ``True`` in any case (templated; a text must be ``true``, ``false`` or ``failed``)
     :param busy_timeout: how long to wait while GSTN works on another request of the GSTIN, seconds or timedelta
-    :param settle_time: with ``reconcile``: how long after it was sent a request whose fate is not known may still be
-        done (no figure is published, so this is a guess); until then nothing is sent again, seconds or timedelta
+    :param settle_time: how long after it was sent a request whose fate is not known may still be done (no figure is
+        published, so this is a guess); until then nothing is sent after a look, seconds or timedelta
     :param audit_path: directory for a record of each reset, as ``ObjectStoragePath`` takes it (templated)
     :param deferrable: wait for GSTN (busy, download) in the triggerer; the default is Airflow's
         ``[operators] default_deferrable``
@@ -128,9 +135,13 @@ class ImsResetOperator(BaseOperator):
         self, context: Context, event: Mapping[str, Any] | None = None, carried: Mapping[str, Any] | None = None
     ) -> str:
         """Go on once the downloads have ended, or failed to."""
-        downloads = ids_of((event or {}).get("reference_id", ""))
-        read_event(event, downloads)
-        return self._go_on(context, self._load(), Journal.of(context, carried), downloads)
+        journal = Journal.of(context, carried)
+        ended = ended_of(journal, event, "look")
+        if ended is None:
+            raise GstnInvalidRequest(
+                f"The event {event!r} does not say what has ended. Nothing was sent. Clear this task."
+            )
+        return self._go_on(context, self._load(), journal, ended)
 
     def send_again(self, context: Context, event: Any = None, carried: Mapping[str, Any] | None = None) -> str:
         """Try again after GSTN was busy."""
@@ -147,7 +158,7 @@ class ImsResetOperator(BaseOperator):
         flags = {name: is_true(name, getattr(self, name)) for name in ("strict_gstin", "allow_no_action")}
         return load_payload(self.payload, **flags)
 
-    def _go_on(self, context: Context, payload: ResetPayload, journal: Journal, downloads: Sequence[str] = ()) -> str:
+    def _go_on(self, context: Context, payload: ResetPayload, journal: Journal, ended: AwaitTasks | None = None) -> str:
         with GstnHook(self.gstn_conn_id, gstin=payload.rtin) as hook:
             submission = Submission(
                 hook,
@@ -156,27 +167,19 @@ class ImsResetOperator(BaseOperator):
                 attempt=Attempt.of(context),
                 policy=Policy(
                     on_ambiguous=self.on_ambiguous,
-                    force=is_true("force_resubmit", self.force_resubmit),
-                    busy_timeout=self._busy_seconds(),
+                    force=force_of(self.force_resubmit),
+                    busy_timeout=shortest(self.busy_timeout, self.execution_timeout),
                     settle_time=seconds(self.settle_time),
                 ),
                 audit=AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)),
             )
-            while not isinstance(step := submission.go_on(downloads), Sent):
+            while not isinstance(step := submission.go_on(ended.reference_ids if ended else ()), Sent):
                 if self.deferrable:
-                    self._hand_over(step, journal)
-                downloads = wait_here(hook, step)
+                    method = "execute_complete" if isinstance(step, AwaitTasks) else "send_again"
+                    hand_over(self, step, journal, self.gstn_conn_id, method=method)
+                ended = wait_here(hook, step)
         self.log.info("The service works on it under the reference id %s.", step.reference_id)
         return step.reference_id
-
-    def _hand_over(self, step: AwaitTasks | AwaitMoment, journal: Journal) -> NoReturn:
-        trigger, timeout = trigger_for(step, self.gstn_conn_id)
-        method = "execute_complete" if isinstance(step, AwaitTasks) else "send_again"
-        self.defer(trigger=trigger, method_name=method, kwargs={"carried": journal.carried}, timeout=timeout)
-
-    def _busy_seconds(self) -> float:
-        limits = (self.busy_timeout, self.execution_timeout)
-        return min(seconds(limit) for limit in limits if limit is not None)
 
 
 class ImsResultOperator(BaseOperator):
@@ -193,8 +196,11 @@ class ImsResultOperator(BaseOperator):
         (``<reference_id>.refused.csv``), as ``ObjectStoragePath`` takes it (templated)
     :param gstn_conn_id: id of the connection (templated)
     :param audit_path: the ``audit_path`` of the :class:`ImsResetOperator`, whose record gets the outcome (templated)
-    :param deferrable: wait in the triggerer for the downloads that a reset takes which was sent once more; the default
-        is Airflow's ``[operators] default_deferrable``
+    :param busy_timeout: how long to wait and send the request again when the result says that nothing was done, since
+        GSTN was busy or down; it takes ``payload``. With 0, and for a list of reference ids, the task fails then and
+        says what to clear, seconds or timedelta
+    :param deferrable: wait for that, and for the downloads that a reset takes which was sent once more, in the
+        triggerer; the default is Airflow's ``[operators] default_deferrable``
     """
 
     template_fields: Sequence[str] = ("reference_id", "payload", "output_path", "gstn_conn_id", "audit_path")
@@ -209,6 +215,7 @@ class ImsResultOperator(BaseOperator):
         output_path: str | None = None,
         gstn_conn_id: str = GstnHook.default_conn_name,
         audit_path: str | None = None,
+        busy_timeout: float | timedelta = timedelta(hours=1),
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -221,6 +228,7 @@ class ImsResultOperator(BaseOperator):
         self.output_path = output_path
         self.gstn_conn_id = gstn_conn_id
         self.audit_path = audit_path
+        self.busy_timeout = busy_timeout
         self.deferrable = deferrable
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -233,33 +241,87 @@ class ImsResultOperator(BaseOperator):
         :raises GstnResetPartial: when GSTN refused some documents and ``on_partial`` is ``fail``
         :raises GstnResetFailed: when GSTN refused a whole reset, or answered with a word that nobody knows
         :raises GstnInvalidRequest: when ``payload`` is not what was sent under this reference id
+        :raises GstnResetNotDone: when nothing was done, and it is not sent again here
+        :raises GstnSessionExpired: when nothing was done, since there was no GSTN session
         :raises GstnResultNotReady: when there is no result yet
         :raises GstnStorageUnavailable: when a file cannot be read or written now
         """
         if is_several(self.reference_id):
             return self._conclude_all(context, *self._read_all())
-        return self._conclude(context, self._read())
+        return self._conclude(context, self._read(context, Journal.of(context)))
 
-    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Go on once the downloads have ended, or failed to."""
-        downloads = ids_of((event or {}).get("reference_id", ""))
-        read_event(event, downloads)
-        return self._conclude(context, self._read(downloads))
+    def execute_complete(
+        self, context: Context, event: Any = None, carried: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Go on once what was waited for has ended, or failed to."""
+        journal = Journal.of(context, carried)
+        ended = ended_of(journal, event if isinstance(event, Mapping) else None, "account")
+        return self._conclude(context, self._read(context, journal, ended))
 
-    def _read(self, downloads: Sequence[str] = ()) -> Report:
+    def _read(self, context: Context, journal: Journal, ended: AwaitTasks | None = None) -> Report:
         [(reference_id, payload)] = self._each()
         with GstnHook(self.gstn_conn_id) as hook:
-            report = Report.fetch(hook, reference_id, payload)
-            if not downloads and (started := report.start_look(hook)):
-                self.log.info("This reset was sent once more. Looking at what GSTN holds.")
-                step = AwaitTasks(started)
+            while not isinstance(step := self._step(context, hook, journal, reference_id, payload, ended), Report):
                 if self.deferrable:
-                    trigger, timeout = trigger_for(step, self.gstn_conn_id)
-                    self.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
-                downloads = wait_here(hook, step)
-            if downloads:
-                report.look(hook, downloads)
-        return report
+                    hand_over(self, step, journal, self.gstn_conn_id, method="execute_complete")
+                ended = wait_here(hook, step)
+        return step
+
+    def _step(
+        self,
+        context: Context,
+        hook: GstnHook,
+        journal: Journal,
+        reference_id: str,
+        payload: ResetPayload | None,
+        ended: AwaitTasks | None,
+    ) -> Report | AwaitTasks | AwaitMoment:
+        busy_timeout = shortest(self.busy_timeout, self.execution_timeout)
+        if payload is None or not busy_timeout:
+            return _account(hook, Report.fetch(hook, reference_id, payload), ended)
+        entry = journal.read(KEY)
+        if entry is None or entry.origin != reference_id:
+            try:
+                return _account(hook, Report.fetch(hook, reference_id, payload), ended)
+            except GstnResetNotDone:
+                self._take_over(context, hook, journal, reference_id, payload)
+        again = SingleReset(
+            hook,
+            journal,
+            payload,
+            attempt=Attempt.of(context),
+            policy=Policy(on_ambiguous="reconcile", busy_timeout=busy_timeout),
+            audit=AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)),
+        )
+        step = again.go_on(ended)
+        if step is None:
+            raise GstnResetFailed(f"What was sent again for {reference_id} has ended. Clear the task that sent it.")
+        return step
+
+    def _take_over(
+        self, context: Context, hook: GstnHook, journal: Journal, reference_id: str, payload: ResetPayload
+    ) -> None:
+        """Note that from here on it is this task that sends the request."""
+        self.log.warning("Nothing of reset %s was done. It is sent again from here.", reference_id)
+        attempt = Attempt.of(context)
+        found = Reconciliation.of_text(hook.find_reconciliation(reference_id))
+        known = found if found and found.fingerprint == payload.fingerprint() else None
+        # Below Airflow 3.3 an earlier try may have sent it and nobody knows: a look tells.
+        may_be_sent = journal.forgets and attempt.try_number > 1
+        sends = 2 if known or may_be_sent else 1
+        entry = Entry(
+            phase="intent" if may_be_sent else "submitted",
+            fingerprint=payload.fingerprint(),
+            at=time.time(),
+            attempt=attempt,
+            sends=sends,
+            sends_before=sends,
+            look=may_be_sent,
+            reference_id=reference_id,
+            origin=reference_id,
+            already_reset=known.already_reset if known else "",
+        )
+        journal.write(KEY, entry)
 
     def go_on_with_all(
         self, context: Context, event: Mapping[str, Any] | None = None, looks: Mapping[str, Sequence[str]] | None = None
@@ -395,3 +457,11 @@ class ImsResultOperator(BaseOperator):
 
 def _number(argument: object, count: int) -> str:
     return f"a list of {count}" if is_several(argument) else "one"
+
+
+def _account(hook: GstnHook, report: Report, ended: AwaitTasks | None) -> Report | AwaitTasks:
+    if ended and ended.kind == "account":
+        report.look(hook, ended.reference_ids)
+    elif downloads := report.start_look(hook):
+        return AwaitTasks(downloads, kind="account", key=KEY)
+    return report

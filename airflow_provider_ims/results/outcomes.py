@@ -13,6 +13,7 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ims.exceptions import GstnInvalidPayload, GstnInvalidRequest, of_storage_error
 from airflow_provider_ims.models.payload import DocumentKey
+from airflow_provider_ims.models.reconciliation import count_of, of_places
 from airflow_provider_ims.planned import PlannedChunk, PlannedGstin
 from airflow_provider_ims.results.report import DocumentRow, Report
 from airflow_provider_ims.spreadsheets import SheetWriter, read_sheet
@@ -30,6 +31,7 @@ class ChunkOutcome(NamedTuple):
     :param reference_id: the reset, if there is one
     :param told: ``outcome`` and the number of documents ``reset``, ``refused`` and ``unknown``, once it ended
     :param failure: why it failed, if it did
+    :param already_reset: which of its documents were found at "no action", until it has ended
     """
 
     planned: PlannedChunk
@@ -37,13 +39,15 @@ class ChunkOutcome(NamedTuple):
     reference_id: str = ""
     told: Mapping[str, Any] = {}
     failure: str = ""
+    already_reset: str = ""
 
     def counts(self) -> dict[str, int]:
         """Return the number of its documents by what became of them."""
         counts = dict.fromkeys(COUNTED, 0)
         if self.state == "ended":
             return counts | {name: int(self.told.get(name, 0)) for name in ("reset", "refused", "unknown")}
-        return counts | {self.state.replace(" ", "_"): self.planned.documents}
+        found = count_of(self.already_reset)
+        return counts | {"reset": found, self.state.replace(" ", "_"): self.planned.documents - found}
 
 
 class Outcomes:
@@ -117,9 +121,11 @@ class Outcomes:
                 nameless = DocumentKey("", "", "", "", "")
                 yield DocumentRow(*nameless, outcome.state, message=str(error), reference_id=outcome.reference_id)
                 continue
+            found = of_places(outcome.already_reset, payload)
             for key, _ in payload.documents():
-                why = outcome.failure if outcome.state == "unknown" else ""
-                yield DocumentRow(*key, outcome.state, message=why, reference_id=outcome.reference_id)
+                said = "reset" if key in found else outcome.state
+                why = outcome.failure if said == "unknown" else ""
+                yield DocumentRow(*key, said, message=why, reference_id=outcome.reference_id)
 
     def _summary(self, done: list[ChunkOutcome]) -> dict[str, Any]:
         counts = {name: sum(outcome.counts()[name] for outcome in done) for name in COUNTED}

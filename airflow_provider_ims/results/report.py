@@ -6,19 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from airflow_provider_ims.exceptions import (
-    GstnBusy,
     GstnError,
     GstnInvalidRequest,
     GstnRefused,
     GstnResetFailed,
+    GstnResetNotDone,
     GstnResetPartial,
     GstnResultNotReady,
-    GstnSessionExpired,
+    GstnServiceUnavailable,
+    of_code,
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.hooks.retries import until_ready
 from airflow_provider_ims.models.account import Account
-from airflow_provider_ims.models.codes import remedy_for
+from airflow_provider_ims.models.codes import nothing_was_done, remedy_for
 from airflow_provider_ims.models.download import actions_of
 from airflow_provider_ims.models.payload import DocumentKey, ResetPayload, UndatedKey
 from airflow_provider_ims.models.reconciliation import Reconciliation
@@ -101,15 +102,23 @@ class Report:
         return self.result.account(self._payload, not_sent, self._seen_reset)
 
     @classmethod
-    def fetch(cls, hook: GstnHook, reference_id: str, payload: ResetPayload | None = None) -> Report:
+    def fetch(
+        cls,
+        hook: GstnHook,
+        reference_id: str,
+        payload: ResetPayload | None = None,
+        found: Reconciliation | None = None,
+    ) -> Report:
         """
         Fetch the result of a task that is complete.
 
+        :param found: what a look at GSTN's documents told before, if the caller knows; else what is kept of it is read
         :raises GstnResultNotReady: when GSTN still works on it
-        :raises GstnResetFailed: when an error is all that came of it
+        :raises GstnResetNotDone: when nothing was done, since GSTN was busy or down, or had no session for the GSTIN
+        :raises GstnResetFailed: when another error is all that came of it
         :raises GstnInvalidRequest: when another request was sent under this reference id than ``payload``
         """
-        found = Reconciliation.of_text(hook.find_reconciliation(reference_id))
+        found = found or Reconciliation.of_text(hook.find_reconciliation(reference_id))
         sent = hook.find_sent_request(reference_id)
         if payload is not None:
             _refuse_another(payload, reference_id, found, sent)
@@ -118,12 +127,7 @@ class Report:
             nothing_sent = {"reconciliation": found.model_dump()}
             result = ResetResult(status_cd="P", processed=found.count, errors=0, raw=nothing_sent)
         else:
-            # A complete task whose GSTN half says IP is rare and short: worth a moment of this worker.
-            try:
-                result = until_ready(lambda read: read.outcome == "running")(hook.get_task_result, reference_id)
-            except (GstnRefused, GstnSessionExpired, GstnInvalidRequest, GstnBusy) as error:
-                # The task is complete, and an error is all that came of it: asking again gives the same.
-                raise GstnResetFailed(f"Reset {reference_id} ended in an error. {error}", code=error.code) from None
+            result = _result_of(hook, reference_id)
         if result.outcome == "running":
             raise GstnResultNotReady(
                 f"Task {reference_id} is complete, but GSTN still works on the reset (IP). Read the result again"
@@ -304,6 +308,33 @@ class Report:
             log.info("%s: %s", section, listed(count.model_dump()))
         for row in self.account.stray:
             log.warning("GSTN refused what we did not send, or did not name it: %s", row)
+
+
+def _result_of(hook: GstnHook, reference_id: str) -> ResetResult:
+    try:
+        # A complete task whose GSTN half says IP is rare and short: worth a moment of this worker.
+        result = until_ready(lambda read: read.outcome == "running")(hook.get_task_result, reference_id)
+    except GstnError as error:
+        if nothing_was_done(error.code):
+            # The envelope's code is the task's, except that a gateway with an outage of its own may say the same.
+            is_certain = not isinstance(error, GstnServiceUnavailable) or (error.http_status or 200) < 500
+            raise _not_done(reference_id, error, is_certain=is_certain) from None
+        if isinstance(error, (GstnRefused, GstnInvalidRequest)):
+            # The task is complete, and an error is all that came of it: asking again gives the same.
+            raise GstnResetFailed(f"Reset {reference_id} ended in an error. {error}", code=error.code) from None
+        raise
+    if result.nothing_done:
+        raise _not_done(reference_id, of_code(result.code, f"{result.code} {result.message}.".strip()))
+    return result
+
+
+def _not_done(reference_id: str, cause: GstnError, *, is_certain: bool = True) -> GstnResetNotDone:
+    return GstnResetNotDone(
+        f"Nothing of reset {reference_id} was done. Clear the task that sent it, together with those after it: it is"
+        f" sent again.\n{cause}",
+        cause=cause,
+        is_certain=is_certain,
+    )
 
 
 def listed(counts: Mapping[str, int]) -> str:

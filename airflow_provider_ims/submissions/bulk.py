@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims.exceptions import (
     GstnAmbiguousSubmission,
     GstnError,
-    GstnInvalidRequest,
     GstnResetFailed,
     GstnTaskFailed,
     GstnTaskNotFound,
-    GstnTransientError,
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.planned import PlannedChunk, PlannedGstin
 from airflow_provider_ims.results.outcomes import ChunkOutcome, Outcomes
 from airflow_provider_ims.results.report import Report
 from airflow_provider_ims.submissions.audit import AuditTrail
-from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
+from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal, entry_of
 from airflow_provider_ims.submissions.policy import Policy
-from airflow_provider_ims.submissions.submission import (
-    AwaitMoment,
-    AwaitTasks,
-    Sent,
-    Submission,
-)
-from airflow_provider_ims.triggers.ims import TaskWatch
+from airflow_provider_ims.submissions.records import SentRecords
+from airflow_provider_ims.submissions.single import TIMEOUT, SingleReset
+from airflow_provider_ims.submissions.steps import AwaitMoment, AwaitTasks
 
 OnFailure = Literal["stop", "continue"]
 
@@ -52,6 +45,16 @@ class Chunk(NamedTuple):
     planned: PlannedChunk
 
 
+def chunks_of(plan: PlannedGstin) -> list[Chunk]:
+    """Return the requests of a plan; a task instance may come to do another GSTIN, so the key names it."""
+    return [Chunk(n, f"ims_reset_{plan.rtin}_{n:04d}", planned) for n, planned in enumerate(plan.chunks, 1)]
+
+
+def records_of(plan: PlannedGstin) -> SentRecords:
+    """Return where it is kept beside the requests what was sent of them."""
+    return SentRecords({chunk.key: chunk.planned.path for chunk in chunks_of(plan)})
+
+
 class BulkReset:
     """
     The resets of one GSTIN, of which the service allows one at a time.
@@ -63,6 +66,7 @@ class BulkReset:
     :param journal: what was done so far
     :param plan: the requests
     :param outcomes: keeps what became of each document
+    :param records: what was sent from the same folder
     :param attempt: which try of the task this is
     :param policy: what the user decided about sending
     :param on_failure: after a request that failed or whose fate is not known: ``stop``, or ``continue`` with the next
@@ -77,11 +81,12 @@ class BulkReset:
         journal: Journal,
         plan: PlannedGstin,
         outcomes: Outcomes,
+        records: SentRecords,
         *,
         attempt: Attempt,
         policy: Policy = Policy(),  # noqa: B008 - frozen
         on_failure: OnFailure = "stop",
-        timeout: float,
+        timeout: float = TIMEOUT,
         audit: AuditTrail | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -89,28 +94,29 @@ class BulkReset:
         self._journal = journal
         self._plan = plan
         self._outcomes = outcomes
+        self._records = records
         self._attempt = attempt
         self._on_failure = on_failure
         self._timeout = timeout
         self._policy = policy
         self._audit = audit
         self._clock = clock
-        self.chunks = [Chunk(n, f"ims_reset_{n:04d}", planned) for n, planned in enumerate(plan.chunks, 1)]
+        self.chunks = chunks_of(plan)
 
-    def go_on(self, ended: Sequence[str] = ()) -> AwaitTasks | AwaitMoment | None:
+    def go_on(self, ended: AwaitTasks | None = None) -> AwaitTasks | AwaitMoment | None:
         """
         Do what can be done now.
 
-        :param ended: the tasks that the last :class:`AwaitTasks` of this try named: the reset of the request that is
-            next to be dealt with, or the downloads that it takes to learn its fate
+        :param ended: what the last call said has to be waited for, if that has ended
         :return: what has to be waited for before this is called again, or ``None`` when every request is dealt with
         :raises GstnError: when the rest cannot or shall not be sent; :meth:`done` says how far it got
         """
+        self._mind_an_earlier_plan()
         for chunk in self.chunks:
             if self._is_settled(chunk):
                 continue
             try:
-                step = self._carry_on(chunk, ended)
+                step = self._carry_on(chunk, ended if ended and ended.key == chunk.key else None)
             except _OF_ONE_CHUNK as error:
                 self._note_failure(chunk, error)
                 if self._on_failure == "stop":
@@ -118,88 +124,84 @@ class BulkReset:
                 step = None
             if step is not None:
                 return step
-            ended = ()  # what was waited for was about this request
         return None
 
     def done(self) -> list[ChunkOutcome]:
         """Say how far each request got, in their order."""
         return [self._outcome_of(chunk) for chunk in self.chunks]
 
+    def _mind_an_earlier_plan(self) -> None:
+        """
+        Have GSTN's documents looked at before anything is sent that an earlier plan may have sent.
+
+        Its requests may have had the same documents in any other order, so this is about all that are new. Each is
+        marked before the last trace of the earlier plan is written over.
+        """
+        new = [chunk for chunk in self.chunks if self._entry(chunk) is None]
+        if not new:
+            return
+        mine = {chunk.planned.sha256 for chunk in self.chunks}
+        known = [self._journal.read(chunk.key) for chunk in new]
+        recorded = [entry_of("a record beside the requests", record) for record in self._records.all()]
+        earlier = [entry for entry in (*known, *recorded) if entry is not None and entry.sha256 not in mine]
+        earlier = [entry for entry in earlier if entry.sends]
+        if not earlier:
+            return
+        log.warning(
+            "Requests of another plan were sent for GSTIN %s from here (%d). Before anything of this plan is sent that"
+            " was not in it, GSTN's documents are looked at.",
+            self._plan.rtin,
+            len(earlier),
+        )
+        now = self._clock()
+        since = max(entry.in_flight_since if entry.at else now for entry in earlier)
+        for chunk in sorted(new, key=lambda chunk: self._journal.read(chunk.key) is not None):
+            mark = Entry(
+                **{"phase": "intent", "fingerprint": "", "sha256": chunk.planned.sha256, "attempt": self._attempt},
+                **{"at": now, "sends": 1, "sends_before": 1, "in_flight_since": since, "look": True},
+            )
+            self._journal.write(chunk.key, mark)
+
     def _is_settled(self, chunk: Chunk) -> bool:
         entry = self._entry(chunk)
         if entry is None:
             return False
-        cleared = entry.attempt.clears != self._attempt.clears
-        if entry.failure:
-            if not cleared and self._on_failure == "stop":
-                # The worker died between this and the end of the task.
-                raise GstnResetFailed(entry.failure)
-            return not cleared  # a person who clears the task wants to know once more
-        return entry.phase == "ended" and not (cleared and self._policy.force)
+        if not entry.is_of(self._attempt):
+            # A person has cleared the task.
+            if entry.phase != "ended" or self._policy.asks_again(*entry.came_to):
+                return False
+            kept = {"cleared": self._attempt.clears, "cleared_at": self._clock(), "look": False}
+            self._journal.write(chunk.key, entry.model_copy(update=kept))
+            return True
+        if entry.failure and (entry.phase == "ended" or self._journal.is_mine(entry)):
+            if self._on_failure == "stop" and entry.attempt.clears == self._attempt.clears:
+                # The worker died between this and the end of the task, or another task met this failure.
+                raise (GstnAmbiguousSubmission if entry.phase == "intent" else GstnResetFailed)(entry.failure)
+            return True
+        return entry.phase == "ended" and not entry.look
 
-    def _carry_on(self, chunk: Chunk, ended: Sequence[str]) -> AwaitTasks | AwaitMoment | None:
-        entry = self._entry(chunk)
-        if entry is not None and entry.failure:
-            phase = "submitted" if entry.reference_id else "intent"
-            self._journal.write(chunk.key, entry.model_copy(update={"failure": "", "phase": phase}))
+    def _carry_on(self, chunk: Chunk, ended: AwaitTasks | None) -> AwaitTasks | AwaitMoment | None:
         payload = chunk.planned.load(self._plan.rtin)
-        log.info("Request %d of %d of GSTIN %s.", chunk.number, len(self.chunks), self._plan.rtin)
-        submission = Submission(
+        name = f"GSTIN {self._plan.rtin}, request {chunk.number} of {len(self.chunks)}"
+        log.info("%s.", name)
+        reset = SingleReset(
             self._hook,
             self._journal,
             payload,
             attempt=self._attempt,
             policy=self._policy,
+            timeout=self._timeout,
             key=chunk.key,
+            name=name,
             sha256=chunk.planned.sha256,
             audit=self._audit,
             clock=self._clock,
         )
-        step = submission.go_on(ended)
-        if not isinstance(step, Sent):
+        step = reset.go_on(ended)
+        if not isinstance(step, Report):
             return step
-        if (running := self._still_running(chunk, step.reference_id)) is not None:
-            return running
-        report = Report.fetch(self._hook, step.reference_id, payload)
-        downloads = [reference_id for reference_id in ended if reference_id != step.reference_id]
-        if downloads:
-            report.look(self._hook, downloads)
-        elif downloads := report.start_look(self._hook):
-            return AwaitTasks(downloads)
-        self._finish(chunk, report)
+        self._finish(chunk, step)
         return None
-
-    def _still_running(self, chunk: Chunk, reference_id: str) -> AwaitTasks | None:
-        since = self._watched_since(chunk)
-        until = since + self._timeout
-        watch = TaskWatch([reference_id], since)
-        try:
-            watch.tell(self._hook.get_task_status(reference_id))
-        except GstnTransientError as error:
-            log.warning("Poll failed; the next one may work. %s", error)
-        except GstnTaskNotFound as error:
-            watch.miss(reference_id, error)
-        if watch.is_over():
-            return None
-        if self._clock() >= until:
-            raise AirflowSensorTimeout(
-                f"GSTIN {self._plan.rtin}, request {chunk.number} of {len(self.chunks)}: task {reference_id} was not"
-                f" complete {self._timeout:.0f} s after it was sent. It may still run: clear this task to wait on;"
-                " nothing is sent again."
-            )
-        return AwaitTasks([reference_id], until)
-
-    def _watched_since(self, chunk: Chunk) -> float:
-        """Return since when this request is waited for; a person who clears the task has it waited for anew."""
-        now = self._clock()
-        entry = self._journal.read(chunk.key)
-        if entry is None:
-            return now
-        if entry.watched_for is not None and entry.watched_for.clears == self._attempt.clears:
-            return entry.watched_since
-        since = entry.at if entry.attempt.clears == self._attempt.clears else now
-        self._journal.write(chunk.key, entry.model_copy(update={"watched_since": since, "watched_for": self._attempt}))
-        return since
 
     def _finish(self, chunk: Chunk, report: Report) -> None:
         self._outcomes.keep(chunk.planned, report)
@@ -208,15 +210,8 @@ class BulkReset:
             self._audit.ended(report.reference_id, summary, report.refused, report.unknown)
         error = report.error()
         failure = error if isinstance(error, GstnResetFailed) else None
-        entry = self._journal.read(chunk.key)
-        if entry is not None:
-            changes = {
-                "phase": "ended",
-                "attempt": self._attempt,
-                "told": {"outcome": report.outcome, **report.counts()},
-                "failure": str(failure or ""),
-            }
-            self._journal.write(chunk.key, entry.model_copy(update=changes))
+        changes = {"phase": "ended", "told": {"outcome": report.outcome, **report.counts()}}
+        self._note(chunk, **changes, failure=str(failure or ""), in_flight_since=0.0)
         if failure is not None:
             raise failure
         if error is not None:
@@ -224,35 +219,31 @@ class BulkReset:
 
     def _note_failure(self, chunk: Chunk, error: GstnError) -> None:
         log.error("Request %d of %d failed. %s", chunk.number, len(self.chunks), error)
-        entry = self._journal.read(chunk.key)
+        if isinstance(error, GstnResetFailed):
+            # That is known for good, and another sending comes to the same unless a person thinks otherwise.
+            told = entry.told if (entry := self._entry(chunk)) and entry.phase == "ended" else {"outcome": "failed"}
+            self._note(chunk, failure=str(error), phase="ended", told=told, in_flight_since=0.0)
+        else:
+            self._note(chunk, failure=str(error))
+
+    def _note(self, chunk: Chunk, **changes: object) -> None:
+        entry = self._entry(chunk)
         if entry is not None:
-            failed = entry.model_copy(update={"failure": str(error), "attempt": self._attempt})
-            self._journal.write(chunk.key, failed)
+            changes |= {"attempt": self._attempt, "cleared": None}
+            self._journal.keep(chunk.key, entry.model_copy(update=changes))
 
     def _outcome_of(self, chunk: Chunk) -> ChunkOutcome:
-        entry = self._journal.read(chunk.key)
-        if entry is None or entry.phase == "busy":
+        entry = self._entry(chunk)
+        if entry is None:
             return ChunkOutcome(chunk.planned, "not sent")
-        if entry.sha256 != chunk.planned.sha256:
-            return ChunkOutcome(chunk.planned, "unknown", failure="Another request was sent in its place.")
-        if entry.phase == "ended":
+        if entry.phase == "ended" and "reset" in entry.told:
             return ChunkOutcome(chunk.planned, "ended", entry.reference_id, entry.told, entry.failure)
-        return ChunkOutcome(chunk.planned, "unknown", entry.reference_id, {}, entry.failure)
+        state = "not sent" if entry.phase == "unsent" else "unknown"
+        return ChunkOutcome(
+            chunk.planned, state, entry.reference_id, failure=entry.failure, already_reset=entry.already_reset
+        )
 
     def _entry(self, chunk: Chunk) -> Entry | None:
-        """
-        Return the journal's entry of a request.
-
-        :raises GstnInvalidRequest: when it is of another request than the one that is planned now
-        """
+        """Return the journal's entry of a request, or ``None`` if it is about another one."""
         entry = self._journal.read(chunk.key)
-        if entry is None or entry.phase == "busy" or entry.sha256 == chunk.planned.sha256:
-            return entry
-        if self._policy.force and entry.attempt.clears != self._attempt.clears:
-            return None
-        raise GstnInvalidRequest(
-            f"Request {chunk.number} of GSTIN {self._plan.rtin} was sent by this task, and the plan has another one in"
-            " its place now. Nothing was sent this time: documents that are reset would be sent again. Send the new"
-            " plan in a new run of the DAG, without the documents that are reset. To send it here all the same, set"
-            " force_resubmit and clear this task."
-        )
+        return entry if entry is None or entry.sha256 == chunk.planned.sha256 else None

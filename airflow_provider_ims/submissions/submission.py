@@ -1,4 +1,4 @@
-"""Takes one reset to the service: at most once, unless somebody asked for more."""
+"""Takes one reset to the service: at most once, unless a look at GSTN's documents shows what is not done."""
 
 from __future__ import annotations
 
@@ -7,19 +7,34 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
 
-from airflow_provider_ims.exceptions import GstnAmbiguousSubmission, GstnBusy, GstnError
+from airflow_provider_ims.exceptions import (
+    GstnAmbiguousSubmission,
+    GstnBusy,
+    GstnError,
+    GstnInvalidRequest,
+    GstnNoDocuments,
+    GstnResetFailed,
+    GstnResetNotDone,
+    GstnResultNotReady,
+    GstnSessionExpired,
+    GstnTaskNotFound,
+    GstnTransientError,
+)
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models.download import actions_of
 from airflow_provider_ims.models.payload import ResetPayload
 from airflow_provider_ims.models.reconciliation import Reconciliation, as_places, of_places
+from airflow_provider_ims.models.task import is_gone
+from airflow_provider_ims.results.report import Report
 from airflow_provider_ims.submissions.audit import AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
 from airflow_provider_ims.submissions.policy import Policy
+from airflow_provider_ims.submissions.steps import KEY, AwaitMoment, AwaitTasks, Sent, Step
 
 MOST_SENDS = 3
-"""How often a request goes out in all when its replies are lost, with ``on_ambiguous`` other than ``fail``."""
+"""How often a request goes out when its replies are lost, with ``on_ambiguous`` other than ``fail``. It is counted anew
+when a person clears the task."""
 
 SHORTEST_WAIT = 15.0
 LONGEST_WAIT = 300.0
@@ -28,38 +43,13 @@ LONGEST_WAIT = 300.0
 log = logging.getLogger(__name__)
 
 
-class Sent(NamedTuple):
-    """The service has the reset, under this reference id."""
-
-    reference_id: str
-
-
-class AwaitTasks(NamedTuple):
-    """
-    These tasks of the service have to end before it can go on.
-
-    :param until: how long to wait at most, seconds since the epoch; ``None`` for as long as a download may take
-    """
-
-    reference_ids: list[str]
-    until: float | None = None
-
-
-class AwaitMoment(NamedTuple):
-    """Nothing can be done before this time, seconds since the epoch."""
-
-    moment: float
-
-
-Step = Sent | AwaitTasks | AwaitMoment
-
-
 class Submission:
     """
     One reset on its way to the service.
 
     Before the request goes out its intent is written to the journal, and its reference id right after it. So each
-    later try knows whether it was sent, was not, or may have been.
+    later try knows whether it was sent, was not, or may have been. What a person wants who clears the task is decided
+    once for each clear: where anything is open, GSTN's documents are looked at first.
 
     :param hook: speaks to the service
     :param journal: what earlier tries wrote
@@ -80,7 +70,7 @@ class Submission:
         *,
         attempt: Attempt,
         policy: Policy = Policy(),  # noqa: B008 - frozen
-        key: str = "ims_reset",
+        key: str = KEY,
         sha256: str = "",
         audit: AuditTrail | None = None,
         clock: Callable[[], float] = time.time,
@@ -96,38 +86,145 @@ class Submission:
         self._fingerprint = payload.fingerprint()
         self._sha256 = sha256
 
-    def go_on(self, downloads: Sequence[str] = ()) -> Step:
+    def go_on(self, looked: Sequence[str] = ()) -> Step:
         """
         Do what can be done now.
 
-        :param downloads: the tasks that an :class:`AwaitTasks` of this try named, now ended
+        :param looked: the downloads that an :class:`AwaitTasks` of this try named, now ended
         :return: the reference id, or what has to be waited for before this is called again
         :raises GstnAmbiguousSubmission: when it may have been accepted, and ``on_ambiguous`` leaves it to a person
         :raises GstnBusy: when GSTN was busy for longer than ``busy_timeout``
         :raises GstnError: see :meth:`GstnHook.submit_reset`; nothing was sent then
         """
         entry = self._known_entry()
-        if entry is None or entry.phase == "busy":
-            return self._send(self._payload, entry)
-        if entry.phase in {"submitted", "ended"}:
-            return self._attach(entry)
-        if downloads:
-            return self._send_the_rest(downloads, entry)
-        return self._resolve(entry)
+        if entry is None:
+            return self._send(None)
+        if entry.look:
+            return self._send_the_rest(looked, entry) if looked else self._look(entry)
+        match entry.phase:
+            case "unsent":
+                return self._send(entry)
+            case "intent":
+                return self._resolve(entry)
+            case _:
+                return self._attach(entry)
+
+    @property
+    def entry(self) -> Entry | None:
+        """What the journal says of this request now; ``None`` if it is about another one."""
+        entry = self._journal.read(self._key)
+        return entry if entry is None or entry.fingerprint in {"", self._fingerprint} else None
+
+    def found(self, entry: Entry) -> Reconciliation | None:
+        """Return what a look at GSTN's documents told about the reset, for the one who reads its result."""
+        if entry.sends == 1 and entry.sent and not entry.already_reset:
+            return None
+        return Reconciliation(fingerprint=self._fingerprint, already_reset=entry.already_reset, sent=entry.sent)
+
+    def not_done(self, entry: Entry, error: GstnResetNotDone) -> AwaitMoment:
+        """
+        Go on after a result that says that nothing was done.
+
+        :return: when to send it again
+        :raises GstnSessionExpired: when a person has to open a session first; the task, cleared, goes on from there
+        :raises GstnError: when GSTN was busy or down for longer than ``busy_timeout``
+        """
+        cause = error.cause or error
+        changes = {"phase": "unsent", "sends_before": entry.sends, "in_flight_since": 0.0, "failure": ""}
+        unsent = self._of_now(entry, **changes, look=not error.is_certain)
+        if self._audit:
+            told = {"outcome": "nothing done", "processed": 0, "errors": 0, "status_cd": "", "code": error.code}
+            self._audit.ended(entry.reference_id, told, [], [])
+        if isinstance(cause, GstnTransientError):
+            return self._wait_for_gstn(unsent, cause)
+        self._journal.keep(self._key, unsent)
+        raise GstnSessionExpired(
+            f"GSTIN {self._payload.rtin}: nothing of reset {entry.reference_id} was done, as GSTN had no session.\n"
+            f"{cause}\nThen clear this task: it sends the request again.",
+            code=error.code,
+        ) from None
 
     def _known_entry(self) -> Entry | None:
         entry = self._journal.read(self._key)
         if entry is None:
             return None
-        if entry.fingerprint != self._fingerprint:
+        if entry.fingerprint not in {"", self._fingerprint}:
+            return self._of_another_request(entry)
+        if entry.is_of(self._attempt):
+            return entry
+        entry = self._after_a_clear(entry)
+        self._journal.write(self._key, entry)
+        return entry
+
+    def _of_another_request(self, entry: Entry) -> Entry | None:
+        forced = bool(self._policy.force) and not entry.is_of(self._attempt)
+        if entry.phase == "intent" and not forced:
+            raise GstnInvalidRequest(
+                f"The payload was changed while it is not known what became of the one before for GSTIN"
+                f" {self._payload.rtin}.\nNothing was sent. The one before was {_story(entry)}.\nGive that payload back"
+                " and clear this task: it looks at what GSTN holds and ends the matter. To send the new one all the"
+                " same, set force_resubmit and clear this task: it sends what GSTN does not hold at no action."
+            )
+        if forced:
+            log.warning("Looking at GSTN's documents before another request is sent. Before: %s.", _story(entry))
+            look = Entry(
+                **{"phase": "intent", "fingerprint": self._fingerprint, "at": entry.at, "attempt": self._attempt},
+                **{"sends": 1, "sends_before": 1, "in_flight_since": entry.in_flight_since, "look": True},
+                sha256=self._sha256,
+            )
+            self._journal.write(self._key, look)
+            return look
+        if entry.phase != "unsent":
             log.warning(
                 "An earlier try of this task had another request (%s). This one is sent as a new one.", _story(entry)
             )
-            return None
-        if self._policy.force and entry.attempt.clears != self._attempt.clears and entry.phase != "busy":
-            log.warning("Sending the reset again, since force_resubmit is set. Before: %s.", _story(entry))
-            return None
-        return entry
+        return None
+
+    def _after_a_clear(self, entry: Entry) -> Entry:
+        """Decide what a person wants who cleared the task: a look, wherever it may be that something is not done."""
+        now = self._clock()
+        entry = entry.model_copy(
+            update={"cleared": self._attempt.clears, "cleared_at": now, "sends_before": entry.sends, "failure": ""}
+        )
+        look = False
+        changes: dict[str, object] = {}
+        match entry.phase:
+            case "unsent":
+                look = entry.look or entry.sends > 0
+            case "intent":
+                look = True
+                if not entry.at:
+                    changes = {"at": now, "in_flight_since": now}
+            case "ended":
+                look, changes = self._policy.asks_again(*entry.came_to), {"in_flight_since": 0.0}
+            case "submitted" if not entry.sent:
+                look = self._policy.force is True
+            case "submitted":
+                look, changes = self._standing(entry)
+        if look:
+            log.warning("The task was cleared: looking at GSTN's documents first. Before: %s.", _story(entry))
+        return entry.model_copy(update={**changes, "look": look})
+
+    def _standing(self, entry: Entry) -> tuple[bool, dict[str, object]]:
+        """Ask what came of the reset; return whether GSTN's documents have to be looked at, and what is new of it."""
+        unknown = {"phase": "intent", "in_flight_since": 0.0}
+        try:
+            state = self._hook.get_task_status(entry.reference_id).state
+        except GstnTaskNotFound:
+            return (True, unknown) if is_gone(entry.at, self._clock()) else (False, {})
+        if state == "failed":
+            return True, unknown
+        if state != "completed":
+            return state == "unknown" and self._policy.force is True, {}
+        try:
+            outcome = Report.fetch(self._hook, entry.reference_id, self._payload, self.found(entry)).outcome
+        except GstnResetNotDone as error:
+            return True, {"phase": "unsent" if error.is_certain else "intent", "in_flight_since": 0.0}
+        except GstnResultNotReady:
+            return False, {}
+        except GstnResetFailed:
+            outcome = "failed"
+        return self._policy.asks_again(outcome), {"told": {"outcome": outcome}, "in_flight_since": 0.0}
 
     def _attach(self, entry: Entry) -> Sent:
         if entry.attempt != self._attempt:
@@ -136,28 +233,34 @@ class Submission:
                 "This task was %s, but its reset is NOT sent again: %s. Going on with that one.%s",
                 "cleared" if cleared else "tried again",
                 _story(entry),
-                " To send it once more, set force_resubmit and clear the task." if cleared else "",
+                " To send what GSTN does not hold at no action, set force_resubmit and clear the task."
+                if cleared
+                else "",
             )
             self._remember(entry)
             if self._audit and entry.sent:
-                not_sent = of_places(entry.already_reset, self._payload)
-                keys = {key for key, _ in self._payload.documents()}
-                self._audit.attached(self._payload.only(keys - not_sent), entry.reference_id)
+                self._audit.attached(self._rest(entry), entry.reference_id)
         return Sent(entry.reference_id)
 
-    def _send(self, payload: ResetPayload, earlier: Entry | None, already_reset: str | None = None) -> Step:
-        entry = Entry(
-            phase="intent",
-            fingerprint=self._fingerprint,
-            at=self._clock(),
-            attempt=self._attempt,
-            sends=1 + (earlier.sends if earlier else 0),
-            already_reset=already_reset or "",
-            sha256=self._sha256,
-        )
+    def _rest(self, entry: Entry | None) -> ResetPayload:
+        """Return the request without the documents that were found at "no action"."""
+        if entry is None or not entry.already_reset:
+            return self._payload
+        keys = {key for key, _ in self._payload.documents()}
+        return self._payload.only(keys - of_places(entry.already_reset, self._payload))
+
+    def _send(self, earlier: Entry | None) -> Step:
+        """
+        Send what is not known to be at "no action".
+
+        :param earlier: what is known of the same request
+        """
         before = self._journal.read(self._key)
+        payload = self._rest(earlier)
+        entry = self._of_now(earlier, phase="intent", reference_id="", sent=True, look=False, told={}, failure="")
+        entry = entry.model_copy(update={"sends": entry.sends + 1, "in_flight_since": entry.at})
         # Then its record stays "unknown", whatever becomes of this one. A look at GSTN's documents settles it.
-        may_be_accepted = earlier is not None and earlier.phase == "intent" and already_reset is None
+        may_be_accepted = earlier is not None and earlier.phase == "intent" and not earlier.look
 
         def before_sending() -> None:
             if self._audit:
@@ -172,15 +275,12 @@ class Submission:
             if self._audit and not may_be_accepted:
                 self._audit.not_accepted(payload, error)
             if isinstance(error, GstnBusy):
-                return self._wait_for_others(before, error)
+                return self._wait_for_gstn(before, error)
             self._journal.restore(self._key, before)
             raise
         submitted = entry.model_copy(update={"phase": "submitted", "reference_id": reference_id, "at": self._clock()})
-        try:
-            self._journal.write(self._key, submitted)
-        except Exception:
-            # The reset is accepted: whatever Airflow's store does, its reference id must reach the caller.
-            log.exception("The reference id %s could not be kept for a retry of this task.", reference_id)
+        # The reset is accepted: whatever stores and files do, its reference id must reach the caller.
+        self._journal.keep(self._key, submitted)
         if self._audit:
             self._audit.accepted(payload, reference_id)
         try:
@@ -190,24 +290,42 @@ class Submission:
             log.exception("What was found at no action could not be kept for the result of %s.", reference_id)
         return Sent(reference_id)
 
+    def _of_now(self, entry: Entry | None, **changes: object) -> Entry:
+        now = self._clock()
+        if entry is None:
+            entry = Entry(phase="unsent", fingerprint=self._fingerprint, at=now, attempt=self._attempt)
+        news = {"fingerprint": self._fingerprint, "sha256": self._sha256, "at": now, "attempt": self._attempt}
+        return entry.model_copy(update={**news, "cleared": None, **changes})
+
     def _resolve(self, entry: Entry, error: GstnAmbiguousSubmission | None = None) -> Step:
         """Decide about a request that may have been accepted or not."""
         what = str(error) if error else "The worker died while it was being sent."
-        if self._policy.on_ambiguous == "fail" or entry.sends >= MOST_SENDS:
+        if self._policy.on_ambiguous == "fail" or entry.sends - entry.sends_before >= MOST_SENDS:
             raise GstnAmbiguousSubmission(self._for_a_person(entry, what), code=error.code if error else "")
         if self._policy.on_ambiguous == "resubmit":
             log.warning("Sending the reset again, as on_ambiguous says. %s", what)
-            return self._send(self._payload, entry)
+            return self._send(entry)
         log.warning("Looking at the documents that GSTN holds, as on_ambiguous says. %s", what)
-        self._journal.write(self._key, entry.model_copy(update={"looked_at": self._clock()}))
-        rtin = self._payload.rtin
-        return AwaitTasks([self._hook.submit_download(rtin, section) for section in self._payload.counts()])
+        return self._look(entry)
+
+    def _look(self, entry: Entry) -> Step:
+        changes = {"look": True, "looked_at": self._clock(), "fingerprint": self._fingerprint}
+        entry = entry.model_copy(update=changes)
+        self._journal.write(self._key, entry)
+        downloads = []
+        for section in self._payload.counts():
+            try:
+                downloads.append(self._hook.submit_download(self._payload.rtin, section))
+            except GstnNoDocuments as error:
+                log.info("GSTN lists nothing of section %s. %s", section, error)
+        if not downloads:
+            return self._send_the_rest((), entry)
+        return AwaitTasks(downloads, kind="look", key=self._key)
 
     def _send_the_rest(self, downloads: Sequence[str], entry: Entry) -> Step:
         actions = actions_of(page for reference_id in downloads for page in self._hook.get_task_pages(reference_id))
         keys = {key for key, _ in self._payload.documents()}
         done = {key for key in keys if actions.get(key) == "N"}
-        places = as_places(done, self._payload)
         log.warning(
             "Of %d documents GSTN holds %d at no action; it holds another action for %d and does not list %d.",
             len(keys),
@@ -215,47 +333,56 @@ class Submission:
             len([key for key in keys - done if key in actions]),
             len([key for key in keys if key not in actions]),
         )
+        entry = entry.model_copy(update={"already_reset": as_places(done, self._payload)})
         if done == keys:
-            return self._nothing_left(downloads[0], places, entry)
-        settled = entry.at + self._policy.settle_time
-        if entry.looked_at < settled:
+            return self._nothing_left(downloads[0], entry)
+        settled = entry.in_flight_since + self._policy.settle_time
+        if entry.in_flight_since and entry.looked_at < settled:
             # The request may have been on its way then, or GSTN at work on it: what was not done may be done by now.
             now = self._clock()
-            pause = min(LONGEST_WAIT, max(SHORTEST_WAIT, now - entry.at)) * _jitter()
+            pause = min(LONGEST_WAIT, max(SHORTEST_WAIT, now - entry.in_flight_since)) * _jitter()
             return AwaitMoment(min(now + pause, max(now, settled)))
-        return self._send(self._payload.only(keys - done), entry, places)
+        return self._send(entry)
 
-    def _nothing_left(self, download: str, places: str, entry: Entry) -> Sent:
+    def _nothing_left(self, download: str, entry: Entry) -> Sent:
+        if entry.phase in {"submitted", "ended"} and entry.told.get("outcome") == "processed":
+            # All of it was done before, and still is: its result stays what it was.
+            self._journal.keep(self._key, entry.model_copy(update={"look": False}))
+            return Sent(entry.reference_id)
         # The download is a task of the service's like any other: its reference id stands for this reset from here
         # on, and what is remembered under it says that every document is at no action.
-        changes = {"phase": "submitted", "reference_id": download, "already_reset": places, "sent": False}
-        found = entry.model_copy(update={**changes, "at": self._clock()})
+        changes = {"phase": "submitted", "reference_id": download, "sent": False, "in_flight_since": 0.0}
+        found = self._of_now(entry, **changes, look=False, told={}, failure="")
         self._remember(found)
-        self._journal.write(self._key, found)
+        self._journal.keep(self._key, found)
         if self._audit:
             self._audit.found_reset(self._payload, download)
         return Sent(download)
 
     def _remember(self, entry: Entry) -> None:
         """Tell the task that reads the result what it cannot see there."""
-        if entry.sends > 1 or not entry.sent:
-            found = Reconciliation(fingerprint=self._fingerprint, already_reset=entry.already_reset, sent=entry.sent)
+        if found := self.found(entry):
             self._hook.remember_reconciliation(entry.reference_id, found.model_dump_json())
 
-    def _wait_for_others(self, before: Entry | None, error: GstnBusy) -> AwaitMoment:
+    def _wait_for_gstn(self, before: Entry | None, error: GstnTransientError) -> AwaitMoment:
+        """
+        Wait while GSTN is busy or down, and nothing of this request is done.
+
+        :param before: what is true of the request while it waits
+        """
         now = self._clock()
         since = before.busy_since if before and before.busy_for == self._attempt else now
         waited = now - since
         if waited >= self._policy.busy_timeout:
             self._journal.restore(self._key, before)
             raise error
-        entry = before or Entry(phase="busy", fingerprint=self._fingerprint, at=now, attempt=self._attempt)
-        self._journal.write(self._key, entry.model_copy(update={"busy_since": since, "busy_for": self._attempt}))
+        entry = before or self._of_now(None)
+        self._journal.keep(self._key, entry.model_copy(update={"busy_since": since, "busy_for": self._attempt}))
         # As long again as it has taken so far, and not in step with other tasks.
         pause = min(LONGEST_WAIT, max(SHORTEST_WAIT, waited, error.retry_after or 0.0))
         pause = min(pause * _jitter(), max(1.0, self._policy.busy_timeout - waited))
         log.info(
-            "Nothing was sent. Trying again in %.0f s, for %.0f s at most. %s", pause, self._policy.busy_timeout, error
+            "Nothing was done. Trying again in %.0f s, for %.0f s at most. %s", pause, self._policy.busy_timeout, error
         )
         return AwaitMoment(now + pause)
 
@@ -263,11 +390,10 @@ class Submission:
         first = next(document for _, document in self._payload.documents())
         counts = ", ".join(f"{count} {section}" for section, count in self._payload.counts().items())
         return (
-            f"It is not known whether the reset of {self._payload.count()} documents ({counts}) of GSTIN"
-            f" {self._payload.rtin} was done; {_story(entry)}. {what} On the GST portal look at IMS for this GSTIN,"
-            f" such as document {first.number} of supplier {first.stin}: if they are at no action, it was done. If not,"
-            " set force_resubmit and clear this task, which sends it again. With on_ambiguous='reconcile' this task"
-            " looks by itself and sends only what is not done."
+            f"It is not known whether the reset of {self._payload.count()} documents of GSTIN"
+            f" {self._payload.rtin} was done.\nIt is about {counts}, such as {first.number} of supplier {first.stin}."
+            f" It was {_story(entry)}. {what}\nClear this task: it looks at the documents that GSTN holds, and sends"
+            " only those that are not at no action. With on_ambiguous='reconcile' it does so by itself."
         )
 
 
@@ -278,10 +404,12 @@ def _jitter() -> float:
 def _story(entry: Entry) -> str:
     at = datetime.fromtimestamp(entry.at, UTC).isoformat(" ", "seconds")
     by = f"by try {entry.attempt.try_number} at {at}"
+    if entry.who:
+        by += " of " + " ".join(str(entry.who[name]) for name in ("dag_id", "run_id", "task_id") if name in entry.who)
     match entry.phase:
         case "submitted" | "ended":
             return f"sent {by} under the reference id {entry.reference_id}"
         case "intent":
-            return f"about to be sent {by}, and no reply was read"
+            return f"sent or about to be sent {by}, and its fate is not known"
         case _:
-            return f"not sent {by}, since GSTN was busy"
+            return f"not sent {by}, since GSTN did not take it"

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims.exceptions import GstnError, GstnTransientError
 from airflow_provider_ims.hooks.gstn import GstnHook
-from airflow_provider_ims.sensors.ims import FRAMEWORK_SLACK
-from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks
-from airflow_provider_ims.triggers.ims import SETTLING, ImsTaskTrigger, TaskWatch
+from airflow_provider_ims.sensors.ims import FRAMEWORK_SLACK, read_event
+from airflow_provider_ims.submissions.journal import Journal
+from airflow_provider_ims.submissions.steps import KEY, Awaited, AwaitMoment, AwaitTasks
+from airflow_provider_ims.triggers.ims import SETTLING, ImsTaskTrigger, TaskWatch, ids_of
 
 if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
     from airflow.triggers.base import BaseTrigger
 
 LONGEST_LOOK = 3600.0
@@ -53,18 +55,60 @@ def trigger_for(
     return trigger, timedelta(seconds=max(0.0, end - now) + 2 * longest + FRAMEWORK_SLACK)
 
 
-def wait_here(hook: GstnHook, step: AwaitTasks | AwaitMoment) -> Sequence[str]:
+def hand_over(
+    operator: BaseOperator,
+    step: AwaitTasks | AwaitMoment,
+    journal: Journal,
+    gstn_conn_id: str,
+    *,
+    method: str,
+    poll_interval: float = POLL_INTERVAL,
+) -> NoReturn:
+    """
+    Defer: the triggerer waits for a step, and ``method`` goes on after it.
+
+    :param journal: is carried to the process that goes on, with what is waited for
+    :param method: takes ``event`` and ``carried``
+    :param poll_interval: seconds between two polls, at first
+    """
+    journal.await_(step.to_json() if isinstance(step, AwaitTasks) else None)
+    trigger, timeout = trigger_for(step, gstn_conn_id, poll_interval)
+    operator.defer(trigger=trigger, method_name=method, kwargs={"carried": journal.carried}, timeout=timeout)
+
+
+def ended_of(journal: Journal, event: Mapping[str, Any] | None, kind: Awaited) -> AwaitTasks | None:
+    """
+    Return what was waited for, now that it has ended; nothing if it was a moment.
+
+    Whether a reset has ended is asked of the service again, whatever the event says.
+
+    :param kind: what it was, if the arguments of the deferral were lost (``dag.test`` of Airflow 3.3 does that)
+    :raises GstnError: when downloads failed, or the event is about something else
+    :raises AirflowSensorTimeout: when downloads did not end in time
+    """
+    if journal.awaited is not None:
+        step = AwaitTasks(**journal.awaited)
+    elif not journal.carried and event is not None and "reference_id" in event:
+        step = AwaitTasks(ids_of(event["reference_id"]), kind=kind, key=KEY)
+    else:
+        return None
+    if step.kind != "reset":
+        read_event(event, step.reference_ids)
+    return step
+
+
+def wait_here(hook: GstnHook, step: AwaitTasks | AwaitMoment) -> AwaitTasks | None:
     """
     Wait on the worker.
 
-    :return: the tasks that were waited for, if any
-    :raises AirflowSensorTimeout: when the tasks take longer than :data:`LONGEST_LOOK`
+    :return: the tasks that were waited for and have ended, if any
+    :raises AirflowSensorTimeout: when downloads take longer than :data:`LONGEST_LOOK`
     """
     if isinstance(step, AwaitMoment):
         time.sleep(max(0.0, step.moment - time.time()))
-        return ()
+        return None
     watch = TaskWatch(step.reference_ids, time.time())
-    end = time.time() + LONGEST_LOOK
+    end = time.time() + LONGEST_LOOK if step.until is None else step.until
     pause = POLL_INTERVAL / 4
     while time.time() < end:
         time.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - jitter, not a secret
@@ -78,5 +122,7 @@ def wait_here(hook: GstnHook, step: AwaitTasks | AwaitMoment) -> Sequence[str]:
         except GstnTransientError:
             continue
         if watch.is_over():
-            return step.reference_ids
+            return step
+    if step.kind == "reset":
+        return None  # whoever sent it knows what to say of it
     raise AirflowSensorTimeout(f"The downloads did not end within {LONGEST_LOOK:.0f} s: {watch.last_seen}.")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from airflow_provider_ims._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow_provider_ims._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from airflow_provider_ims.exceptions import (
     GstnAmbiguousSubmission,
     GstnInvalidConnection,
@@ -23,118 +21,40 @@ from airflow_provider_ims.exceptions import (
     GstnStorageUnavailable,
     GstnTaskFailed,
 )
+from airflow_provider_ims.operators import bulk as operator
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
 from airflow_provider_ims.storage import CannotRead, CannotWrite
-from airflow_provider_ims.submissions import journal
+from tests.contract.task_instance import (
+    ALL,
+    CHUNKS,
+    RTIN,
+    STIN,
+    Killed,
+    TaskInstance,
+    bulk,
+    hold,
+    outcomes,
+    rows,
+    three_requests,
+)
 from tests.unit.builders import document, request
-
-RTIN = "20MAYAS0100J1ZX"
-STIN = "24MAYAS0100J1JD"
-CHUNKS, DOCUMENTS = 3, 2
-
-
-class Killed(BaseException):
-    """A worker that dies."""
-
-
-class Store:
-    """Airflow's task state store; a worker dies at the write that ``dies_at`` names, before or after it."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-        self.dies_at: tuple[str, str, str] | None = None
-
-    def get(self, key: str) -> Any:
-        return self.values.get(key)
-
-    def set(self, key: str, value: Any, *, retention: Any) -> None:
-        if self.dies_at == ("before", key, value["phase"]):
-            self.dies_at = None
-            raise Killed
-        self.values[key] = json.loads(json.dumps(value))
-        if self.dies_at == ("after", key, value["phase"]):
-            self.dies_at = None
-            raise Killed
-
-    def delete(self, key: str) -> None:
-        del self.values[key]
-
-
-class Task:
-    """One mapped task instance, tried, cleared and resumed as Airflow does it."""
-
-    def __init__(self, simulator: Any, entry: dict[str, Any], **arguments: Any) -> None:
-        self.simulator = simulator
-        self.arguments = {"task_id": "reset", "plan_entry": entry, **arguments}
-        self.store = Store()
-        self.try_number, self.max_tries = 0, 2
-        self.xcom: Any = None
-        self.deferrals: list[Any] = []
-        self.trigger_says = {"status": "completed"}
-
-    def attempt(self) -> dict[str, Any]:
-        """Make one try, to its end."""
-        self.try_number += 1
-        method, kwargs = "execute", {}
-        while True:
-            try:
-                return getattr(self._operator(), method)(self._context(), **kwargs)
-            except TaskDeferred as waiting:
-                self.deferrals.append(waiting.trigger)
-                method, kwargs = self._wait(waiting)
-
-    def clear(self) -> None:
-        self.max_tries = self.try_number + 2
-
-    def _wait(self, waiting: TaskDeferred) -> tuple[str, dict[str, Any]]:
-        _, trigger = waiting.trigger.serialize()
-        json.dumps(trigger.get("reference_id"))
-        self.simulator.gst.advance(60)
-        event = {**self.trigger_says, "reference_id": trigger["reference_id"]} if "reference_id" in trigger else None
-        return waiting.method_name, {**json.loads(json.dumps(waiting.kwargs)), "event": event}
-
-    def _operator(self) -> ImsBulkResetOperator:
-        return ImsBulkResetOperator(**self.arguments)  # each process has its own
-
-    def _context(self) -> Any:
-        def push(key: str, value: Any) -> None:
-            self.xcom = value
-
-        instance = SimpleNamespace(try_number=self.try_number, max_tries=self.max_tries, xcom_push=push)
-        return {"ti": instance, "task_state_store": self.store}
 
 
 @pytest.fixture
 def entry(tmp_path: Path) -> dict[str, Any]:
-    """The plan of one GSTIN: three requests of two documents."""
-    chunks = []
-    for number in range(1, CHUNKS + 1):
-        invoices = [document(stin=STIN, inum=f"INV-{number}{letter}") for letter in "ab"]
-        content = json.dumps(request(RTIN, b2b=invoices)).encode()
-        path = tmp_path / RTIN / f"{number:04d}.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
-        digest = hashlib.sha256(content).hexdigest()
-        chunks.append({"path": str(path), "documents": DOCUMENTS, "bytes": len(content), "sha256": digest})
-    return {"rtin": RTIN, "chunks": chunks, "documents": CHUNKS * DOCUMENTS, "bytes": 1}
+    return three_requests(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def one_clock(simulator, monkeypatch) -> None:
+    """Time passes here as it does at the service."""
+    monkeypatch.setattr(operator, "BulkReset", partial(operator.BulkReset, clock=simulator.gst.clock.now))
 
 
 @pytest.fixture
-def task(simulator, entry, no_jitter) -> Task:
+def task(simulator, entry, no_jitter) -> TaskInstance:
     simulator.gst.open_session(RTIN)
-    return Task(simulator, entry)
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / RTIN / "result.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def outcomes(folder: Path) -> dict[str, str]:
-    return {row["number"]: row["outcome"] for row in rows(folder)}
-
-
-ALL = [f"INV-{number}{letter.upper()}" for number in (1, 2, 3) for letter in "ab"]
+    return bulk(simulator, entry)
 
 
 def test_all_requests_are_sent_one_after_another_and_every_document_is_told(task, simulator, tmp_path):
@@ -159,7 +79,7 @@ def test_all_requests_are_sent_one_after_another_and_every_document_is_told(task
     ("when", "phase"), [("before", "intent"), ("after", "submitted"), ("before", "ended"), ("after", "ended")]
 )
 def test_a_worker_may_die_at_any_write_of_any_request(task, simulator, tmp_path, number, when, phase):
-    task.store.dies_at = (when, f"ims_reset_{number:04d}", phase)
+    task.store.dies_at = (when, f"ims_reset_{RTIN}_{number:04d}", phase)
     with pytest.raises(Killed):
         task.attempt()
     assert task.attempt()["outcome"] == "processed"
@@ -170,7 +90,7 @@ def test_a_worker_may_die_at_any_write_of_any_request(task, simulator, tmp_path,
 @pytest.mark.parametrize("when", [("after", "intent"), ("before", "submitted")])
 def test_a_worker_that_dies_while_sending_stops_the_gstin_and_says_what_was_not_sent(task, simulator, tmp_path, when):
     moment, phase = when
-    task.store.dies_at = (moment, "ims_reset_0002", phase)
+    task.store.dies_at = (moment, f"ims_reset_{RTIN}_0002", phase)
     with pytest.raises(Killed):
         task.attempt()
     with pytest.raises(GstnAmbiguousSubmission, match="2 reset, 2 unknown, 2 not sent"):
@@ -181,7 +101,7 @@ def test_a_worker_that_dies_while_sending_stops_the_gstin_and_says_what_was_not_
 
 def test_an_unknown_fate_is_reconciled_if_asked(simulator, entry, tmp_path, no_jitter):
     simulator.gst.open_session(RTIN)
-    task = Task(simulator, entry, on_ambiguous="reconcile")
+    task = bulk(simulator, entry, on_ambiguous="reconcile")
     simulator.fault("reset", "drop_after")
     assert task.attempt()["outcome"] == "processed"
     assert simulator["resets"] == CHUNKS
@@ -190,7 +110,7 @@ def test_an_unknown_fate_is_reconciled_if_asked(simulator, entry, tmp_path, no_j
 
 def test_a_reset_sent_twice_is_read_together_with_what_gstn_holds(simulator, entry, tmp_path, no_jitter):
     simulator.gst.open_session(RTIN)
-    task = Task(simulator, entry, on_ambiguous="resubmit")
+    task = bulk(simulator, entry, on_ambiguous="resubmit")
     simulator.fault("reset", "drop_after")
     assert task.attempt()["outcome"] == "processed"
     assert simulator["resets"] == CHUNKS + 1
@@ -211,28 +131,35 @@ class TestARequestThatFails:
 
     def test_does_not_stop_it_if_asked_and_the_task_still_fails(self, simulator, entry, second_fails, tmp_path):
         simulator.gst.open_session(RTIN)
-        task = Task(simulator, entry, on_failure="continue")
+        task = bulk(simulator, entry, on_failure="continue")
         with pytest.raises(GstnResetFailed, match="1 of 3 requests failed") as caught:
             task.attempt()
         assert isinstance(caught.value, AirflowFailException)
         assert simulator["resets"] == CHUNKS
         assert [outcomes(tmp_path)[number] for number in ALL] == ["reset"] * 2 + ["unknown"] * 2 + ["reset"] * 2
 
-    def test_is_sent_again_only_if_a_person_forces_it(self, simulator, entry, second_fails, tmp_path):
+    def test_is_looked_into_and_sent_again_when_a_person_clears_the_task(
+        self, simulator, entry, second_fails, tmp_path
+    ):
         simulator.gst.open_session(RTIN)
-        task = Task(simulator, entry)
+        task = bulk(simulator, entry)
         with pytest.raises(GstnTaskFailed):
             task.attempt()
-        task.clear()
+        hold(simulator, "N", "INV-2a")  # the failed task got as far as that
+        assert task.attempt_after_a_clear()["outcome"] == "processed"
+        assert outcomes(tmp_path) == dict.fromkeys(ALL, "reset")
+        assert simulator["resets"] == CHUNKS + 1
+        assert simulator["downloads"] == 1, "the requests that ended well are not touched"
+
+    def test_stops_the_gstin_again_if_it_fails_again(self, simulator, entry, second_fails, tmp_path):
+        simulator.gst.open_session(RTIN)
+        task = bulk(simulator, entry)
         with pytest.raises(GstnTaskFailed):
             task.attempt()
-        assert simulator["resets"] == 2
-        task.clear()
-        task.arguments["force_resubmit"] = "true"
-        with pytest.raises(GstnResetPartial):  # the first request's documents are at no action already
-            task.attempt()
-        assert simulator["resets"] == 2 + CHUNKS
-        assert [outcomes(tmp_path)[number] for number in ALL] == ["refused"] * 2 + ["reset"] * 4
+        simulator.next_task(final_status="failed")
+        with pytest.raises(GstnTaskFailed, match="2 reset, 2 unknown, 2 not sent"):
+            task.attempt_after_a_clear()
+        assert task.attempt_after_a_clear()["outcome"] == "processed"
 
 
 def test_a_refusal_of_the_whole_request_is_a_failure_of_it(task, simulator, tmp_path):
@@ -245,7 +172,7 @@ def test_a_refusal_of_the_whole_request_is_a_failure_of_it(task, simulator, tmp_
 
 def test_a_worker_that_dies_with_the_refusal_of_a_whole_request_does_not_go_on_with_the_next(task, simulator):
     simulator.next_task(status_cd="ER", err_cd="IMSSAV005", err_msg="schema")
-    task.store.dies_at = ("after", "ims_reset_0001", "ended")
+    task.store.dies_at = ("after", f"ims_reset_{RTIN}_0001", "ended")
     with pytest.raises(Killed):
         task.attempt()
     with pytest.raises(GstnResetFailed, match="IMSSAV005"):
@@ -271,7 +198,7 @@ class TestRefusedDocuments:
     @pytest.mark.parametrize("on_partial", ["warn", "skip"])
     def test_do_as_on_partial_says(self, simulator, entry, on_partial):
         simulator.gst.open_session(RTIN)
-        task = Task(simulator, entry, on_partial=on_partial)
+        task = bulk(simulator, entry, on_partial=on_partial)
         if on_partial == "warn":
             assert task.attempt()["refused"] == 1
         else:
@@ -280,7 +207,7 @@ class TestRefusedDocuments:
 
 
 def test_a_missing_session_sends_nothing_and_the_rest_goes_on_once_it_is_open(simulator, entry, tmp_path, no_jitter):
-    task = Task(simulator, entry)
+    task = bulk(simulator, entry)
     with pytest.raises(GstnSessionExpired, match="6 not sent"):
         task.attempt()
     assert set(outcomes(tmp_path).values()) == {"not sent"}
@@ -310,16 +237,16 @@ def test_a_busy_gstn_is_waited_for_without_a_worker(task, simulator):
 def test_a_request_that_runs_too_long_is_a_timeout_that_a_clear_waits_on(simulator, entry, tmp_path, no_jitter):
     simulator.gst.open_session(RTIN)
     simulator.next_task(task_seconds=10_000)
-    task = Task(simulator, entry, timeout=0)
+    task = bulk(simulator, entry, timeout=0)
     with pytest.raises(AirflowSensorTimeout, match="request 1 of 3"):
         task.attempt()
     assert [outcomes(tmp_path)[number] for number in ALL] == ["unknown"] * 2 + ["not sent"] * 4
     task.clear()
     # Waited for anew, and not only asked about once more.
-    task.store.values["ims_reset_0001"]["at"] -= 86_400
+    task.store.values[f"ims_reset_{RTIN}_0001"]["at"] -= 86_400
     task.arguments["timeout"] = 3600
     waits = len(task.deferrals)
-    simulator.gst._tasks._tasks[task.store.values["ims_reset_0001"]["reference_id"]].ready_at -= 9_960
+    simulator.gst._tasks._tasks[task.store.values[f"ims_reset_{RTIN}_0001"]["reference_id"]].ready_at -= 9_960
     assert task.attempt()["outcome"] == "processed"
     assert len(task.deferrals) - waits == CHUNKS
     assert simulator["resets"] == CHUNKS
@@ -344,23 +271,6 @@ def test_a_request_file_that_cannot_be_trusted_is_not_sent(task, simulator, entr
     with pytest.raises(GstnInvalidRequest, match="Nothing of it was sent"):
         task.attempt()
     assert simulator["resets"] == 0
-
-
-def test_another_plan_is_not_sent_by_a_task_that_has_sent_one(task, simulator, entry, tmp_path):
-    task.attempt()
-    path = Path(entry["chunks"][0]["path"])
-    content = json.dumps(request(RTIN, b2b=[document(stin=STIN, inum="NEW-1"), document(stin=STIN, inum="NEW-2")]))
-    path.write_text(content)
-    entry["chunks"][0]["sha256"] = hashlib.sha256(content.encode()).hexdigest()
-    task.clear()
-    with pytest.raises(GstnInvalidRequest, match="a new run"):
-        task.attempt()
-    assert simulator["resets"] == CHUNKS
-    task.clear()
-    task.arguments["force_resubmit"] = True
-    with pytest.raises(GstnResetPartial):  # the other requests are forced as well, and are done already
-        task.attempt()
-    assert outcomes(tmp_path)["NEW-1"] == "reset"
 
 
 def test_a_forced_resend_that_is_refused_loses_nothing_of_what_was_done(task, simulator, tmp_path):
@@ -401,7 +311,7 @@ def test_a_result_that_is_an_error_is_a_failure_of_that_request(simulator, entry
     simulator.gst.open_session(RTIN)
     gstn = {"code": "IMS2B007", "message": "period is over"}
     simulator.next_task(error={"message": "err-gstn-returned", "type": "Gstn", "args": {"gstn-err": gstn}})
-    task = Task(simulator, entry, on_failure="continue")
+    task = bulk(simulator, entry, on_failure="continue")
     with pytest.raises(GstnResetFailed, match="IMS2B007"):
         task.attempt()
     assert [outcomes(tmp_path)[number] for number in ALL] == ["unknown"] * 2 + ["reset"] * 4
@@ -437,7 +347,7 @@ def test_a_store_that_is_away_for_a_moment_costs_a_retry_and_nothing_else(
     simulator, entry, tmp_path, monkeypatch, no_jitter, place, error
 ):
     simulator.gst.open_session(RTIN)
-    task = Task(simulator, entry, audit_path=str(tmp_path / "audit"))
+    task = bulk(simulator, entry, audit_path=str(tmp_path / "audit"))
 
     def away(*arguments: Any) -> None:
         raise error("s3://bucket/x", TimeoutError("no answer"))
@@ -451,32 +361,13 @@ def test_a_store_that_is_away_for_a_moment_costs_a_retry_and_nothing_else(
     assert {row["outcome"] for row in rows(tmp_path)} == {"reset"}
 
 
-def test_below_airflow_3_3_a_fault_is_waited_out_in_the_same_try(simulator, entry, monkeypatch):
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
-    monkeypatch.setattr(journal.Journal, "of", classmethod(lambda cls, context, carried=None: cls(None, carried)))
-    simulator.gst.open_session(RTIN)
-    simulator.fault("result", "http", status=503, times=6)
-    task = Task(simulator, entry)
-    assert task.attempt()["outcome"] == "processed"
-    assert simulator["resets"] == CHUNKS
-
-
 def test_each_request_leaves_its_audit_record(simulator, entry, tmp_path, no_jitter):
     simulator.gst.open_session(RTIN)
-    task = Task(simulator, entry, audit_path=str(tmp_path / "audit"))
+    task = bulk(simulator, entry, audit_path=str(tmp_path / "audit"))
     task.attempt()
     records = [json.loads(file.read_text()) for file in (tmp_path / "audit").iterdir()]
     assert len(records) == CHUNKS
     assert {record["outcome"] for record in records} == {"processed"}
-
-
-def test_without_a_store_one_try_still_goes_from_request_to_request(simulator, entry, tmp_path, no_jitter, monkeypatch):
-    # Airflow below 3.3: what was done travels with the deferrals.
-    simulator.gst.open_session(RTIN)
-    task = Task(simulator, entry)
-    monkeypatch.setattr(journal.Journal, "of", classmethod(lambda cls, context, carried=None: cls(None, carried)))
-    assert task.attempt()["outcome"] == "processed"
-    assert simulator["resets"] == CHUNKS
 
 
 @pytest.mark.parametrize(
@@ -484,7 +375,7 @@ def test_without_a_store_one_try_still_goes_from_request_to_request(simulator, e
 )
 def test_what_is_no_plan_is_refused(simulator, wrong, says):
     with pytest.raises(GstnInvalidRequest, match=says):
-        Task(simulator, wrong).attempt()
+        bulk(simulator, wrong).attempt()
 
 
 @pytest.mark.parametrize("argument", ["on_failure", "on_partial", "on_ambiguous"])

@@ -9,37 +9,64 @@ from typing import Any
 
 from airflow.sdk import DAG
 
+from airflow_provider_ims._metadata import TaskState
+from airflow_provider_ims.exceptions import GstnAirflowUnavailable
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
 from airflow_provider_ims.operators.plan import ImsPlanOperator
 from airflow_provider_ims.submissions.journal import Journal
 
 
 class MortalBulkReset(ImsBulkResetOperator):
-    """A bulk reset whose worker is killed with SIGKILL when the second request of the GSTIN ``dies`` is sent."""
+    """
+    A bulk reset to which this happens, for the GSTIN that the run names.
 
-    template_fields = (*ImsBulkResetOperator.template_fields, "dies")
+    :param dies: the worker is killed with SIGKILL when the second request is sent
+    :param store_away: Airflow's task state takes no reference id
+    :param forgets: there is no task state, as below Airflow 3.3
+    """
 
-    def __init__(self, *, dies: str = "", **kwargs: Any) -> None:
+    template_fields = (*ImsBulkResetOperator.template_fields, "dies", "store_away", "forgets")
+
+    def __init__(self, *, dies: str = "", store_away: str = "", forgets: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dies = dies
+        self.store_away = store_away
+        self.forgets = forgets
+
+    def execute(self, context: Any) -> Any:
+        self._make_trouble(context)
+        return super().execute(context)
 
     def execute_complete(self, context: Any, **kwargs: Any) -> Any:
-        if self.dies == self.plan_entry["rtin"] and context["ti"].try_number == 1:
-            write = Journal.write
-
-            def write_and_die(journal: Journal, key: str, entry: Any) -> None:
-                write(journal, key, entry)
-                if (key, entry.phase) == ("ims_reset_0002", "submitted"):
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            Journal.write = write_and_die  # type: ignore[method-assign]
+        self._make_trouble(context)
         return super().execute_complete(context, **kwargs)
+
+    def _make_trouble(self, context: Any) -> None:
+        rtin = self.plan_entry["rtin"]
+        keep, store = Journal.keep, TaskState.set
+
+        def keep_and_die(journal: Journal, key: str, entry: Any) -> None:
+            keep(journal, key, entry)
+            if key.endswith("_0002") and entry.phase == "submitted":
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def refuse(state: TaskState, key: str, value: Any, **more: Any) -> None:
+            if value["phase"] == "submitted":
+                raise GstnAirflowUnavailable("The API server is away.")
+            store(state, key, value, **more)
+
+        if self.dies == rtin and context["ti"].try_number == 1:
+            Journal.keep = keep_and_die  # type: ignore[method-assign]
+        if self.store_away == rtin:
+            TaskState.set = refuse  # type: ignore[method-assign]
+        if self.forgets == rtin:
+            context.pop("task_state_store")
 
 
 with DAG(
     dag_id="bulk",
     schedule=None,
-    params={"source": "", "output_path": "", "dies": ""},
+    params={"source": "", "output_path": "", "dies": "", "store_away": "", "forgets": ""},
     default_args={"retries": 2, "retry_delay": timedelta(seconds=1)},
 ):
     plan = ImsPlanOperator(
@@ -48,6 +75,8 @@ with DAG(
     MortalBulkReset.partial(
         task_id="reset",
         dies="{{ params.dies }}",
+        store_away="{{ params.store_away }}",
+        forgets="{{ params.forgets }}",
         on_ambiguous="reconcile",
         poke_interval=2,
         settle_time=30,

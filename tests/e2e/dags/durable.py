@@ -31,7 +31,7 @@ class MortalReset(ImsResetOperator):
         return super().execute(context)
 
     def _die_at(self, point: str) -> None:
-        send, write = gstn.send, Journal.write
+        send, write, keep = gstn.send, Journal.write, Journal.keep
 
         def on_the_wire(session: Any, request: Any, settings: Any) -> Any:
             if request.method != "PUT" or "reset" not in request.url:
@@ -46,11 +46,15 @@ class MortalReset(ImsResetOperator):
             if point == "before the intent" and entry.phase == "intent":
                 die()
             write(journal, key, entry)
+
+        def after_the_reply(journal: Journal, key: str, entry: Any) -> None:
+            keep(journal, key, entry)
             if point == "after the reference id" and entry.phase == "submitted":
                 die()
 
         gstn.send = on_the_wire
         Journal.write = in_the_journal  # type: ignore[method-assign]
+        Journal.keep = after_the_reply  # type: ignore[method-assign]
 
 
 def die() -> NoReturn:

@@ -21,7 +21,7 @@ from airflow_provider_ims.exceptions import (
     GstnTaskFailed,
     GstnTaskNotFound,
 )
-from airflow_provider_ims.models import ResetPayload, TaskStatus
+from airflow_provider_ims.models import ResetPayload, ResetResult, TaskStatus
 from airflow_provider_ims.operators import ims
 from airflow_provider_ims.operators.ims import ImsResetOperator
 from airflow_provider_ims.submissions import waiting
@@ -79,6 +79,15 @@ class Hook:
         if reference_id not in self.known_downloads:
             raise GstnTaskNotFound(f"No such task: {reference_id!r}")
         return [{"b2b": [{**document(inum=number), "action": action} for number, action in self.held.items()]}]
+
+    def get_task_result(self, reference_id: str) -> ResetResult:
+        return ResetResult(status_cd="P", processed=3, errors=0)
+
+    def find_sent_request(self, reference_id: str) -> None:
+        return None
+
+    def find_reconciliation(self, reference_id: str) -> str | None:
+        return self.remembered.get(reference_id)
 
     def remember_reconciliation(self, reference_id: str, found: str) -> None:
         self.remembered[reference_id] = found
@@ -283,17 +292,19 @@ class TestForceResubmit:
         return cleared(context)
 
     @pytest.mark.parametrize("flag", [True, "True", "true", " TRUE ", "yes", "1"])
-    def test_sends_again(self, hook, sent_before, flag):
+    def test_sends_what_is_not_at_no_action(self, hook, sent_before, flag):
+        hook.held = {"INV-1": "N"}
         assert reset(force_resubmit=flag).execute(sent_before) == "r-2"
+        assert numbers(hook.sent[1]) == ["INV-2", "INV-3"]
 
-    @pytest.mark.parametrize("flag", [False, "False", "false", "", "None", None, "no", "0"])
-    def test_does_not_unless_it_is_set(self, hook, sent_before, flag):
+    @pytest.mark.parametrize("flag", [False, "False", "false", "", "None", None, "no", "0", "failed", " Failed"])
+    def test_does_not_unless_it_is_set_and_there_is_something_to_send(self, hook, sent_before, flag):
         assert reset(force_resubmit=flag).execute(sent_before) == "r-1"
         assert len(hook.sent) == 1
 
     @pytest.mark.parametrize("flag", ["maybe", "{{ params.force }}", "ture", 2])
     def test_that_is_neither_is_refused_before_anything_is_sent(self, hook, sent_before, flag):
-        with pytest.raises(GstnInvalidRequest, match="force_resubmit"):
+        with pytest.raises(GstnInvalidRequest, match="force_resubmit is .*true, false or failed"):
             reset(force_resubmit=flag).execute(sent_before)
         assert len(hook.sent) == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -9,18 +10,25 @@ from typing import Any
 import pytest
 
 from airflow_provider_ims._compat import NEVER_EXPIRE, AirflowFailException
+from airflow_provider_ims._metadata import TaskState
 from airflow_provider_ims.exceptions import (
     GstnAmbiguousSubmission,
     GstnBusy,
+    GstnError,
+    GstnInvalidRequest,
+    GstnNoDocuments,
     GstnServiceUnavailable,
     GstnSessionExpired,
+    GstnTaskNotFound,
+    GstnTransientError,
 )
-from airflow_provider_ims.models import ResetPayload
+from airflow_provider_ims.models import ResetPayload, ResetResult, TaskStatus
 from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.submissions import submission as module
 from airflow_provider_ims.submissions.journal import Attempt, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, Policy
-from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks, Sent, Submission
+from airflow_provider_ims.submissions.steps import AwaitMoment, AwaitTasks, Sent
+from airflow_provider_ims.submissions.submission import Submission
 from tests.unit.builders import RTIN, STIN, document, numbered, payload
 
 NOW = 1_700_000_000.0
@@ -61,6 +69,26 @@ class Hook:
         self.downloads: dict[str, str] = {}
         self.held: dict[str, str] = {}
         self.remembered: dict[str, str] = {}
+        self.words: dict[str, str] = {}
+        self.results: dict[str, dict[str, Any] | GstnError] = {}
+
+    def get_task_status(self, reference_id: str) -> TaskStatus:
+        word = self.words.get(reference_id, "completed")
+        if word == "not found":
+            raise GstnTaskNotFound(reference_id)
+        return TaskStatus(reference_id=reference_id, word=word)
+
+    def get_task_result(self, reference_id: str) -> ResetResult:
+        result = self.results.get(reference_id, {"status_cd": "P"})
+        if isinstance(result, GstnError):
+            raise result
+        return ResetResult.parse(result)
+
+    def find_sent_request(self, reference_id: str) -> None:
+        return None
+
+    def find_reconciliation(self, reference_id: str) -> str | None:
+        return self.remembered.get(reference_id)
 
     def submit_reset(self, payload: ResetPayload, *, before_sending: Callable[[], None]) -> str:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -110,7 +138,7 @@ def go(hook, store, three, monkeypatch):
     def run(try_number: int = 1, clears: int = 2, *, now: float = NOW, downloads=(), request=three, **arguments):
         return Submission(
             hook,
-            Journal(store),
+            Journal(TaskState(store)),
             request,
             attempt=Attempt(try_number, clears),
             clock=lambda: now,
@@ -153,7 +181,7 @@ class TestARetry:
             go(2)
         assert len(hook.sent) == 1
         assert isinstance(caught.value, AirflowFailException)
-        for word in (RTIN, "3 b2b", "INV-1", STIN, "by try 1 at 2023-11-14", "force_resubmit", "reconcile"):
+        for word in (RTIN, "3 b2b", "INV-1", STIN, "by try 1 at 2023-11-14", "Clear this task", "reconcile"):
             assert word in str(caught.value)
 
     @pytest.mark.parametrize("refusal", [GstnSessionExpired("otp"), GstnServiceUnavailable("refused connection")])
@@ -179,68 +207,266 @@ class TestARetry:
         go(2, request=payload(b2b=[document(val=1181)]))
         assert len(hook.sent) == 2
 
-    def test_passes_over_what_is_not_ours_in_the_store(self, go, hook, store):
-        store.values["ims_reset"] = {"somebody": "else"}
-        assert go(1) == Sent("r-1")
+    def test_looks_before_it_sends_if_what_is_kept_cannot_be_read(self, go, hook, store):
+        store.values["ims_reset"] = {"phase": "a word of another version"}
+        assert go(1, settle_time=0) == AwaitTasks(["d-1"])
+        hook.held = {"INV-1": "N"}
+        assert go(1, downloads=["d-1"], settle_time=0) == Sent("r-1")
+        assert numbers(hook.sent[0]) == ["INV-2", "INV-3"]
 
-    def test_the_reference_id_reaches_the_caller_even_if_it_cannot_be_kept(self, go, hook, store, monkeypatch):
-        def set(key, value, *, retention):
-            if value["phase"] == "submitted":
+
+class TestAChangedPayload:
+    """While the fate of a request is unknown, another one is not sent in its place."""
+
+    OTHER = payload(b2b=numbered("b2b", "INV-1", "INV-9"))
+
+    @pytest.fixture
+    def unknown(self, go, hook):
+        hook.answers = [LOST, "r-2"]
+        with pytest.raises(GstnAmbiguousSubmission):
+            go(1)
+
+    @pytest.mark.parametrize("try_", [(2, 2), (2, 4)], ids=["retried", "cleared"])
+    def test_is_refused_by_name(self, go, hook, unknown, try_):
+        with pytest.raises(GstnInvalidRequest, match="payload was changed") as caught:
+            go(*try_, request=self.OTHER)
+        for word in (RTIN, "Nothing was sent", "by try 1 at 2023-11-14", "force_resubmit"):
+            assert word in str(caught.value)
+        assert len(hook.sent) == 1
+
+    def test_is_sent_after_a_look_if_a_person_forces_it(self, go, hook, unknown):
+        assert go(2, 4, request=self.OTHER, force=True) == AwaitTasks(["d-1"])
+        hook.held = {"INV-1": "N", "INV-9": "A"}
+        assert go(2, 4, request=self.OTHER, downloads=["d-1"], now=NOW + SETTLE_TIME, force=True) == AwaitMoment(
+            NOW + SETTLE_TIME
+        )
+        late = NOW + SETTLE_TIME + 1
+        assert go(2, 4, request=self.OTHER, now=late, force=True) == AwaitTasks(["d-2"])
+        assert go(2, 4, request=self.OTHER, downloads=["d-2"], now=late, force=True) == Sent("r-2")
+        assert numbers(hook.sent[1]) == ["INV-9"]
+
+    def test_is_sent_once_the_first_one_is_known(self, go, hook, unknown):
+        go(2, 4)
+        hook.held = dict.fromkeys(["INV-1", "INV-2", "INV-3"], "N")
+        assert go(2, 4, downloads=["d-1"]) == Sent("d-1")
+        assert go(3, 6, request=self.OTHER) == Sent("r-2")
+
+
+class TestAStoreThatFails:
+    @pytest.fixture
+    def away(self, store, monkeypatch):
+        """Let the writes of some phases fail; returns the phases."""
+        phases: set[str] = set()
+        kept = store.set
+
+        def set_(key, value, *, retention):
+            if value["phase"] in phases:
                 raise RuntimeError("the API server is down")
-            store.values[key] = value
+            kept(key, value, retention=retention)
 
-        monkeypatch.setattr(store, "set", set)
-        assert go(1) == Sent("r-1")
+        monkeypatch.setattr(store, "set", set_)
+        return phases
+
+    def test_before_the_request_keeps_it_from_being_sent(self, go, hook, away):
+        away.add("intent")
+        with pytest.raises(GstnTransientError, match="task state"):
+            go(1)
+        assert hook.sent == []
+        away.clear()
+        assert go(2) == Sent("r-1")
+
+    def test_when_it_is_read_is_not_taken_for_nothing_sent(self, go, hook, store, monkeypatch):
+        go(1)
+
+        def get(key):
+            raise RuntimeError("the API server is down")
+
+        with monkeypatch.context() as down:
+            down.setattr(store, "get", get)
+            with pytest.raises(GstnTransientError, match="task state"):
+                go(2)
+        assert go(2) == Sent("r-1")
+        assert len(hook.sent) == 1
+
+    def test_after_the_request_leaves_the_reference_id_to_the_deferral(self, hook, store, three, away):
+        away.add("submitted")
+        first = Journal(TaskState(store))
+        assert Submission(hook, first, three, attempt=Attempt(1, 2)).go_on() == Sent("r-1")
+        assert store.values["ims_reset"]["phase"] == "intent"
+        second = Journal(TaskState(store), json.loads(json.dumps(first.carried)))
+        assert Submission(hook, second, three, attempt=Attempt(1, 2)).go_on() == Sent("r-1")
+        away.clear()
+        third = Journal(TaskState(store), json.loads(json.dumps(second.carried)))
+        assert third.read("ims_reset").reference_id == "r-1"
+        assert store.values["ims_reset"]["reference_id"] == "r-1", "written at the next chance"
+        assert third.carried == {}
+        assert len(hook.sent) == 1
+
+    def test_what_was_carried_does_not_hold_against_what_was_written_later(self, go, hook, store, three):
+        go(1)
+        old = store.values["ims_reset"]
+        store.values["ims_reset"] = {**old, "phase": "ended", "revision": old["revision"] + 1}
+        assert Journal(TaskState(store), {"ims_reset": old}).read("ims_reset").phase == "ended"
+
+
+HELD = {"INV-1": "A", "INV-2": "N"}  # and of INV-3 nothing is known
 
 
 class TestAPersonWhoClearsTheTask:
-    def test_gets_the_reset_that_was_sent_and_is_told_so(self, go, hook, caplog):
-        go(1, clears=2)
-        assert go(2, clears=3) == Sent("r-1")
+    @pytest.fixture
+    def clear(self, go, hook):
+        """Go on after a clear, through the look if there is one."""
+        count = iter(range(2, 20))
+
+        def run(**arguments):
+            number = next(count)
+            step = go(number, 2 + number, settle_time=0, **arguments)
+            if not isinstance(step, AwaitTasks):
+                return step
+            return go(number, 2 + number, settle_time=0, downloads=step.reference_ids, **arguments)
+
+        return run
+
+    def test_gets_the_reset_that_was_sent_and_is_told_so(self, go, clear, hook, caplog):
+        go(1)
+        assert clear() == Sent("r-1")
         assert len(hook.sent) == 1
         assert "This task was cleared, but its reset is NOT sent again" in caplog.text
         assert "set force_resubmit" in caplog.text
 
-    def test_can_force_another_one(self, go, hook):
-        go(1, clears=2)
-        hook.answers = ["r-2"]
-        assert go(2, clears=3, force=True) == Sent("r-2")
-
-    def test_forces_it_once_and_not_at_each_retry(self, go, hook):
-        go(1, clears=2)
-        hook.answers = ["r-2"]
-        go(2, clears=3, force=True)
-        assert go(3, clears=3, force=True) == Sent("r-2")
-        assert len(hook.sent) == 2
-
-    def test_can_force_one_whose_fate_was_not_known(self, go, hook):
+    @pytest.mark.parametrize("on_ambiguous", ["fail", "resubmit", "reconcile"])
+    def test_has_a_request_of_unknown_fate_looked_into_whatever_on_ambiguous_says(self, go, clear, hook, on_ambiguous):
         hook.answers = [LOST, "r-2"]
         with pytest.raises(GstnAmbiguousSubmission):
-            go(1, clears=2)
+            go(1)
+        hook.held = HELD
+        assert clear(on_ambiguous=on_ambiguous) == Sent("r-2")
+        assert numbers(hook.sent[1]) == ["INV-1", "INV-3"]
+
+    @pytest.mark.parametrize("on_ambiguous", ["resubmit", "reconcile"])
+    def test_begins_to_count_the_sends_anew(self, go, clear, hook, on_ambiguous):
+        hook.answers = [LOST]
+
+        def send_on() -> None:
+            while True:
+                step = go(1, settle_time=0, on_ambiguous=on_ambiguous)
+                go(1, settle_time=0, on_ambiguous=on_ambiguous, downloads=step.reference_ids)
+
         with pytest.raises(GstnAmbiguousSubmission):
-            go(2, clears=3)
-        assert go(3, clears=4, force=True) == Sent("r-2")
+            send_on()
+        assert len(hook.sent) == module.MOST_SENDS
+        hook.answers = ["r-9"]
+        assert clear(on_ambiguous=on_ambiguous) == Sent("r-9")
+
+    def test_has_what_is_in_flight_settled_first(self, go, hook):
+        hook.answers = [LOST, "r-2"]
+        with pytest.raises(GstnAmbiguousSubmission):
+            go(1)
+        assert go(2, 4, now=NOW + 60) == AwaitTasks(["d-1"])
+        assert isinstance(go(2, 4, now=NOW + 70, downloads=["d-1"]), AwaitMoment)
+        assert len(hook.sent) == 1
+
+    @pytest.mark.parametrize("state", ["failed", "not found"])
+    def test_has_a_reset_that_failed_looked_into(self, go, clear, hook, state):
+        hook.answers = ["r-1", "r-2"]
+        go(1)
+        hook.words["r-1"] = state
+        hook.held = HELD
+        assert clear(now=NOW + 3600) == Sent("r-2")
+        assert numbers(hook.sent[1]) == ["INV-1", "INV-3"]
+
+    def test_goes_on_with_one_that_still_runs_even_if_forced(self, go, clear, hook):
+        go(1)
+        hook.words["r-1"] = "processing"
+        assert clear(force=True) == Sent("r-1")
+        assert (len(hook.sent), hook.downloads) == (1, {})
+
+    @pytest.mark.parametrize("code", ["IMSSAV0015", "AUTH4033", "GEN4004"])
+    @pytest.mark.parametrize("shape", ["result", "envelope"])
+    def test_has_a_reset_sent_of_which_nothing_was_done(self, go, clear, hook, code, shape):
+        hook.answers = ["r-1", "r-2"]
+        go(1)
+        result = {"status_cd": "ER", "err_cd": code}
+        hook.results["r-1"] = result if shape == "result" else GstnServiceUnavailable("gstn", code=code)
+        assert clear() == Sent("r-2")
+        assert hook.downloads, "after a look"
+
+    def test_gets_a_refusal_told_once_more_and_can_have_the_rest_sent(self, go, clear, hook):
+        hook.answers = ["r-1", "r-2"]
+        go(1)
+        hook.results["r-1"] = {"status_cd": "ER", "err_cd": "IMSSAV005"}
+        assert clear() == Sent("r-1")
+        hook.held = HELD
+        assert clear(force="failed") == Sent("r-2")
+        assert numbers(hook.sent[1]) == ["INV-1", "INV-3"]
+
+    def test_can_force_what_is_not_at_no_action(self, go, clear, hook):
+        hook.answers = ["r-1", "r-2"]
+        go(1)
+        hook.held = HELD
+        assert clear(force="failed") == Sent("r-1"), "GSTN refused nothing"
+        assert clear(force=True) == Sent("r-2")
+        assert numbers(hook.sent[1]) == ["INV-1", "INV-3"]
+
+    def test_sends_nothing_by_force_if_all_is_at_no_action(self, go, clear, hook):
+        go(1)
+        hook.held = dict.fromkeys(["INV-1", "INV-2", "INV-3"], "N")
+        assert clear(force=True) == Sent("r-1"), "the reset that did it"
+        assert len(hook.sent) == 1
+
+    def test_forces_it_once_and_not_at_each_retry(self, go, hook):
+        hook.answers = ["r-1", "r-2"]
+        go(1)
+        go(2, 4, force=True)
+        assert go(2, 4, force=True, downloads=["d-1"]) == Sent("r-2")
+        assert go(3, 4, force=True) == Sent("r-2")
+        assert len(hook.sent) == 2
 
     @pytest.mark.parametrize("refusal", [GstnSessionExpired("otp"), GstnServiceUnavailable("refused connection"), BUSY])
-    def test_does_not_lose_the_first_reset_if_the_forced_one_is_refused(self, go, hook, refusal):
-        go(1, clears=2)
+    def test_does_not_lose_the_first_reset_if_the_forced_one_is_refused(self, go, clear, hook, refusal):
+        go(1)
         hook.answers = [refusal]
         with suppress(type(refusal)):
-            go(2, clears=3, force=True)
-        assert go(3, clears=4) == Sent("r-1")
+            clear(force=True)
+        assert clear() == Sent("r-1")
 
     def test_waits_for_a_busy_gstn_with_the_forced_one(self, go, hook):
-        go(1, clears=2)
-        hook.answers = [BUSY, BUSY, "r-2"]
-        first = go(2, clears=3, force=True)
-        second = go(2, clears=3, force=True, now=first.moment)
-        assert (first.moment - NOW, second.moment - first.moment) == (15, 15)
-        assert go(2, clears=3, force=True, now=second.moment) == Sent("r-2")
+        hook.answers = ["r-1", BUSY, BUSY, "r-2"]
+        go(1)
+        now, pauses = NOW, []
+        for number in (1, 2, 3):
+            assert go(2, 4, force=True, now=now) == AwaitTasks([f"d-{number}"])
+            step = go(2, 4, force=True, now=now, downloads=[f"d-{number}"])
+            if number < 3:
+                pauses.append(step.moment - now)
+                now = step.moment
+        assert (pauses, step) == ([15, 15], Sent("r-2"))
 
     def test_a_first_run_with_force_set_is_sent_once(self, go, hook):
         go(1, force=True)
         go(2, force=True)
         assert len(hook.sent) == 1
+
+    def test_never_gets_a_download_that_stands_for_a_reset_taken_for_one(self, go, clear, hook):
+        hook.answers = [LOST]
+        with pytest.raises(GstnAmbiguousSubmission):
+            go(1)
+        hook.held = dict.fromkeys(["INV-1", "INV-2", "INV-3"], "N")
+        assert clear() == Sent("d-1")
+        hook.words["d-1"] = "not found"  # days later
+        assert clear() == Sent("d-1")
+        assert len(hook.sent) == 1
+
+    def test_sends_all_if_gstn_lists_nothing(self, go, clear, hook, monkeypatch):
+        hook.answers = [LOST, "r-2"]
+        with pytest.raises(GstnAmbiguousSubmission):
+            go(1)
+
+        def none(gstin: str, section: str) -> str:
+            raise GstnNoDocuments("RET11416")
+
+        monkeypatch.setattr(hook, "submit_download", none)
+        assert clear() == Sent("r-2")
 
 
 class TestALostReply:
@@ -424,5 +650,6 @@ def test_nothing_secret_is_kept(go, store):
     go(1)
     assert set(store.values["ims_reset"]) == {
         *("phase", "fingerprint", "at", "attempt", "sends", "reference_id", "already_reset", "sent", "busy_since"),
-        *("busy_for", "watched_since", "watched_for", "looked_at", "sha256", "told", "failure"),
+        *("busy_for", "looked_at", "sha256", "told", "failure", "who", "cleared", "cleared_at", "sends_before"),
+        *("in_flight_since", "origin", "look", "revision"),
     }

@@ -12,7 +12,7 @@ from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims.exceptions import GstnServiceUnavailable, GstnTaskFailed, GstnTaskNotFound
 from airflow_provider_ims.models import TaskStatus
 from airflow_provider_ims.submissions import waiting
-from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks
+from airflow_provider_ims.submissions.steps import AwaitMoment, AwaitTasks
 from airflow_provider_ims.submissions.waiting import LONGEST_LOOK, LONGEST_POLL_INTERVAL, trigger_for, wait_here
 from airflow_provider_ims.triggers import ims as triggers
 from airflow_provider_ims.triggers.ims import SETTLING
@@ -72,21 +72,26 @@ class TestInTheTriggerer:
 class TestOnTheWorker:
     @pytest.mark.parametrize(("moment", "pause"), [(NOW + 60, 60), (NOW - 60, 0)])
     def test_a_moment_is_slept_to(self, hook, moment, pause):
-        assert wait_here(hook, AwaitMoment(moment)) == ()
+        assert wait_here(hook, AwaitMoment(moment)) is None
         assert hook.pauses == [pause]
 
     def test_tasks_are_polled_until_all_have_ended_and_those_that_have_are_not_asked_again(self, hook):
         hook.tasks = {"d-1": ["completed"], "d-2": ["queued", "processing", "completed"]}
-        assert wait_here(hook, AwaitTasks(["d-1", "d-2"])) == ["d-1", "d-2"]
+        assert wait_here(hook, AwaitTasks(["d-1", "d-2"])) == AwaitTasks(["d-1", "d-2"])
         assert hook.asked == ["d-1", "d-2", "d-2", "d-2"]
 
     def test_a_fault_that_may_pass_is_ridden_out(self, hook):
         hook.tasks = {"d-1": [GstnServiceUnavailable("503"), "completed"]}
-        assert wait_here(hook, AwaitTasks(["d-1"])) == ["d-1"]
+        assert wait_here(hook, AwaitTasks(["d-1"])) == AwaitTasks(["d-1"])
+
+    def test_a_reset_that_takes_too_long_is_left_to_the_one_who_sent_it(self, hook):
+        hook.tasks = {"r-1": ["processing"]}
+        assert wait_here(hook, AwaitTasks(["r-1"], until=NOW + 600, kind="reset")) is None
+        assert NOW + 600 <= hook.now <= NOW + 600 + LONGEST_POLL_INTERVAL
 
     def test_one_that_is_not_found_yet_is_waited_for(self, hook):
         hook.tasks = {"d-1": [GstnTaskNotFound("d-1"), "completed"]}
-        assert wait_here(hook, AwaitTasks(["d-1"])) == ["d-1"]
+        assert wait_here(hook, AwaitTasks(["d-1"])) == AwaitTasks(["d-1"])
 
     def test_one_that_is_not_found_for_two_minutes_is_gone(self, hook):
         hook.tasks = {"d-1": [GstnTaskNotFound("no d-1")]}

@@ -1,0 +1,113 @@
+"""
+What was sent of each request of a plan, in a file beside it: ``0001.sent.json`` for ``0001.json``.
+
+The journal of a task instance is lost to others: a GSTIN that moves to another mapped task, a new run, a plan that was
+cleared. The files are met by all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_ims.exceptions import of_storage_error
+from airflow_provider_ims.storage import (
+    StorageError,
+    Trouble,
+    as_json,
+    names_in,
+    place,
+    read_whole,
+    remove,
+    write_whole,
+)
+
+SUFFIX = ".sent.json"
+
+_RECORD = re.compile(rf"[0-9]{{4,}}{re.escape(SUFFIX)}")
+
+
+class SentRecords:
+    """
+    Keeps the journal's entries beside the requests.
+
+    :param paths: the journal's key -> path or URI of the request
+    """
+
+    def __init__(self, paths: Mapping[str, str]) -> None:
+        self._paths = dict(paths)
+
+    def get(self, key: str) -> Any:
+        """
+        Return what is recorded, or ``None`` if there is no record.
+
+        :raises GstnError: when it cannot be read whether there is one
+        """
+        try:
+            return _read(self._path(key))
+        except StorageError as error:
+            raise of_storage_error(error, _WHAT) from None
+
+    def set(self, key: str, value: Mapping[str, Any]) -> None:
+        """
+        Write a record, whole.
+
+        :raises GstnError: when it is not written
+        """
+        record = {**value, "when": datetime.fromtimestamp(value["at"], UTC).isoformat(timespec="seconds")}
+        try:
+            write_whole(self._path(key), as_json(record, indent=1) + b"\n")
+        except StorageError as error:
+            raise of_storage_error(error, _WHAT, _THEN) from None
+
+    def delete(self, key: str) -> None:
+        """
+        Remove a record.
+
+        :raises GstnError: when it may still be there
+        """
+        try:
+            remove(self._path(key))
+        except StorageError as error:
+            raise of_storage_error(error, _WHAT, _THEN) from None
+
+    def all(self) -> Iterator[Any]:
+        """
+        Yield every record beside the requests, also those of an earlier plan that had more of them.
+
+        :raises GstnError: when they cannot be read
+        """
+        try:
+            for parent in {str(place(path).parent) for path in self._paths.values()}:
+                folder = place(parent)
+                for name in names_in(folder):
+                    if _RECORD.fullmatch(name) and (record := _read(folder / name)) is not None:
+                        yield record
+        except StorageError as error:
+            raise of_storage_error(error, _WHAT) from None
+
+    def _path(self, key: str) -> ObjectStoragePath:
+        path = place(self._paths[key])
+        return path.with_name(path.stem + SUFFIX)
+
+
+_WHAT = "What was sent of a planned request is kept beside it, and nothing is sent without that."
+_THEN = "Then clear this task; nothing was sent."
+
+
+def _read(path: ObjectStoragePath) -> Any:
+    try:
+        content = read_whole(path)
+    except StorageError as error:
+        if error.trouble is Trouble.MISSING:
+            return None
+        raise
+    try:
+        return json.loads(content)
+    except ValueError:
+        return {"unreadable": str(path)}  # something was recorded, and the journal says what that means
