@@ -62,6 +62,11 @@ class GstnAsyncHook(GstnBaseHook):
             await self._client.transport.close()
 
     @property
+    def is_simulator(self) -> bool:
+        """Whether a reply was the simulator's: then nothing of it is GSTN's word."""
+        return self._client.transport.is_simulator
+
+    @property
     def is_paced(self) -> bool:
         """Whether a request may have to wait for its turn."""
         return self._client.settings.max_requests_per_second is not None

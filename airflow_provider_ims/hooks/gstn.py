@@ -27,6 +27,7 @@ from airflow_provider_ims.hooks.base import Build, GstnBaseHook, given
 from airflow_provider_ims.hooks.exchanges import carry_out
 from airflow_provider_ims.hooks.pace import pace_of
 from airflow_provider_ims.hooks.retries import reads
+from airflow_provider_ims.hooks.simulated import is_marked
 from airflow_provider_ims.hooks.transport import open_session, send
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import InvalidPayload
@@ -70,6 +71,9 @@ class GstnHook(GstnBaseHook):
     :param read_attempts: how often a read is tried in all
     :param store: where token and sessions are kept; by default what ``[gstn] session_store`` names
     """
+
+    is_simulator = False
+    """Whether a reply to this hook was the simulator's: then nothing of it is GSTN's word."""
 
     @cached_property
     def settings(self) -> Settings:
@@ -379,7 +383,10 @@ class GstnHook(GstnBaseHook):
     def _send(self, request: Request) -> Reply:
         if pause := pace_of(self.settings).turn():
             time.sleep(pause)
-        return send(self._session, request, self.settings)
+        reply = send(self._session, request, self.settings)
+        if not self.is_simulator:
+            self.is_simulator = is_marked(reply.headers, request.url)
+        return reply
 
     def _running_tasks(self, gstin: str) -> list[str]:
         running = []

@@ -20,6 +20,7 @@ from airflow_provider_ims.hooks import deadlines
 from airflow_provider_ims.hooks.bodies import Body, BodyError
 from airflow_provider_ims.hooks.deadlines import Deadline
 from airflow_provider_ims.hooks.pace import Pace, pace_of
+from airflow_provider_ims.hooks.simulated import is_marked
 from airflow_provider_ims.protocol.errors import ServiceError, no_reply, unreachable
 from airflow_provider_ims.protocol.settings import CONNECT_TIMEOUT, Settings
 from airflow_provider_ims.protocol.wire import ENCODINGS, Reply, Request
@@ -96,12 +97,15 @@ class AwaitedTransport:
     :param session: the pool
     :param pace: how fast requests may follow each other
     :param proxies: origin -> proxy, for the origins that are reached through one
+
+    ``is_simulator`` tells whether a reply bore the simulator's mark.
     """
 
     def __init__(self, session: aiohttp.ClientSession, pace: Pace, proxies: Mapping[str, str]) -> None:
         self._session = session
         self._pace = pace
         self._proxies = proxies
+        self.is_simulator = False
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
@@ -149,6 +153,8 @@ class AwaitedTransport:
                 allow_redirects=False,
                 proxy=proxy,
             ) as response:
+                if not self.is_simulator:
+                    self.is_simulator = is_marked(response.headers, request.url)
                 return Reply(response.status, response.headers, await _read(response, request), request.secrets)
         except BodyError as error:
             raise no_reply(request, urlsplit(request.url).netloc, str(error)) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ipaddress
 import signal
 import sys
 import threading
@@ -42,10 +43,22 @@ def main(arguments: list[str] | None = None) -> int:
         except (OSError, OverflowError) as error:
             sys.stderr.write(f"Cannot listen on {given.host}:{given.port}: {error}\n")
             return 1
+        if not _is_loopback(given.host):
+            sys.stderr.write(
+                f"WARNING: anyone who reaches {given.host}:{server.port} can steer this simulator and read its one-time"
+                " passwords and documents. Put no true document and no true password into it.\n"
+            )
         _say(f"IMS simulator listening on {server.url}")
         _say(f"AIRFLOW_CONN_GSTN_DEFAULT='{server.connection_json}'")
         threading.Event().wait()
     return 0
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _parser() -> argparse.ArgumentParser:

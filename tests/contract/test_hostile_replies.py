@@ -19,6 +19,7 @@ from airflow_provider_ims.exceptions import (
     GstnServiceUnavailable,
     GstnUnreadableReply,
 )
+from airflow_provider_ims.hooks import simulated
 from airflow_provider_ims.hooks.gstn import GstnAsyncHook, GstnHook
 from airflow_provider_ims.sessions.store import MemorySessionStore
 
@@ -259,3 +260,24 @@ def test_a_bundle_that_cannot_be_read_names_the_field(simulator, read, tmp_path,
     monkeypatch.setenv("AIRFLOW_CONN_BUNDLE", json.dumps(connection))
     with pytest.raises(GstnInvalidConnection, match="verify_ssl"):
         read("get_task_status", "r-1", gstn_conn_id="bundle")
+
+
+def test_a_hook_says_once_that_it_speaks_to_the_simulator(simulator, read, submitted, caplog, monkeypatch):
+    monkeypatch.setattr(simulated, "_told", set())
+    for _ in range(2):
+        read("get_task_status", submitted)
+    told = [record.getMessage() for record in caplog.records if "IMS simulator" in record.getMessage()]
+    assert len(told) == 1
+    assert simulator.url in told[0]
+
+
+async def test_a_hook_knows_the_simulator_by_its_mark(simulator, hook, submitted, monkeypatch):
+    assert hook.is_simulator
+    async with GstnAsyncHook() as awaited:
+        assert not awaited.is_simulator
+        await awaited.get_task_status(submitted)
+        assert awaited.is_simulator
+    monkeypatch.setattr(simulated, "MARK", "X-Another")
+    with GstnHook() as other:
+        other.get_task_status(submitted)
+        assert not other.is_simulator

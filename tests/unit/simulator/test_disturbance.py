@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from airflow_provider_ims.simulator.gst import Gst
-from airflow_provider_ims.simulator.options import Fault
+from airflow_provider_ims.simulator.options import Fault, NextTask
 from airflow_provider_ims.simulator.server import SimulatorServer
 
 LOGIN = {"handle": "sandbox@example.com", "handleType": "email", "password": "simulator-password"}
@@ -132,3 +132,66 @@ def test_slow_after_holds_the_reply_of_a_call_that_was_done():
         sim.stop()
         with pytest.raises(requests.ConnectionError):
             held.result(10)
+
+
+def test_every_reply_bears_the_simulators_mark(gst: Gst, client: requests.Session):
+    gst.add_fault(Fault(call="ping", kind="http", status=502))
+    for path, status in (("/ping", 502), ("/ping", 200), ("/nowhere", 404), ("/admin/counters", 200)):
+        reply = client.get(path)
+        assert (reply.status_code, reply.headers["X-Simulator"]) == (status, "airflow-provider-ims")
+
+
+@pytest.mark.parametrize(("kind", "encoding"), [("large", None), ("gzip_bomb", "gzip")])
+def test_a_reply_that_is_too_large_is_good_json(gst: Gst, client: requests.Session, kind: str, encoding: str | None):
+    gst.add_fault(Fault(call="ping", kind=kind, megabytes=3))
+    reply = client.get("/ping")
+    assert reply.headers.get("Content-Encoding") == encoding
+    assert reply.json()["data"]["filler"] == "0" * 3 * 1024 * 1024
+    if encoding:
+        assert int(reply.headers["Content-Length"]) < 10_000
+
+
+def test_a_reply_can_come_byte_by_byte(gst: Gst, client: requests.Session):
+    gst.add_fault(Fault(call="ping", kind="drip", seconds=0))
+    assert client.get("/ping").json() == {"data": {"message": "pong"}}
+
+
+def test_a_refusal_can_quote_the_request():
+    with SimulatorServer() as sim:
+        sim.gst.add_fault(Fault(call="login", kind="quote", code="ODD"))
+        reply = requests.post(f"{sim.auth_url}/authtokens", json=LOGIN, headers={"X-Key": "k"}, timeout=10)
+    error = reply.json()["error"]["args"]["gstn-err"]
+    assert error["code"] == "ODD"
+    assert "x-key: k" in error["message"]
+    assert LOGIN["password"] in error["message"]
+
+
+def test_texts_can_be_odd(gst: Gst, rtin: str, call: Callable[..., requests.Response]):
+    task = downloaded(call, rtin)
+    gst.add_fault(Fault(call="status", kind="odd_text"))
+    gst.add_fault(Fault(call="status", kind="odd_text", code="AUTH4033"))
+    status = call("GET", f"{TASKS}/status/{task}").json()["data"]["status"]
+    assert status.startswith("completed\x00")
+    refused = call("GET", f"{TASKS}/status/{task}").json()["error"]["args"]["gstn-err"]
+    assert refused["code"] == "AUTH4033"
+    assert "\ud800" in refused["message"]
+
+
+def test_a_proxy_sends_the_client_elsewhere(gst: Gst, call: Callable[..., requests.Response]):
+    gst.add_fault(Fault(call="ping", kind="http", status=302))
+    reply = call("GET", "/ping", allow_redirects=False)
+    assert (reply.status_code, reply.headers["Location"]) == (302, "http://proxy.invalid/login")
+
+
+def test_a_task_can_take_its_time_to_be_found(gst: Gst, rtin: str, call: Callable[..., requests.Response]):
+    gst.options.visible_after_seconds = 30
+    task = downloaded(call, rtin)
+    assert call("GET", f"{TASKS}/status/{task}").status_code == 404
+    gst.advance(31)
+    assert call("GET", f"{TASKS}/status/{task}").status_code == 200
+
+
+def test_a_task_can_have_any_id(gst: Gst, rtin: str, call: Callable[..., requests.Response]):
+    gst.add_next_task(NextTask(kind="download", reference_id="odd\x00 id"))
+    assert downloaded(call, rtin) == "odd\x00 id"
+    assert call("GET", f"{TASKS}/status/odd%00%20id").json()["data"]["status"] == "completed"

@@ -209,3 +209,26 @@ def test_the_program_explains_wrong_arguments(
         program.main(arguments)
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("host", "warns"),
+    [
+        ("127.0.0.1", False),
+        ("127.0.0.2", False),
+        ("localhost", False),
+        ("::1", False),
+        ("0.0.0.0", True),  # noqa: S104
+        ("sim", True),
+    ],
+)
+def test_a_host_that_others_can_reach_is_warned_of(
+    host: str, warns: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    from airflow_provider_ims.simulator import __main__ as program
+
+    monkeypatch.setattr(program.signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(program.SimulatorServer, "start", lambda server: None)
+    monkeypatch.setattr(program.threading.Event, "wait", lambda event: None)
+    assert program.main(["--host", host]) == 0
+    assert ("can steer this simulator" in capsys.readouterr().err) == warns
