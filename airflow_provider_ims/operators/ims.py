@@ -236,8 +236,8 @@ class ImsResultOperator(BaseOperator):
         Read, write, decide.
 
         :return: a small summary: ``outcome``, ``reference_id``, ``processed``, ``errors``, the counts of each
-            section, and the paths of the files; for a list of reference ids see :func:`summary_over`. On failure it is
-            pushed to XCom before the task fails
+            section, the paths of the files, and ``simulator`` if it was the simulator that answered; for a list of
+            reference ids see :func:`summary_over`. On failure it is pushed to XCom before the task fails
         :raises GstnResetPartial: when GSTN refused some documents and ``on_partial`` is ``fail``
         :raises GstnResetFailed: when GSTN refused a whole reset, or answered with a word that nobody knows
         :raises GstnInvalidRequest: when ``payload`` is not what was sent under this reference id

@@ -76,7 +76,9 @@ class Report:
     :param result: GSTN's answer
     :param payload: the request; with it, every document is accounted for
     :param found: what a look at GSTN's documents told before, if there was one
-    :param sent: what is known of the request that was sent, if anything is
+        report = cls(reference_id, result, payload, found, sent)
+        report.is_simulated = hook.is_simulator
+        return report
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Report:
         self.reference_id = reference_id
         self.result = result
         self.found = found
+        self.is_simulated = False
         self._payload = payload
         self._sent = sent
         self._seen_reset: set[DocumentKey] = set()
@@ -133,7 +136,9 @@ class Report:
                 f"Task {reference_id} is complete, but GSTN still works on the reset (IP). Read the result again"
                 " later; the task's retries do that."
             )
-        return cls(reference_id, result, payload, found, sent)
+        report = cls(reference_id, result, payload, found, sent)
+        report.is_simulated = hook.is_simulator
+        return report
 
     def start_look(self, hook: GstnHook) -> list[str]:
         """
@@ -203,6 +208,8 @@ class Report:
             "status_cd": self.result.status_cd,
             "code": self.result.code,
         }
+        if self.is_simulated:
+            summary["simulator"] = True
         if self.account:
             summary["sections"] = {name: count.model_dump() for name, count in self.account.sections().items()}
         if self.found:

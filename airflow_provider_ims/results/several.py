@@ -41,6 +41,8 @@ def summary_over(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "status_cd": worst["status_cd"],
         "code": worst["code"],
     }
+    if any("simulator" in each for each in summaries):
+        over["simulator"] = True
     sections: dict[str, dict[str, int]] = {}
     for each in summaries:
         for name, counts in each.get("sections", {}).items():

@@ -107,6 +107,7 @@ def test_are_both_unknown_if_one_is_refused(simulator, hold, carry_out, tmp_path
     assert (row["number"], row["date"], row["rtnprd"]) == ("INV-1", "", "042025")
     record = json.loads((tmp_path / "audit" / f"{reference_id}.jsonl").read_text())
     assert {each["date"] for each in record["unknown"]} == {MARCH, APRIL}
+    assert (summary["simulator"], record["simulator"]) == (True, True)
 
 
 def test_are_both_refused_if_both_are(simulator, hold, carry_out, tmp_path: Path):

@@ -62,6 +62,7 @@ def test_all_are_read_into_one_summary(results):
     summary = results.read(payload=REQUESTS)
     assert (summary["outcome"], summary["processed"], summary["errors"]) == ("processed", 6, 0)
     assert summary["reference_id"] == results.reference_ids
+    assert summary["simulator"] is True
     assert summary["sections"] == {"b2b": {"sent": 6, "reset": 6, "refused": 0, "unknown": 0}}
     assert [each["reference_id"] for each in summary["results"]] == results.reference_ids
     assert "result_path" not in summary

@@ -289,6 +289,23 @@ def test_a_token_revoked_while_waiting_is_renewed(runs):
     assert (runs.resets(name), runs.states(name)["wait"]) == (1, ("success", 1))
 
 
+def test_odd_text_of_the_service_ends_one_wait_and_no_triggerer(runs):
+    # NUL and half a surrogate pair in a trigger's event: PostgreSQL takes neither, and the triggerer would die of it.
+    name = "odd text"
+    runs.start(name, Case(task_seconds=3600))
+    runs.wait_for(name, "wait", "deferred")
+    runs.gst.add_fault(Fault(gstin=runs.rtin(name), call="status", kind="odd_text", code="AUTH4033"))
+    assert runs.end(name) == "failed"
+    assert runs.states(name)["wait"] == ("failed", 1)
+    error = runs.error(name, "wait")
+    assert error.startswith("GstnSessionExpired")
+    assert "refused\ufffd" in error
+    finish_tasks_of(runs, name)
+    runs.clear(name, "wait")
+    runs.everything_is_known(name)
+    assert runs.resets(name) == 1
+
+
 def test_a_deadline_reached_with_retries_left_is_not_tried_again(runs):
     name = "deadline"
     assert runs.end(name) == "failed"

@@ -51,6 +51,8 @@ CLEAN = {"status_cd": "P", "transTypCd": "SAV", "proc_cnt": "8"}
 class Hook:
     """Remembers what was sent and answers with what the test gave it; the last result is repeated."""
 
+    is_simulator = False
+
     def __init__(self) -> None:
         self.sent: list[ResetPayload] = []
         self.results: list[dict] = [CLEAN]

@@ -36,6 +36,8 @@ LOST = GstnAmbiguousSubmission("The reply was lost.")
 class Hook:
     """Takes resets on a clock that only sleeping moves, each with the next of the answers; the last is repeated."""
 
+    is_simulator = False
+
     def __init__(self) -> None:
         self.now = NOW
         self.answers: list[str | Exception] = ["r-1"]

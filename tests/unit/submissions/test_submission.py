@@ -63,6 +63,8 @@ class Store:
 class Hook:
     """Takes resets, each with the next of the given answers; the last is repeated."""
 
+    is_simulator = False
+
     def __init__(self) -> None:
         self.answers: list[str | BaseException] = ["r-1"]
         self.sent: list[ResetPayload] = []
