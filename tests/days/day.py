@@ -413,8 +413,9 @@ def _bury(world: World) -> None:
         loop._ready.clear()
         loop._scheduled.clear()
         loop.close()
-    world.graveyard.clear()
-    gc.collect()
+    if world.graveyard or world.kernel.rng.random() < 0.05:
+        world.graveyard.clear()
+        gc.collect()
     sys.unraisablehook = heard
     with contextlib.suppress(ImportError):
         from airflow.sdk._shared.secrets_masker import reset_secrets_masker

@@ -29,6 +29,7 @@ class Process:
         self.name = name
         self.host = host
         self.dead = False
+        self.is_cut = False
         self.memory: dict[Any, Any] = {} if parent is None else parent.memory
         self.parent = parent
         self.threads: list[Process] = []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Generator, Mapping
+import ssl
+import threading
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -38,6 +40,38 @@ class TooLate(Exception):
     """No reply came within the time that the client gives."""
 
 
+class SimulatedTimer:
+    """
+    What ``threading.Timer`` is to a call with a deadline: it calls, and the connection of its process is cut.
+
+    A socket that is shut down wakes who waits for it; here there is none, so that the process itself is woken.
+    """
+
+    daemon = True
+
+    def __init__(self, world: Any, interval: float, function: Callable[[], None]) -> None:
+        self._world, self._seconds, self._call = world, interval, function
+        self._is_on = False
+
+    def start(self) -> None:
+        process = self._world.kernel.current
+        self._is_on, process.is_cut = True, False
+
+        def end() -> None:
+            if self._is_on and not process.dead:
+                self._call()
+                process.is_cut = True
+                self._world.kernel.wake(process)
+
+        self._world.kernel.after(self._seconds, end)
+
+    def cancel(self) -> None:
+        self._is_on = False
+
+    def join(self, timeout: float | None = None) -> None:
+        """It is no thread."""
+
+
 Exchange = Generator[float, None, Answer]
 """Yields the seconds that pass, returns the reply."""
 
@@ -52,6 +86,8 @@ def carry_out_here(world: Any, prepared: requests.PreparedRequest, timeout: Any)
         try:
             while True:
                 world.kernel.sleep(next(exchange))
+                if world.kernel.current.is_cut:
+                    raise ReplyLost
         except StopIteration as end:
             answer: Answer = end.value
     except NotConnected:
@@ -88,13 +124,18 @@ class _Drip(io.RawIOBase):
     def read(self, amount: int = -1) -> bytes:
         wanted = len(self._rest) if amount is None or amount < 0 else min(amount, len(self._rest))
         piece, self._rest = self._rest[:wanted], self._rest[wanted:]
-        self._world.kernel.sleep(self._gap * len(piece))
+        self._pass(self._gap * len(piece))
         return piece
 
     def read1(self, amount: int = -1) -> bytes:
         piece, self._rest = self._rest[:1], self._rest[1:]
-        self._world.kernel.sleep(self._gap)
+        self._pass(self._gap)
         return piece
+
+    def _pass(self, seconds: float) -> None:
+        self._world.kernel.sleep(seconds)
+        if self._world.kernel.current.is_cut:
+            raise ConnectionResetError(104, "Connection reset by peer")
 
 
 class _Response:
@@ -203,10 +244,17 @@ def install(world_of: Any) -> Any:
         total = getattr(timeout, "total", None) or getattr(self._timeout, "total", None)
         return await carry_out_awaited(world_of(), method, url, kwargs.get("headers"), kwargs.get("data"), total)
 
+    # Nobody connects to anything: certificates are read once and not for each client.
+    real_context, context = ssl.create_default_context, ssl.create_default_context()
+    ssl.create_default_context = lambda *args, **kwargs: context  # type: ignore[assignment]
+    real_timer = threading.Timer
+    threading.Timer = lambda interval, function: SimulatedTimer(world_of(), interval, function)  # type: ignore
     HTTPAdapter.send = send  # type: ignore[method-assign]
     aiohttp.ClientSession._request = request  # type: ignore[method-assign]
 
     def undo() -> None:
+        ssl.create_default_context = real_context
+        threading.Timer = real_timer  # type: ignore[misc]
         HTTPAdapter.send = real_send  # type: ignore[method-assign]
         aiohttp.ClientSession._request = real_request  # type: ignore[method-assign]
 

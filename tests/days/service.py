@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 from airflow_provider_ims.simulator.gst import Gst
@@ -76,7 +76,6 @@ class Service(Gst):
         self.on_done: Callable[[Put], None] = lambda put: None
         self._being_sent: Put | None = None
         self._put_of: dict[int, tuple[Any, Put]] = {}
-        self._app = create_app(self)
 
     def handle(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
@@ -106,7 +105,8 @@ class Service(Gst):
             sent.append(message)
 
         # Nothing in there waits for a socket or a clock, so that it can be run to its end without a loop.
-        coroutine = self._app(scope, receive, send)
+        _Face.service = self
+        coroutine = _Face.app()(scope, receive, send)
         try:
             while True:
                 coroutine.send(None)
@@ -186,6 +186,27 @@ class Service(Gst):
                     self.note(doc, "N", put)
         self.on_done(put)
         return result
+
+
+class _Face:
+    """
+    What the application of all days speaks to: the service of this one.
+
+    To make an application takes longer than to live a day.
+    """
+
+    service: ClassVar[Service]
+    _app: ClassVar[Any] = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_Face.service, name)
+
+    @classmethod
+    def app(cls) -> Any:
+        """Return the application."""
+        if cls._app is None:
+            cls._app = create_app(cls())  # type: ignore[arg-type]
+        return cls._app
 
 
 def docs_of(body: bytes) -> tuple[str, tuple[Doc, ...]]:
