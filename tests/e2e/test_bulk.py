@@ -84,7 +84,7 @@ def test_many_requests_of_many_gstins_survive_dead_workers_and_one_gstin_without
         writer.writeheader()
         writer.writerows([{**rows[0], "rtin": FIRST}, *rows])
     gst.open_session(FIRST)
-    busy_airflow._call("POST", "dags/bulk/clearTaskInstances", json={**order, "only_failed": False})
+    busy_airflow.post("dags/bulk/clearTaskInstances", {**order, "only_failed": False})
     assert busy_airflow.wait_for_run("bulk", run_id, timeout=240) == "success"
     outcomes = [busy_airflow.xcom("bulk", run_id, "reset", map_index=index) for index in range(5)]
     assert sorted(each["rtin"] for each in outcomes) == sorted([FIRST, *RTINS])
