@@ -10,14 +10,10 @@ into nowhere. Each measurement runs in a Python of its own.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
+from bench.apart import program_apart
 from bench.documents import write_json_lines
 
 _FLOOR = """
@@ -64,10 +60,10 @@ def measure(documents: int = 1_000_000, gstins: int = 40, times: int = 3) -> dic
         floors: list[dict[str, float]] = []
         plans: list[dict[str, float]] = []
         for _ in range(times):
-            floors.append(_run(_FLOOR, home, source))
-            plans.append(_run(_PLAN, home, source, home / "plan"))
+            floors.append(program_apart(_FLOOR, home, source))
+            plans.append(program_apart(_PLAN, home, source, home / "plan"))
         write_json_lines(source, 3 * documents, gstins)
-        thrice = _run(_PLAN, home, source, home / "plan")
+        thrice = program_apart(_PLAN, home, source, home / "plan")
     for plan, expected in (*((plan, documents) for plan in plans), (thrice, 3 * documents)):
         if plan["documents"] != expected:
             raise AssertionError(f"{plan['documents']} of {expected} documents were planned")
@@ -90,21 +86,6 @@ def measure(documents: int = 1_000_000, gstins: int = 40, times: int = 3) -> dic
     )
     print(f"documents per second: {found['plan.docs_per_second']:,.0f}")
     return found
-
-
-def _run(program: str, home: Path, *arguments: Path) -> dict[str, Any]:
-    environment = {name: value for name, value in os.environ.items() if "AIRFLOW" not in name}
-    environment |= {"AIRFLOW_HOME": str(home / "airflow"), "PYTHONHASHSEED": "0"}
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", program, *map(str, arguments)],
-        cwd=Path(__file__).resolve().parents[1],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
 
 
 def main() -> None:

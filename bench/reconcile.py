@@ -10,14 +10,10 @@ Parquet, without a memory limit. Each measurement runs in a Python of its own.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
+from bench.apart import program_apart
 from bench.books import write_files
 
 SAME = ("exact", "format", "rounding", "date", "format, rounding and date", "amended, by the original's number")
@@ -74,8 +70,8 @@ def measure(documents: int = 1_000_000, times: int = 2, large: int = 5_000_000) 
             files = write_files(folder, documents, books)
             joins, runs = [], []
             for _ in range(times):
-                joins.append(_run(_JOIN, folder, *files))
-                runs.append(_run(_RECONCILE, folder, *files))
+                joins.append(program_apart(_JOIN, folder, *files, folder))
+                runs.append(program_apart(_RECONCILE, folder, *files, folder))
             best[books] = {
                 kind: {key: min(run[key] for run in found) for key in found[0]}
                 for kind, found in (("join", joins), ("reconcile", runs))
@@ -94,7 +90,7 @@ def measure(documents: int = 1_000_000, times: int = 2, large: int = 5_000_000) 
             for kind, run in kinds.items():
                 print(f"{kind + ', ' + books:34}{run['cpu']:9.2f}{run['wall']:9.2f}{run.get('peak_mb', 0):15.0f}")
         if large:
-            run = _run(_RECONCILE, folder, *write_files(folder, large, "books.parquet"))
+            run = program_apart(_RECONCILE, folder, *write_files(folder, large, "books.parquet"), folder)
             found |= {"reconcile.seconds_5m": run["wall"], "reconcile.peak_mb_5m": run["peak_mb"]}
             print(f"{f'reconcile, {large:,}':34}{run['cpu']:9.2f}{run['wall']:9.2f}{run['peak_mb']:15.0f}")
     return found
@@ -131,20 +127,6 @@ def _accuracy(result: Path) -> dict[str, float]:
         "reconcile.probable_precision": right[likely] / (right[likely] + wrong[likely]),
         "reconcile.probable_recall": recall(("wrong digit",), likely),
     }
-
-
-def _run(program: str, home: Path, *arguments: Path) -> dict[str, Any]:
-    environment = {name: value for name, value in os.environ.items() if "AIRFLOW" not in name}
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", program, *map(str, arguments), str(home)],
-        cwd=Path(__file__).resolve().parents[1],
-        env=environment | {"AIRFLOW_HOME": str(home / "airflow")},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
 
 
 def main() -> None:
