@@ -36,7 +36,7 @@ from airflow_provider_ims.storage import CannotWrite, as_json, is_given, shown, 
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, OnAmbiguous, Policy
-from airflow_provider_ims.submissions.single import SingleReset
+from airflow_provider_ims.submissions.single import SingleReset, accounted
 from airflow_provider_ims.submissions.steps import KEY, AwaitMoment, AwaitTasks, Sent
 from airflow_provider_ims.submissions.submission import Submission
 from airflow_provider_ims.submissions.waiting import ended_of, hand_over, trigger_for, wait_here
@@ -278,11 +278,11 @@ class ImsResultOperator(BaseOperator):
     ) -> Report | AwaitTasks | AwaitMoment:
         busy_timeout = shortest(self.busy_timeout, self.execution_timeout)
         if payload is None or not busy_timeout:
-            return _account(hook, Report.fetch(hook, reference_id, payload), ended)
+            return accounted(hook, Report.fetch(hook, reference_id, payload), ended, KEY)
         entry = journal.read(KEY)
         if entry is None or entry.origin != reference_id:
             try:
-                return _account(hook, Report.fetch(hook, reference_id, payload), ended)
+                return accounted(hook, Report.fetch(hook, reference_id, payload), ended, KEY)
             except GstnResetNotDone:
                 self._take_over(context, hook, journal, reference_id, payload)
         again = SingleReset(
@@ -457,11 +457,3 @@ class ImsResultOperator(BaseOperator):
 
 def _number(argument: object, count: int) -> str:
     return f"a list of {count}" if is_several(argument) else "one"
-
-
-def _account(hook: GstnHook, report: Report, ended: AwaitTasks | None) -> Report | AwaitTasks:
-    if ended and ended.kind == "account":
-        report.look(hook, ended.reference_ids)
-    elif downloads := report.start_look(hook):
-        return AwaitTasks(downloads, kind="account", key=KEY)
-    return report

@@ -76,9 +76,7 @@ class Report:
     :param result: GSTN's answer
     :param payload: the request; with it, every document is accounted for
     :param found: what a look at GSTN's documents told before, if there was one
-        report = cls(reference_id, result, payload, found, sent)
-        report.is_simulated = hook.is_simulator
-        return report
+    :param sent: what is kept of the request that was sent, if anything is
     """
 
     def __init__(

@@ -66,7 +66,6 @@ class SingleReset:
         self._key = key
         self._name = name or f"The reset of GSTIN {payload.rtin}"
         self._clock = clock
-        self._attempt = attempt
         self._submission = Submission(
             hook,
             journal,
@@ -102,11 +101,7 @@ class SingleReset:
             report = Report.fetch(self._hook, entry.reference_id, self._payload, self._submission.found(entry))
         except GstnResetNotDone as error:
             return self._submission.not_done(entry, error)
-        if ended and ended.kind == "account":
-            report.look(self._hook, ended.reference_ids)
-        elif downloads := report.start_look(self._hook):
-            return AwaitTasks(downloads, kind="account", key=self._key)
-        return report
+        return accounted(self._hook, report, ended, self._key)
 
     def _running(self, entry: Entry) -> AwaitTasks | None:
         """Return what has to be waited for; a person who clears the task has it waited for anew."""
@@ -129,3 +124,17 @@ class SingleReset:
                 " may still run: clear this task to wait on; nothing is sent again."
             )
         return AwaitTasks([entry.reference_id], until, "reset", self._key)
+
+
+def accounted(hook: GstnHook, report: Report, ended: AwaitTasks | None, key: str) -> Report | AwaitTasks:
+    """
+    Return a report whose documents are accounted for, or what that takes.
+
+    :param ended: what was waited for before this, if anything was
+    :param key: the journal's key
+    """
+    if ended and ended.kind == "account":
+        report.look(hook, ended.reference_ids)
+    elif downloads := report.start_look(hook):
+        return AwaitTasks(downloads, kind="account", key=key)
+    return report
