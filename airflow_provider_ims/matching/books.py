@@ -104,7 +104,6 @@ class BooksReader:
         self._others = others
         self._date_order = date_order
         self._read = BooksRead()
-        self._kinds: dict[str, str | None] = {}
 
     def read(self, sources: Sequence[Books], fetched: Sequence[Local]) -> BooksRead:
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ims.matching.books import BOOK_COLUMNS, BooksRead, place_sql
 from airflow_provider_ims.matching.decisions import Decisions
@@ -18,9 +18,6 @@ from airflow_provider_ims.tables.sql import identifier, literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-RESULT_COLUMNS: Final = ("match", "rule", "reason", "candidates", "decision")
-"""What ``reconciliation.parquet`` says of each row, after the columns of the document and of the books."""
 
 _BATCH = 1000
 _NAMED = 5  # candidates in a reason

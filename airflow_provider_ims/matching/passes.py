@@ -81,5 +81,3 @@ PASSES: Final = (
     Pass("pan_normalised",                "pan",    "normalised",          "year",     "tax",       "mismatch"),
 )
 # fmt: on
-
-BY_NAME: Final = {one.name: one for one in PASSES}
