@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import json
 import logging
 import re
@@ -453,22 +454,33 @@ class World:
 
 
 _MEMORIES: list[tuple[dict[str, Any], str, Any]] = []
+_MADE_ONCE: list[Any] = []
 
 
 def find_memories() -> None:
-    """Find what each process of the package keeps for itself: module-level containers that begin empty."""
+    """
+    Find what each process of the package keeps for itself.
+
+    It is in module-level containers that begin empty, and behind cached functions without arguments, such as a salt
+    that is drawn once: to draw it or not changes what comes after it.
+    """
     _MEMORIES.clear()
+    _MADE_ONCE.clear()
     for name, module in sorted(sys.modules.items()):
         if name.startswith(f"{_PACKAGE}.") and ".simulator" not in name:
             for attribute, value in list(vars(module).items()):
                 if type(value) in (dict, list, set) and not value and not attribute.startswith("__"):
                     _MEMORIES.append((vars(module), attribute, type(value)))
+                elif hasattr(value, "cache_clear") and not inspect.signature(value).parameters:
+                    _MADE_ONCE.append(value)
 
 
 def forget_memories() -> None:
     """Leave nothing of a process behind."""
     for namespace, name, fresh in _MEMORIES:
         namespace[name] = fresh()
+    for function in _MADE_ONCE:
+        function.cache_clear()
 
 
 def _shared_folder() -> str:
