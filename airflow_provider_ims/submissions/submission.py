@@ -165,7 +165,8 @@ class Submission:
                 " and clear this task: it looks at what GSTN holds and ends the matter. To send the new one all the"
                 " same, set force_resubmit and clear this task: it sends what GSTN does not hold at no action."
             )
-        if forced:
+        if forced or entry.phase in {"submitted", "ended"}:
+            # Both may name the same documents: those that the one before has reset, GSTN would refuse now.
             log.warning("Looking at GSTN's documents before another request is sent. Before: %s.", _story(entry))
             look = Entry(
                 **{"phase": "intent", "fingerprint": self._fingerprint, "at": entry.at, "attempt": self._attempt},
@@ -174,10 +175,6 @@ class Submission:
             )
             self._journal.write(self._key, look)
             return look
-        if entry.phase != "unsent":
-            log.warning(
-                "An earlier try of this task had another request (%s). This one is sent as a new one.", _story(entry)
-            )
         return None
 
     def _after_a_clear(self, entry: Entry) -> Entry:

@@ -32,6 +32,8 @@ def judge_a_retry(world: World, instance: Any, error: BaseException) -> None:
 def judge_a_failure(world: World, instance: Any, error: BaseException) -> None:
     """Judge that a task gives up without using the tries that it has."""
     fired = world.mishaps.fired
+    if sum(mishap.what == "token expires" for mishap in fired) > 1:
+        return  # two in a row are no accident
     if instance.try_number > instance.max_tries or not fired or world.service.has_refused:
         return
     if all(_passes(mishap, instance.flow.plan) for mishap in fired):
@@ -49,6 +51,8 @@ _PASSES_BY_ITSELF = {
 
 def _passes(mishap: Any, plan: Any) -> bool:
     """Say whether what went wrong is over by itself, so that trying again is right."""
+    if mishap.what.startswith("dies") and plan.on_ambiguous == "fail":
+        return False  # it may have been about to send
     if mishap.where in _READS:
         return mishap.what in _PASSES_BY_ITSELF
     if mishap.where == "PUT":
@@ -79,7 +83,7 @@ def judge_the_end(world: World, flows: list[Any]) -> None:
     judge(world, flows)
     for flow in flows:
         for doc, said in (reported(world, flow) or {}).items():
-            if said == "unknown" and not world.excuses.get(doc.rtin):
+            if said == "unknown" and not world.excuses.get(doc.rtin) and not _has_a_twin(doc, flow):
                 world.violate(f"{doc.section} {doc.number} is reported as unknown, and every reply told the truth")
         if not is_settled(world, flow) and not flow.looked_up:
             states = ", ".join(f"{each.name} {each.state}" for each in flow.instances)
@@ -89,6 +93,11 @@ def judge_the_end(world: World, flows: list[Any]) -> None:
     if counters["most_live_tokens"] > 10:
         world.violate(f"{counters['most_live_tokens']} theodore sessions lived at a time")
     _no_secret_is_shown(world, flows)
+
+
+def _has_a_twin(doc: Doc, flow: Any) -> bool:
+    """Say whether GSTN's error report, which names no date, may be about another document of this run."""
+    return sum(other[:5] == doc[:5] for other in flow.docs) > 1
 
 
 def is_settled(world: World, flow: Any) -> bool:

@@ -24,6 +24,9 @@ def clean_up(world: World, flows: list[Any]) -> bool:
         # What was marked success by hand has no result: it is cleared, too.
         failed = next((each for each in flow.instances if each.state in {"failed", "skipped"} or each.marked), None)
         if failed is None:
+            if oracle.is_accounted(world, flow):
+                world.tell(f"{world.person} looks up what {flow.plan.run_id} warns of")
+                flow.looked_up = True
             continue
         acted = _act(world, flow, failed) or acted
     return acted

@@ -194,10 +194,14 @@ class TestARetry:
         assert store.values == {}
         assert go(2) == Sent("r-1")
 
-    def test_sends_another_request_if_the_payload_was_changed(self, go, hook):
+    def test_looks_before_it_sends_another_request_if_the_payload_was_changed(self, go, hook):
         go(1)
         hook.answers = ["r-2"]
-        assert go(2, request=payload(b2b=numbered("b2b", "INV-9"))) == Sent("r-2")
+        changed = payload(b2b=numbered("b2b", "INV-1", "INV-9"))
+        assert go(2, request=changed) == AwaitTasks(["d-1"])
+        hook.held = {"INV-1": "N", "INV-9": "A"}
+        assert go(2, request=changed, downloads=["d-1"], settle_time=0) == Sent("r-2")
+        assert numbers(hook.sent[1]) == ["INV-9"]
 
     def test_knows_the_request_again_whatever_order_its_documents_come_in(self, go, hook):
         go(1)
@@ -206,8 +210,7 @@ class TestARetry:
 
     def test_tells_payloads_apart_that_differ_in_an_amount(self, go, hook):
         go(1, request=payload(b2b=[document(val=1180)]))
-        go(2, request=payload(b2b=[document(val=1181)]))
-        assert len(hook.sent) == 2
+        assert go(2, request=payload(b2b=[document(val=1181)])) == AwaitTasks(["d-1"])
 
     def test_looks_before_it_sends_if_what_is_kept_cannot_be_read(self, go, hook, store):
         store.values["ims_reset"] = {"phase": "a word of another version"}
@@ -247,11 +250,13 @@ class TestAChangedPayload:
         assert go(2, 4, request=self.OTHER, downloads=["d-2"], now=late, force=True) == Sent("r-2")
         assert numbers(hook.sent[1]) == ["INV-9"]
 
-    def test_is_sent_once_the_first_one_is_known(self, go, hook, unknown):
+    def test_is_sent_after_a_look_once_the_first_one_is_known(self, go, hook, unknown):
         go(2, 4)
         hook.held = dict.fromkeys(["INV-1", "INV-2", "INV-3"], "N")
         assert go(2, 4, downloads=["d-1"]) == Sent("d-1")
-        assert go(3, 6, request=self.OTHER) == Sent("r-2")
+        assert go(3, 6, request=self.OTHER) == AwaitTasks(["d-2"])
+        assert go(3, 6, request=self.OTHER, downloads=["d-2"]) == Sent("r-2")
+        assert numbers(hook.sent[1]) == ["INV-9"]
 
 
 class TestAStoreThatFails:
