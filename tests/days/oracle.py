@@ -195,7 +195,7 @@ def _nothing_is_sent_again(world: World, put: Put) -> None:
     if not again:
         return
     doc, first = again[0]
-    if flow.plan.on_ambiguous == "resubmit" and not first.heard:
+    if flow.plan.on_ambiguous == "resubmit" and (not first.heard or "death" in world.excuses.get(put.rtin, ())):
         return  # as asked
     if world.stale:
         return  # what GSTN showed was not so any more

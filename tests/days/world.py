@@ -156,7 +156,7 @@ class World:
         if what == "dies with the reply":
             self._die(f"with the reply to {call} in its hands")
         if call == "PUT" and service.puts and service.puts[-1].docs == docs_of(body)[1]:
-            service.puts[-1].heard = answer.status == 200
+            service.puts[-1].heard = answer.status == 200 and what != "drips"
         return answer
 
     def _answer(
@@ -206,6 +206,9 @@ class World:
             self._ambiguous(call, docs_of(body)[0] if call == "PUT" else "")
             return Answer(code, {"Content-Type": "text/html"}, _HTML % code)
         drip = 0.7 if what == "drips" else 0.0
+        if drip:
+            self._tell_of(call, instance, f"is answered ({status}) one byte in {drip} s")
+            self._ambiguous(call, docs_of(body)[0] if call == "PUT" else "")
         return Answer(status, reply_headers, content, drip)
 
     def _put_arrives(self, mishap: Mishap | None, body: bytes, instance: TaskInstance | None) -> Put:
