@@ -70,7 +70,7 @@ def measure() -> dict[str, float]:
         (folder / "dags").mkdir()
         for dags in (CHECKOUT / "example_dags", CHECKOUT / "bench" / "dags"):
             (folder / "dags" / dags.name).symlink_to(dags, target_is_directory=True)
-        env = {"AIRFLOW_CONN_GSTN_DEFAULT": server.connection_json}
+        env = {"AIRFLOW_CONN_GSTN_DEFAULT": server.connection_json, "AIRFLOW_VAR_IMS_FOLDER": name}
         with AirflowStack(folder / "home", folder / "dags", env) as airflow:
             single = _run_each(airflow, "ims_reset", [{"payload": _request(folder, n)} for n in range(RUNS)])
             bulk = _run_each(airflow, "bench_bulk", [{"source": _documents(folder), "output_path": name}], CHUNKS)
@@ -112,7 +112,7 @@ def _invoice(number: int) -> dict[str, str]:
 def _request(folder: Path, number: int) -> str:
     path = folder / f"{number}.json"
     path.write_text(json.dumps({"rtin": RTIN, "reqtyp": "RESET", "invdata": {"b2b": [_invoice(number)]}}))
-    return str(path)
+    return path.name
 
 
 def _documents(folder: Path) -> str:

@@ -76,7 +76,11 @@ def run(home: Path, options: argparse.Namespace, report: Report) -> Verdict:
     with ProcessSet() as processes:
         simulator = Simulator(processes, home, options.documents)
         report.step("simulator", f"listens on {simulator.url}")
-        stack = AirflowStack(home, DAGS_FOLDER, {"AIRFLOW_CONN_GSTN_DEFAULT": simulator.connection})
+        folder = home / "ims"  # what the Variable ims_folder of the example DAG names
+        folder.mkdir()
+        shutil.copy(SAMPLE, folder)
+        env = {"AIRFLOW_CONN_GSTN_DEFAULT": simulator.connection, "AIRFLOW_VAR_IMS_FOLDER": str(folder)}
+        stack = AirflowStack(home, DAGS_FOLDER, env)
         # Opened while Airflow starts, which takes longer.
         session = [sys.executable, str(Path(__file__).with_name("open_session.py"))]
         session += [simulator.url, gstin, GSTN_USERNAME]
@@ -89,7 +93,7 @@ def run(home: Path, options: argparse.Namespace, report: Report) -> Verdict:
                 tail = processes.log_tail("gstn-session", lines=5)
                 raise DemoError(f"No GSTN session for {gstin}. {log} ends:\n{tail}")
             report.step("session", f"GSTN session opened for {gstin} with a one-time password")
-            verdict = run_dag(airflow, home / "output", report)
+            verdict = run_dag(airflow, report)
             counters = ", ".join(f"{name} {count}" for name, count in simulator.counters().items() if count)
             report.line(f"Calls that the simulator counted: {counters}")
             if options.keep:
@@ -102,9 +106,9 @@ def run(home: Path, options: argparse.Namespace, report: Report) -> Verdict:
             return verdict
 
 
-def run_dag(airflow: AirflowApi, output: Path, report: Report) -> Verdict:
+def run_dag(airflow: AirflowApi, report: Report) -> Verdict:
     """Run the DAG with the sample, show each change of state, then the result."""
-    run_id = airflow.trigger_dag(DAG_ID, {"payload": str(SAMPLE), "output_path": str(output)})
+    run_id = airflow.trigger_dag(DAG_ID, {"payload": SAMPLE.name})
     report.step(DAG_ID, f"triggered as {run_id}")
     for change in airflow.watch(DAG_ID, run_id, RUN_SECONDS):
         report.task(change.task_id, change.state)
@@ -117,7 +121,7 @@ def run_dag(airflow: AirflowApi, output: Path, report: Report) -> Verdict:
         report.fault("the run ended without a result; the reason stands above")
         return Verdict(reference_id=xcom(airflow, run_id, "reset"))
     reference_id = summary["reference_id"]
-    report.result(summary, read_refused(output / f"{reference_id}.refused.csv"))
+    report.result(summary, read_refused(Path(summary["refused_path"])))
     return Verdict(summary["outcome"], reference_id, summary["processed"], summary["errors"])
 
 

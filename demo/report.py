@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,8 @@ from typing import Any
 from rich.console import Console  # noqa: TID253
 from rich.markup import escape  # noqa: TID253
 from rich.table import Table  # noqa: TID253
+
+from airflow_provider_ims.spreadsheets import read_sheet
 
 COUNTS = ("sent", "reset", "refused", "unknown")
 REFUSED_COLUMNS = {
@@ -105,4 +106,5 @@ def read_refused(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        header, *rows = read_sheet(file)
+    return [dict(zip(header, row, strict=True)) for row in rows]

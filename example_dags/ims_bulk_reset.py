@@ -1,23 +1,21 @@
 """
 Reset a company's documents: plan the requests, send those of each GSTIN, add up what came of them.
 
-Trigger it with the path or URI of your documents. What goes from task to task are paths and counts; the documents stay
-in files below `output_path`, in one directory for each run.
+Trigger it with the name of a file in the folder (path or URI) that the Variable `ims_folder` holds. What goes from task
+to task are paths and counts; the documents stay in files below `plans` there, in one directory for each run.
 """
 
 from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
+from airflow_provider_ims.file_names import below
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
 from airflow_provider_ims.operators.plan import ImsPlanOperator
-
-SAMPLE = Path(__file__).with_name("ims_bulk_sample.csv")
 
 log = logging.getLogger(__name__)
 
@@ -46,16 +44,17 @@ with DAG(
     max_active_runs=1,  # GSTN works on one reset per GSTIN at a time
     tags=["gst", "ims"],
     params={
-        "source": Param(str(SAMPLE), type="string", description="Path or URI of the documents (CSV, JSON, Parquet)"),
-        "output_path": Param(type="string", minLength=1, description="Directory or URI for requests and results"),
+        "source": Param(type="string", minLength=1, description="Name of the file (CSV, JSON, Parquet) in the folder"),
     },
+    # Who may trigger this names a file of the folder in the Variable ims_folder, and no other file.
+    user_defined_macros={"below": below},
     default_args={"retries": 3, "retry_delay": timedelta(minutes=1)},
     doc_md=__doc__,
 ) as dag:
     plan = ImsPlanOperator(
         task_id="plan",
-        source="{{ params.source }}",
-        output_path="{{ params.output_path }}/{{ run_id }}",
+        source="{{ below(var.value.ims_folder, params.source) }}",
+        output_path="{{ below(var.value.ims_folder, 'plans', run_id) }}",
         on_invalid="fail",
     )
 
@@ -63,7 +62,7 @@ with DAG(
         task_id="reset",
         on_ambiguous="reconcile",
         on_partial="fail",
-        audit_path="{{ params.output_path }}/audit",
+        audit_path="{{ below(var.value.ims_folder, 'audit') }}",
         map_index_template="{{ task.plan_entry['rtin'] }}",
         max_active_tis_per_dagrun=16,
     ).expand(plan_entry=plan.output)

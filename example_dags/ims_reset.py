@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 from airflow.sdk import DAG, Param
 
+from airflow_provider_ims.file_names import below
 from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
 from airflow_provider_ims.sensors.ims import ImsTaskSensor
-
-SAMPLE = Path(__file__).with_name("ims_reset_sample.json")
 
 # [START howto_ims_reset]
 with DAG(
@@ -20,13 +18,16 @@ with DAG(
     max_active_runs=1,  # GSTN works on one reset per GSTIN at a time
     tags=["gst", "ims"],
     params={
-        "payload": Param(str(SAMPLE), type="string", description="Path or URI of the reset request (JSON)"),
-        "output_path": Param("", type="string", description="Directory or URI for the result; empty: none"),
+        "payload": Param(type="string", minLength=1, description="Name of the reset request (JSON) in the folder"),
     },
+    # Who may trigger this names a file of the folder in the Variable ims_folder, and no other file.
+    user_defined_macros={"below": below},
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     doc_md=__doc__,
 ) as dag:
-    reset = ImsResetOperator(task_id="reset", payload="{{ params.payload }}")
+    payload = "{{ below(var.value.ims_folder, params.payload) }}"
+
+    reset = ImsResetOperator(task_id="reset", payload=payload)
 
     wait = ImsTaskSensor(
         task_id="wait",
@@ -41,8 +42,8 @@ with DAG(
     result = ImsResultOperator(
         task_id="result",
         reference_id=wait.output,
-        payload="{{ params.payload }}",
+        payload=payload,
         on_partial="fail",
-        output_path="{{ params.output_path }}",
+        output_path="{{ below(var.value.ims_folder, 'results') }}",
     )
 # [END howto_ims_reset]

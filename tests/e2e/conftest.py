@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ def airflow(
     _server: SimulatorServer, _ends_at_sigterm: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[AirflowStack]:
     root = tmp_path_factory.mktemp("airflow")
-    with AirflowStack(root / "home", dags_below(root), connection_to(_server)) as stack:
+    with AirflowStack(root / "home", dags_below(root), environment_of(root, _server)) as stack:
         yield stack
 
 
@@ -54,7 +55,7 @@ def busy_airflow(
         AirflowStack(
             root / "home",
             dags_below(root),
-            connection_to(_busy_server),
+            environment_of(root, _busy_server),
             parallelism=50,
             database_url=postgres.url,
         ) as stack,
@@ -71,9 +72,22 @@ def dags_below(root: Path) -> Path:
     return dags
 
 
-def connection_to(server: SimulatorServer) -> dict[str, str]:
-    """Return the environment with the connection."""
-    return {"AIRFLOW_CONN_GSTN_DEFAULT": server.connection_json, "AIRFLOW__CORE__TEST_CONNECTION": "Enabled"}
+def environment_of(root: Path, server: SimulatorServer) -> dict[str, str]:
+    """Return the environment with the connection, and with the folder of the example DAGs."""
+    folder = root / "ims"
+    folder.mkdir()
+    for sample in DAG_FOLDERS[0].glob("*_sample.*"):
+        shutil.copy(sample, folder)
+    return {
+        "AIRFLOW_CONN_GSTN_DEFAULT": server.connection_json,
+        "AIRFLOW_VAR_IMS_FOLDER": str(folder),
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+    }
+
+
+def folder_of(airflow: AirflowStack) -> Path:
+    """Return the folder whose files the example DAGs take."""
+    return Path(airflow.environment["AIRFLOW_VAR_IMS_FOLDER"])
 
 
 @pytest.fixture

@@ -93,10 +93,10 @@ def test_many_requests_of_many_gstins_survive_dead_workers_and_one_gstin_without
     assert [gst.counters(rtin)["resets"] for rtin in RTINS] == [3, 3, 3, 3]
 
 
-def test_the_example_runs_as_it_is(busy_airflow, gst, tmp_path):
+def test_the_example_runs_as_it_is(busy_airflow, gst):
     for rtin in RTINS[:2]:
         gst.open_session(rtin)
-    run_id = busy_airflow.trigger_dag("ims_bulk_reset", {"output_path": str(tmp_path)})
+    run_id = busy_airflow.trigger_dag("ims_bulk_reset", {"source": "ims_bulk_sample.csv"})
     assert busy_airflow.wait_for_run("ims_bulk_reset", run_id, timeout=240) == "success"
     assert busy_airflow.xcom("ims_bulk_reset", run_id, "add_up")["reset"] == 16
     planned = busy_airflow.xcom("ims_bulk_reset", run_id, "plan")

@@ -12,7 +12,7 @@ from airflow_provider_ims.simulator.options import Fault, NextTask
 from airflow_provider_ims.simulator.server import SimulatorServer
 from local_airflow.stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
-from tests.e2e.conftest import forget_sessions, wait_until
+from tests.e2e.conftest import folder_of, forget_sessions, wait_until
 
 RTIN = "20MAYAS0100J1ZX"
 SUPPLIER = "24MAYAS0100J1JD"
@@ -27,7 +27,8 @@ def gst(airflow: AirflowStack, simulator: SimulatorServer):
 
 
 def start(airflow: AirflowStack, dag_id: str = "ims_reset", **conf: str) -> str:
-    return airflow.trigger_dag(dag_id, {"payload": str(SAMPLE_FILE), **conf})
+    payload = SAMPLE_FILE.name if dag_id == "ims_reset" else str(SAMPLE_FILE)
+    return airflow.trigger_dag(dag_id, {"payload": payload, **conf})
 
 
 def states(airflow: AirflowStack, dag_id: str, run_id: str) -> dict[str, tuple[str, int]]:
@@ -35,9 +36,9 @@ def states(airflow: AirflowStack, dag_id: str, run_id: str) -> dict[str, tuple[s
     return {task["task_id"]: (task["state"], task["try_number"]) for task in airflow.task_instances(dag_id, run_id)}
 
 
-def test_one_reset_is_sent_waited_for_without_a_worker_and_accounted_for(airflow, gst, tmp_path):
+def test_one_reset_is_sent_waited_for_without_a_worker_and_accounted_for(airflow, gst):
     gst.change_options({"task_seconds": 8})
-    run_id = start(airflow, output_path=str(tmp_path))
+    run_id = start(airflow)
     airflow.wait_for_state("ims_reset", run_id, "wait", "deferred")
     pool = airflow.get("pools/default_pool")
     assert (pool["deferred_slots"], pool["running_slots"], pool["queued_slots"]) == (1, 0, 0)
@@ -105,10 +106,10 @@ def test_a_token_that_dies_while_waiting_is_renewed_in_the_triggerer_without_blo
     assert gst.counters()["logins"] == logins + 1
 
 
-def test_a_partial_result_names_the_refused_documents_and_is_not_retried(airflow, gst, tmp_path):
+def test_a_partial_result_names_the_refused_documents_and_is_not_retried(airflow, gst):
     held = {"rtin": RTIN, "stin": SUPPLIER, "number": "dn2", "rtnprd": "012023", "status": "R"}
     gst.add_documents([{**held, "section": "b2bcn"}, {**held, "section": "b2bdn"}])
-    run_id = start(airflow, output_path=str(tmp_path))
+    run_id = start(airflow)
     assert airflow.wait_for_run("ims_reset", run_id) == "failed"
     assert states(airflow, "ims_reset", run_id)["result"] == ("failed", 1)
     assert airflow.task_error("ims_reset", run_id, "result").startswith("GstnResetPartial")
@@ -161,11 +162,26 @@ def test_without_a_gstn_session_nothing_is_sent_and_no_retry_is_spent(airflow, s
     assert simulator.gst.counters()["resets"] == 0
 
 
-def test_a_bad_payload_fails_before_any_call(airflow, gst, sample, tmp_path):
+def test_who_triggers_names_no_file_outside_the_folder(airflow, gst, tmp_path):
+    secret = tmp_path / "s3cret.json"
+    secret.write_text("root:s3cret-content")
+    folder = folder_of(airflow)
+    (folder / "unreadable.json").write_text("root:s3cret-content")
+    for name in (str(secret), f"../{secret.name}", f"file://{secret}", "unreadable.json"):
+        run_id = start(airflow, payload=name)
+        assert airflow.wait_for_run("ims_reset", run_id) == "failed"
+        assert states(airflow, "ims_reset", run_id)["reset"] == ("failed", 1), "no retry is spent"
+        error = airflow.task_error("ims_reset", run_id, "reset")
+        expected = "valid JSON" if name == "unreadable.json" else "is not the name of a file in the DAG's folder"
+        assert expected in error
+        assert "s3cret-content" not in airflow.task_log("ims_reset", run_id, "reset")
+    assert gst.counters()["logins"] == 0
+
+
+def test_a_bad_payload_fails_before_any_call(airflow, gst, sample):
     sample["invdata"]["b2b"][0]["idt"] = "2023-01-23"
-    file = tmp_path / "bad.json"
-    file.write_text(json.dumps(sample))
-    run_id = start(airflow, payload=str(file))
+    (folder_of(airflow) / "bad.json").write_text(json.dumps(sample))
+    run_id = start(airflow, payload="bad.json")
     assert airflow.wait_for_run("ims_reset", run_id) == "failed"
     assert "invdata.b2b[0].idt" in airflow.task_error("ims_reset", run_id, "reset")
     assert gst.counters()["logins"] == 0

@@ -40,6 +40,15 @@ def test_links_lead_to_files(page):
         assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("name", ["ims_reset", "ims_bulk_reset"])
+def test_who_triggers_an_example_names_files_of_one_folder_only(name):
+    templates = re.findall(r'"\{\{ .*? \}\}', (ROOT / f"example_dags/{name}.py").read_text())
+    typed = [template for template in templates if re.search(r"params|run_id|conf", template)]
+    assert typed
+    for template in typed:
+        assert re.fullmatch(r'"\{\{ below\(var\.value\.ims_folder, [^()]*\) \}\}', template), template
+
+
 def test_every_exception_is_documented():
     documented = set(re.findall(r"^\| `(Gstn\w+)`", (ROOT / "docs/errors.md").read_text(), re.MULTILINE))
     raised = {name for name in vars(exceptions) if name.startswith("Gstn")}

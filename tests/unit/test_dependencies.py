@@ -1,0 +1,67 @@
+"""What the package imports is declared, or comes with something that is."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_ims
+
+PACKAGE = Path(airflow_provider_ims.__file__).parent
+
+COMES_WITH = {
+    "fastapi": "apache-airflow-core",
+    "uvicorn": "apache-airflow-core",
+    "starlette": "fastapi",
+    "pydantic-core": "pydantic",
+    "typing-extensions": "pydantic",
+    "urllib3": "requests",
+    "yarl": "aiohttp",
+}
+"""A distribution that is imported, and the one that requires it."""
+
+
+def distributions_of(module: str) -> str:
+    if module == "airflow" or not module.startswith("airflow.providers."):
+        top = module.partition(".")[0]
+        return "apache-airflow" if top == "airflow" else top.replace("_", "-")
+    return f"apache-airflow-providers-{module.split('.')[2]}"
+
+
+def imported() -> Iterator[str]:
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                yield str(node.module)
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[^A-Za-z0-9._-]", line)[0].lower().replace("_", "-") for line in requirements}
+
+
+def test_what_is_imported_is_declared():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    declared = names(
+        [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    )
+    foreign = {
+        distributions_of(module)
+        for module in imported()
+        if module.partition(".")[0] not in {*sys.stdlib_module_names, PACKAGE.name}
+    }
+    assert {"apache-airflow", "apache-airflow-providers-standard", "fsspec"} <= foreign
+    assert foreign - declared - set(COMES_WITH) == set()
+
+
+@pytest.mark.parametrize("name", COMES_WITH)
+def test_what_is_not_declared_comes_with_what_is(name: str):
+    assert name in names(requires(COMES_WITH[name]) or [])
