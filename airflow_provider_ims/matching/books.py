@@ -119,10 +119,11 @@ class BooksReader:
         headers = [self._columns.of_header(raw.header, source.name) for raw, source in zip(raws, sources, strict=True)]
         carried = list(dict.fromkeys(name for header in headers for _, name in header.carried))
         read.carried = output_names(carried, BOOK_COLUMNS)
-        self._make_tables(len(carried))
+        self._make_tables()
         for index, (raw, header) in enumerate(zip(raws, headers, strict=True)):
             read.warnings += raw.notes
             self._convert(index, raw, header, carried)
+        self._make_view(len(raws), len(carried))
         read.kept = self._count("SELECT count(*) FROM books")
         read.rejected = self._count("SELECT count(DISTINCT (source, line)) FROM reject")
         return read
@@ -131,12 +132,7 @@ class BooksReader:
         found = self._database.execute(sql).fetchone()
         return int(found[0]) if found else 0
 
-    def _make_tables(self, carried: int) -> None:
-        columns = {name.removeprefix("book_"): kind for name, kind in BOOK_COLUMNS.items() if name != "book_place"}
-        columns = {"source": "INTEGER", "line": "BIGINT", **columns}
-        columns |= {f"x{place}": "VARCHAR" for place in range(carried)}
-        listed = ", ".join(f"{name if name != 'id' else 'key'} {kind}" for name, kind in columns.items())
-        self._database.execute(f"CREATE TEMP TABLE books (id BIGINT, {listed})")
+    def _make_tables(self) -> None:
         self._database.execute(
             "CREATE TEMP TABLE reject (source INTEGER, line BIGINT, rtin VARCHAR, stin VARCHAR, number VARCHAR,"
             " fault INTEGER, col VARCHAR, value VARCHAR, reason VARCHAR)"
@@ -146,33 +142,55 @@ class BooksReader:
             self._database.execute("INSERT INTO own VALUES (?)", [rtin])
 
     def _convert(self, source: int, raw: Raw, header: Header, carried: list[str]) -> None:
-        database = self._database
+        """Make the table of a source: each row as what it means, and whether it is good."""
+        database, table = self._database, f"judged_{source}"
+        place_of = {name: place for place, name in header.carried}
         texts = [f"{cells.text(f'c{place}', raw.types[place])} AS t_{name}" for name, place in header.position.items()]
         texts += [f"{literal(value.strip())} AS t_{name}" for name, value in self._columns.fixed.items()]
-        values = self._values(raw, header)
-        database.execute(
-            f"CREATE OR REPLACE TEMP TABLE staged AS SELECT n, {', '.join(f'{sql} AS {name}' for name, sql in values)}"
-            f" FROM (SELECT rowid AS n, *, {', '.join(texts)} FROM {raw.table})"
-        )
-        order, dashes = self._order(source)
-        line = self._line(source, raw)
+        texts += [
+            f"{cells.text(f'c{place_of[name]}', raw.types[place_of[name]]) if name in place_of else 'NULL::VARCHAR'}"
+            f" AS x{place}"
+            for place, name in enumerate(carried)
+        ]
+        kept = ["key", *(f"x{place}" for place in range(len(carried)))]
+        values = [*self._values(raw, header), ("key", "t_id" if "id" in header.position else "NULL::VARCHAR")]
+        order, dashes = self._order(source, raw, header)
         negative = " OR ".join(f"{name} < 0" for name in _MONEY)
         positive = negative.replace("<", ">")
         complete = " AND ".join(f"{name} IS NOT NULL" for name in ("rtin", "stin", "kind", "number", "date", *AMOUNTS))
+        # What is tax given back is written with either sign; the kind says it already.
+        amounts = ", ".join(f"abs({name}) AS {name}" for name in _MONEY)
         database.execute(
-            "CREATE OR REPLACE TEMP TABLE judged AS SELECT *,"
+            f"CREATE TEMP TABLE {table} AS SELECT n, {self._line(source, raw)} AS line, {', '.join(kept)},"
+            f" rtin, stin, kind, number, date, {amounts}, val_unread, is_either, is_own, is_negative, is_mixed,"
             f" {complete} AND is_own AND NOT val_unread AND NOT is_negative AND NOT is_mixed AS is_good FROM"
-            f" (SELECT *, {line} AS line, {cells.date(order, dashes)} AS date,"
+            f" (SELECT *, {cells.date(order, dashes)} AS date,"
+            " coalesce(a <= 12 AND b <= 12 AND a <> b, false) AS is_either,"
             " coalesce(rtin IN (SELECT rtin FROM own), false) AS is_own,"
             f" coalesce(({negative}) AND kind <> '{CREDIT_NOTE}', false) AS is_negative,"
-            f" coalesce(({negative}) AND ({positive}) AND kind = '{CREDIT_NOTE}', false) AS is_mixed FROM staged)"
+            f" coalesce(({negative}) AND ({positive}) AND kind = '{CREDIT_NOTE}', false) AS is_mixed"
+            f" FROM (SELECT n, {', '.join(kept[1:] + [f'{sql} AS {name}' for name, sql in values])}"
+            f" FROM (SELECT rowid AS n, *, {', '.join(texts)} FROM {raw.table})))"
         )
+        [(rows, bad, of_others)] = database.execute(
+            f"SELECT count(*), count(*) FILTER (NOT coalesce(is_good, false)),"
+            f" count(*) FILTER (rtin IS NOT NULL AND NOT is_own) FROM {table}"
+        ).fetchall()
         if self._others == "leave_out":
-            self._read.left_out += self._count("SELECT count(*) FROM judged WHERE rtin IS NOT NULL AND NOT is_own")
-        self._read.rows += self._count("SELECT count(*) FROM judged") + len(raw.unread)
-        self._keep(source, raw, header, carried)
-        self._reject(source, raw, header)
-        database.execute(f"DROP TABLE {raw.table}; DROP TABLE staged; DROP TABLE judged")
+            self._read.left_out += of_others
+        self._read.rows += rows + len(raw.unread)
+        if bad:
+            self._reject(source, raw, header)
+        database.execute(f"DROP TABLE {raw.table}")
+
+    def _make_view(self, sources: int, carried: int) -> None:
+        columns = ["key", "rtin", "stin", "kind", "number", "date", *_MONEY, *(f"x{place}" for place in range(carried))]
+        parts = [
+            f"SELECT {source << 40} + n AS id, {source} AS source, line, {', '.join(columns)} FROM judged_{source}"
+            " WHERE is_good"
+            for source in range(sources)
+        ]
+        self._database.execute(f"CREATE TEMP VIEW books AS {' UNION ALL '.join(parts)}")
 
     def _values(self, raw: Raw, header: Header) -> list[tuple[str, str]]:
         """Return the name and the SQL of each value of a row."""
@@ -209,9 +227,9 @@ class BooksReader:
             words = [self._columns.fixed["kind"]]
         else:
             place = header.position["kind"]
-            text = cells.text(f"c{place}", raw.types[place])
             found = self._database.execute(
-                f"SELECT DISTINCT {text} AS word FROM {raw.table} WHERE word IS NOT NULL LIMIT {_MOST_KINDS + 1}"
+                f"SELECT DISTINCT c{place}::VARCHAR AS word FROM {raw.table} WHERE word IS NOT NULL"
+                f" LIMIT {_MOST_KINDS + 1}"
             )
             words = [str(word) for (word,) in found.fetchall()]
             if len(words) > _MOST_KINDS:
@@ -223,15 +241,20 @@ class BooksReader:
         known = [(word, kind) for word in words if (kind := self._columns.kind_of(word))]
         if not known:
             return "NULL::VARCHAR"
-        return f"CASE t_kind {' '.join(f'WHEN {literal(word)} THEN {literal(kind)}' for word, kind in known)} END"
+        value = f"c{header.position['kind']}::VARCHAR" if "kind" in header.position else "t_kind"
+        return f"CASE {value} {' '.join(f'WHEN {literal(word)} THEN {literal(kind)}' for word, kind in known)} END"
 
-    def _order(self, source: int) -> tuple[str | None, str | None]:
+    def _order(self, source: int, raw: Raw, header: Header) -> tuple[str | None, str | None]:
         """Say whether the day or the month comes first: in all dates, and in those without slashes."""
-        if self._date_order:
-            return self._date_order, self._date_order
+        place = header.position.get("date")
+        if self._date_order or place is None:
+            return self._date_order, self._date_order or "DMY"
+        text = cells.text(f"c{place}", raw.types[place])
+        parts = cells.date_parts("t_date", f"c{place}", raw.types[place])
         found = self._database.execute(
             "SELECT coalesce(bool_or(a > 12 AND b <= 12), false), coalesce(bool_or(b > 12 AND a <= 12), false)"
-            " FROM staged"
+            f" FROM (SELECT {parts['a']} AS a, {parts['b']} AS b"
+            f" FROM (SELECT c{place}, {text} AS t_date FROM {raw.table}))"
         ).fetchone()
         day_first, month_first = found or (False, False)
         if day_first and month_first:
@@ -258,24 +281,6 @@ class BooksReader:
             )
         return f"n + {raw.first} + (SELECT coalesce(max(skipped), 0) FROM shift WHERE threshold <= n + {raw.first})"
 
-    def _keep(self, source: int, raw: Raw, header: Header, carried: list[str]) -> None:
-        place_of = {name: place for place, name in header.carried}
-        carried_texts = [
-            cells.text(f"c{place_of[name]}", raw.types[place_of[name]]) if name in place_of else "NULL"
-            for name in carried
-        ]
-        key = header.position.get("id")
-        key_text = cells.text(f"c{key}", raw.types[key]) if key is not None else "NULL"
-        # What is tax given back is written with either sign; the kind says it already.
-        amounts = [f"abs({name})" for name in _MONEY]
-        listed = ", ".join(["rtin", "stin", "kind", "number", "date", *amounts, *carried_texts])
-        texts = "" if key is None and not carried else f" JOIN {raw.table} raw ON raw.rowid = n"
-        base = self._count("SELECT coalesce(max(id) + 1, 0) FROM books")
-        self._database.execute(
-            f"INSERT INTO books SELECT n + {base}, {source}, line, {key_text}, {listed}"
-            f" FROM judged{texts} WHERE is_good"
-        )
-
     def _reject(self, source: int, raw: Raw, header: Header) -> None:
         rule = {name: literal(said) for name, said in cells.RULES.items()}
         own = ", ".join(self._rtins[:3]) + (" ..." if len(self._rtins) > 3 else "")
@@ -285,7 +290,7 @@ class BooksReader:
             ' columns={"your column": {"kind": {"your word": "credit note"}}}'
         )
         date_rule = (
-            f"CASE WHEN a IS NOT NULL AND day IS NULL AND a <= 12 AND b <= 12 AND a <> b THEN {rule['ambiguous']}"
+            f"CASE WHEN is_either THEN {rule['ambiguous']}"
             f" WHEN regexp_matches(t_date, '^[3-6][0-9]{{4}}(\\.0)?$') THEN {rule['serial']} ELSE {rule['date']} END"
         )
         faults = [
@@ -330,7 +335,7 @@ class BooksReader:
             " f.reason"
             f" FROM (SELECT line, {shown['rtin']} AS rtin_text, {shown['stin']} AS stin_text,"
             f" {shown['number']} AS number_text, unnest([{listed}]) AS f"
-            f" FROM judged JOIN {raw.table} raw ON raw.rowid = n WHERE NOT coalesce(is_good, false){mine})"
+            f" FROM judged_{source} JOIN {raw.table} raw ON raw.rowid = n WHERE NOT coalesce(is_good, false){mine})"
             " WHERE f IS NOT NULL"
         )
 

@@ -50,7 +50,13 @@ def text(column: str, kind: str) -> str:
     if kind in _FLOATS:
         return f"CASE WHEN NOT isnan({column}) THEN {column}::VARCHAR END"  # pandas writes NaN for nothing
     value = column if kind == "VARCHAR" else f"{column}::VARCHAR"
-    odd = f"regexp_matches({value}, '^[\\s\\x{{a0}}]|[\\s\\x{{a0}}]$')"
+    odd = " OR ".join(
+        (
+            f"{value} < '!'",  # a blank, a tab or a line's end comes before it
+            *(f"suffix({value}, chr({code}))" for code in (9, 10, 13, 32, 160)),
+            f"prefix({value}, chr(160))",
+        )
+    )
     stripped = f"regexp_replace({value}, '^[\\s\\x{{a0}}]+|[\\s\\x{{a0}}]+$', '', 'g')"
     return f"nullif(CASE WHEN {odd} THEN {stripped} ELSE {value} END, '')"
 

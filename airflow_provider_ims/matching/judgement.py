@@ -50,22 +50,27 @@ class Judgement:
         self._overruled = False
         self._number()
         self._check()
+        database.execute("DROP TABLE docs")  # memory is short for what is written now
         if decisions.function is not None:
             self._ask(folder / "overruled.csv")
 
     def _number(self) -> None:
+        """Make the small tables that say what each is, with the first of those that fit equally."""
         run = self._database.execute
-        rule = f"[{', '.join(literal(one.name) for one in PASSES)}][pass + 1]"
-        match = f"[{', '.join(literal(one.match) for one in PASSES)}][pass + 1]"
+        first = "(SELECT * FROM tie QUALIFY row_number() OVER (PARTITION BY {0} ORDER BY {1}) <= " + f"{_NAMED}) tie"
+        place, document = place_sql(self._read, "b."), "d.section || ' ' || d.number"
         run(
-            "CREATE TEMP TABLE doc_found AS"
-            f" SELECT doc AS id, book, {match} AS match, {rule} AS rule, pass, 1 AS candidates FROM pair"
-            f" UNION ALL SELECT doc, NULL, 'ambiguous', any_value({rule}), any_value(pass), count(*) FROM tie"
-            " GROUP BY doc"
+            "CREATE TEMP TABLE doc_found AS SELECT doc AS id, book, pass, 1 AS candidates, NULL::VARCHAR AS named"
+            " FROM pair UNION ALL SELECT doc, NULL, any_value(pass), any_value(candidates),"
+            f" string_agg({place}, ', ' ORDER BY {place}) FROM {first.format('doc', 'book')}"
+            " JOIN books b ON b.id = book"
+            " JOIN (SELECT doc, count(*) AS candidates FROM tie GROUP BY doc) USING (doc) GROUP BY doc"
         )
         run(
-            f"CREATE TEMP TABLE book_found AS SELECT book AS id, any_value({rule}) AS rule, any_value(pass) AS pass,"
-            " count(*) AS candidates FROM tie GROUP BY book"
+            "CREATE TEMP TABLE book_found AS SELECT book AS id, any_value(pass) AS pass,"
+            f" any_value(candidates) AS candidates, string_agg({document}, ', ' ORDER BY {document}) AS named"
+            f" FROM {first.format('book', 'doc')} JOIN docs d ON d.id = doc"
+            " JOIN (SELECT book, count(*) AS candidates FROM tie GROUP BY book) USING (book) GROUP BY book"
         )
 
     def _check(self) -> None:
@@ -81,10 +86,6 @@ class Judgement:
             ),
             "documents that are none": count("SELECT count(*) FROM doc_found ANTI JOIN docs USING (id)"),
             "rows that are none": count("SELECT count(*) FROM pair ANTI JOIN books ON books.id = book"),
-            "pairs of two kinds or GSTINs": count(
-                "SELECT count(*) FROM pair JOIN docs d ON d.id = doc JOIN books b ON b.id = book"
-                " WHERE d.kind IS DISTINCT FROM b.kind OR d.rtin IS DISTINCT FROM b.rtin"
-            ),
         }
         if wrong := {name: found for name, found in facts.items() if found}:
             raise CountsDisagree(disagree(", ".join(f"{found} {name}" for name, found in wrong.items())))
@@ -95,33 +96,27 @@ class Judgement:
         document = ", ".join(f"d.{name}" for name in names)
         nothing = ", ".join(f"NULL::{DOCUMENT_COLUMNS[name]} AS {name}" for name in names)
         book = self._book_columns()
-        candidates = (
-            f"(SELECT tie.{{0}} AS id, string_agg({{2}}, ', ' ORDER BY {{2}}) AS named FROM (SELECT * FROM tie QUALIFY"
-            f" row_number() OVER (PARTITION BY {{0}} ORDER BY {{1}}) <= {_NAMED}) tie JOIN {{3}} GROUP BY 1)"
+        rules, matches = (
+            f"[{', '.join(literal(value) for value in values)}][p.pass + 1]"
+            for values in ([one.name for one in PASSES], [one.match for one in PASSES])
         )
-        of_doc = candidates.format("doc", "book", place_sql(self._read, "b."), "books b ON b.id = tie.book")
-        of_book = candidates.format("book", "doc", "d.section || ' ' || d.number", "docs d ON d.id = tie.doc")
+        match = f"CASE WHEN p.id IS NULL THEN 'only_in_ims' WHEN p.book IS NULL THEN 'ambiguous' ELSE {matches} END"
         reason = (
-            "CASE WHEN p.match = 'ambiguous' THEN p.candidates || ' rows of the books fit equally (' || t.named || ')'"
-            " || CASE WHEN p.candidates = 1 THEN ', and so does another document' ELSE '' END"
-            f" WHEN p.match IS NULL THEN 'no row of the books fits' ELSE {pair_sql()} END"
+            "CASE WHEN p.id IS NULL THEN 'no row of the books fits' WHEN p.book IS NOT NULL THEN"
+            f" {pair_sql()} {_fits_equally('rows of the books', 'document')}"
             f" || CASE WHEN d.filed = false THEN '; {UNFILED}' WHEN d.filed IS NULL THEN '; {UNKNOWN_FILED}'"
             " ELSE '' END"
         )
         return (
-            f"SELECT d.id AS doc_id, {document}, {book},"
-            f" coalesce(p.match, 'only_in_ims') AS match, coalesce(p.rule, '') AS rule, {reason} AS reason,"
-            " coalesce(p.candidates, 0) AS candidates"
+            f"SELECT d.id AS doc_id, {document}, {book}, {match} AS match, coalesce({rules}, '') AS rule,"
+            f" {reason} AS reason, coalesce(p.candidates, 0) AS candidates"
             f" FROM ({documents_sql(self._documents)}) d LEFT JOIN doc_found p ON p.id = d.id"
-            f" LEFT JOIN books b ON b.id = p.book LEFT JOIN {of_doc} t ON t.id = d.id"
+            " LEFT JOIN books b ON b.id = p.book"
             f" UNION ALL SELECT NULL, {nothing}, {book},"
-            " CASE WHEN p.id IS NULL THEN 'only_in_books' ELSE 'ambiguous' END, coalesce(p.rule, ''),"
+            f" CASE WHEN p.id IS NULL THEN 'only_in_books' ELSE 'ambiguous' END, coalesce({rules}, ''),"
             " CASE WHEN p.id IS NULL THEN 'no document in IMS fits'"
-            " ELSE p.candidates || ' documents fit equally (' || t.named || ')'"
-            " || CASE WHEN p.candidates = 1 THEN ', and so does another row of the books' ELSE '' END END,"
-            " coalesce(p.candidates, 0)"
-            f" FROM books b LEFT JOIN book_found p ON p.id = b.id LEFT JOIN {of_book} t ON t.id = b.id"
-            " WHERE b.id NOT IN (SELECT book FROM pair)"
+            f" {_fits_equally('documents', 'row of the books')}, coalesce(p.candidates, 0)"
+            " FROM (FROM books ANTI JOIN pair ON pair.book = books.id) b LEFT JOIN book_found p ON p.id = b.id"
         )
 
     def _book_columns(self) -> str:
@@ -169,6 +164,15 @@ class Judgement:
         while batch := found.fetchmany(_BATCH):
             for values in batch:
                 yield dict(zip(names, values, strict=True))
+
+
+def _fits_equally(many: str, other: str) -> str:
+    """Return the end of a CASE: the words for those that could not be decided between."""
+    return (
+        f"WHEN p.candidates = 1 THEN p.named || ' fits, and it fits another {other} as well'"
+        f" ELSE p.candidates || ' {many} fit equally: ' || p.named"
+        f" || CASE WHEN p.candidates > {_NAMED} THEN ' ...' ELSE '' END END"
+    )
 
 
 def disagree(what: str) -> str:

@@ -27,24 +27,56 @@ def with_normalised(table: str, numbers: Mapping[str, str], year: str) -> str:
     :param numbers: its columns with numbers -> names of the new ones
     :param year: its column with the year in which the document's financial year began, such as 2026
     """
-    bare = {name: f"regexp_replace(upper({name}), '{YEAR_TOKEN}', '\\1 \\2', 'g')" for name in numbers}
-    token = {name: f"regexp_extract(bare_{name}, '{YEAR_TOKEN_UNSEPARATED}', 2)" for name in numbers}
-    helping = ", ".join(f"bare_{name}, token_{name}" for name in numbers)
-    return (
-        f"SELECT * EXCLUDE ({helping}), {', '.join(f'{_form(name, year)} AS {new}' for name, new in numbers.items())}"
-        f" FROM (SELECT *, {', '.join(f'{sql} AS token_{name}' for name, sql in token.items())}"
-        f" FROM (SELECT *, {', '.join(f'{sql} AS bare_{name}' for name, sql in bare.items())} FROM {table}))"
-    )
+    steps = [table]
+    for step in _STEPS:
+        columns = ", ".join(
+            f"{sql.format(name=name, year=year)} AS {new}_{name}" for name in numbers for new, sql in step
+        )
+        steps.append(f"(SELECT *, {columns} FROM {steps[-1]})")
+    helping = ", ".join(f"{new}_{name}" for name in numbers for step in _STEPS for new, _ in step)
+    forms = ", ".join(f"{_FORM.format(name=name)} AS {new}" for name, new in numbers.items())
+    return f"SELECT * EXCLUDE ({helping}), {forms} FROM {steps[-1]}"
 
 
-def _form(name: str, year: str) -> str:
-    token = f"token_{name}"
-    begins = f"CASE WHEN length({token}) = 8 THEN substr({token}, 3, 2) ELSE left(right({token}, 4), 2) END"
-    barer = (
-        f"CASE WHEN {token} <> '' AND abs(try_cast({begins} AS INTEGER) + 2000 - {year}) <= 1"
-        f" THEN regexp_replace(bare_{name}, '{YEAR_TOKEN_UNSEPARATED}', '\\1 \\3', 'g') ELSE bare_{name} END"
-    )
-    # A number that is nothing but a year is a number all the same.
-    kept = f"coalesce(nullif(regexp_replace({barer}, '^[^0-9]*$', ''), ''), upper({name}))"
-    without_zeros = f"regexp_replace({kept}, '(^|[^0-9])0+([0-9])', '\\1\\2', 'g')"
-    return f"nullif(regexp_replace({without_zeros}, '[^0-9A-Z]', '', 'g'), '')"
+_BEGINS = "CASE WHEN length({0}) = 8 THEN substr({0}, 3, 2) ELSE left(right({0}, 4), 2) END"
+_TOKEN = f"regexp_extract(bare_{{name}}, '{YEAR_TOKEN_UNSEPARATED}', 2)"
+
+# One step after the other, each with what the one before found; to look costs a fraction of what replacing does.
+_STEPS: Final = (
+    (("capitals", "upper({name})"),),
+    (("has_year", f"regexp_matches(capitals_{{name}}, '{YEAR_TOKEN}')"),),
+    (
+        (
+            "bare",
+            "CASE WHEN has_year_{name}"
+            f" THEN regexp_replace(capitals_{{name}}, '{YEAR_TOKEN}', '\\1 \\2', 'g') ELSE capitals_{{name}} END",
+        ),
+    ),
+    (("has_token", f"regexp_matches(bare_{{name}}, '{YEAR_TOKEN_UNSEPARATED}')"),),
+    (
+        (
+            "barer",
+            "CASE WHEN has_token_{name}"
+            f" AND abs(try_cast({_BEGINS.format(_TOKEN)} AS INTEGER) + 2000 - {{year}}) <= 1"
+            f" THEN regexp_replace(bare_{{name}}, '{YEAR_TOKEN_UNSEPARATED}', '\\1 \\3', 'g')"
+            " ELSE bare_{name} END",
+        ),
+    ),
+    (
+        (
+            "kept",  # a number that is nothing but a year is a number all the same
+            "CASE WHEN regexp_matches(barer_{name}, '[0-9]') THEN barer_{name} ELSE capitals_{name} END",
+        ),
+    ),
+    (
+        (
+            "short",
+            "CASE WHEN regexp_matches(kept_{name}, '(^|[^0-9])0+[0-9]')"
+            " THEN regexp_replace(kept_{name}, '(^|[^0-9])0+([0-9])', '\\1\\2', 'g') ELSE kept_{name} END",
+        ),
+    ),
+)
+_FORM: Final = (
+    "nullif(CASE WHEN regexp_matches(short_{name}, '[^0-9A-Z]')"
+    " THEN regexp_replace(short_{name}, '[^0-9A-Z]', '', 'g') ELSE short_{name} END, '')"
+)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_ims.matching.books import BooksRead, reject_columns
 from airflow_provider_ims.matching.errors import CountsDisagree
 from airflow_provider_ims.matching.judgement import Judgement, disagree
+from airflow_provider_ims.matching.snapshots import KIND_SQL
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.storage import copy_whole, write_whole
 from airflow_provider_ims.tables.sql import identifier, literal
@@ -67,14 +68,20 @@ class Output:
         local, resets, review = (self._folder / name for name in FILES[:3])
         database.execute(f"COPY ({judgement.rows()}) TO {literal(local)} (FORMAT parquet)")
         source = f"read_parquet({literal(local)})"
-        [(rows, documents, booked)] = database.execute(
-            f"SELECT count(*), count(rtin), count(book_place) FROM {source}"
+        [(rows, documents, booked, crossed)] = database.execute(
+            "SELECT count(*), count(rtin), count(book_place),"
+            f" count(*) FILTER (rtin <> book_rtin OR {KIND_SQL} <> book_kind) FROM {source}"
         ).fetchall()
         [(pairs,)] = database.execute("SELECT count(*) FROM pair").fetchall()
         found = documents, booked, documents + booked - rows
         expected = summary["documents"], read.kept, pairs
-        if found != expected:
-            raise CountsDisagree(disagree(f"documents, rows of the books and pairs are {found} and not {expected}"))
+        if found != expected or crossed:
+            raise CountsDisagree(
+                disagree(
+                    f"documents, rows of the books and pairs are {found} and not"
+                    f" {expected}, {crossed} of two kinds or GSTINs"
+                )
+            )
         whole = {**summary, **_counts(database, source)}
         database.execute(f"COPY ({_resets_sql(source)}) TO {literal(resets)} (FORMAT parquet)")
         _write_csv(database, _review_sql(source), review)
@@ -145,7 +152,7 @@ def _resets_sql(source: str) -> str:
     listed = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
     return (
         f"SELECT rtin, section, stin, {listed}, pos, val, txval, iamt, camt, samt, cess, srcform, rtnprd"
-        f" FROM {source} WHERE decision = 'reset' ORDER BY rtin, section, stin, number, rtnprd"
+        f" FROM {source} WHERE decision = 'reset'"
     )
 
 

@@ -55,6 +55,8 @@ class Pairing:
         numbered = list(enumerate(passes))
         for key, found in groupby(numbered, key=lambda one: one[1].key):
             self._stage(key, list(found))
+        for table in (*self._left, "candidate", "contested", "best", "clear", "doubtful"):
+            run(f"DROP TABLE IF EXISTS {table}")
 
     def _stage(self, key: tuple[str, str, bool], passes: list[tuple[int, Pass]]) -> None:
         if "nearly" in key and not self._rules.probable:
@@ -177,9 +179,10 @@ class Pairing:
         run = self._database.execute
         while self._count("candidate"):
             run(
-                "CREATE OR REPLACE TEMP TABLE doubtful AS SELECT c.doc, c.book, c.pass, d.id AS other FROM candidate c"
-                f" JOIN books b ON b.id = c.book JOIN {self._left[0]} d ON d.rtin = b.rtin AND d.stin = b.stin"
-                f" AND d.kind = b.kind AND d.date = b.date AND {_EQUAL_AMOUNTS}"
+                "CREATE OR REPLACE TEMP TABLE doubtful AS SELECT c.doc, c.book, c.pass, d.id AS other"
+                f" FROM candidate c JOIN {self._left[1]} b ON b.id = c.book"
+                f" JOIN {self._left[0]} d ON d.rtin = b.rtin AND d.stin = b.stin AND d.kind = b.kind"
+                f" AND d.date = b.date AND {_EQUAL_AMOUNTS}"
                 f" WHERE d.id <> c.doc AND c.days > 0 AND {_NEARLY_AS_WRITTEN} AND d.id NOT IN (SELECT doc FROM pair)"
                 " AND d.id NOT IN (SELECT doc FROM tie)"
             )
