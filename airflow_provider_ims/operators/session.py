@@ -19,6 +19,7 @@ from airflow_provider_ims._compat import (
 )
 from airflow_provider_ims.exceptions import GstnOtpRefused, GstnSessionExpired, GstnTransientError
 from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.operators.arguments import is_true
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -260,10 +261,11 @@ class GstnLogoutOperator(BaseOperator):
         """
         End the session.
 
+        :raises GstnInvalidRequest: when ``force`` is neither true nor false
         :raises GstnBusy: when tasks of this GSTIN are known to run and it is not forced
         :raises GstnSessionExpired: when there is no session
         """
-        force = str(self.force).strip().lower() in {"true", "1", "yes"}
+        force = is_true("force", self.force)
         with GstnHook(self.gstn_conn_id) as hook:
             hook.logout(self.gstin, force=force)
         self.log.info("The session of GSTIN %s has ended.", self.gstin)

@@ -182,8 +182,8 @@ class _Buffer:
                 raise self.broken(f"in item {number}, which has no end")
 
     def broken(self, where: str) -> SourceUnusable:
-        near = self._text[self._at : self._at + 40]
-        return SourceUnusable(self._name, f"is not valid JSON {where}, near {near!r}. Write the file again, whole")
+        # Never with what stands there: the file may be one that who triggers the run should not see.
+        return SourceUnusable(self._name, f"is not valid JSON {where}. Write the file again, whole")
 
     def _read(self) -> bool:
         if self._ended:

@@ -7,6 +7,7 @@ import datetime as dt
 import random
 import secrets
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,18 +21,28 @@ _ALSO = ("airflow.sdk._shared.timezones.timezone", "airflow._shared.timezones.ti
 
 
 class _Now:
-    """Where the clocks look."""
+    """Where the clocks look, in the thread that lives the days; all others keep their own time."""
 
+    thread = 0
     now: Callable[[], float] = REAL["time"]
     sleep: Callable[[float], None] = REAL["sleep"]
 
 
+def _is_ours() -> bool:
+    # A server of other tests, in its own thread, would set its timers by the day's clock and sleep for decades after.
+    return threading.get_ident() == _Now.thread
+
+
 def _time() -> float:
-    return _Now.now()
+    return _Now.now() if _is_ours() else REAL["time"]()
+
+
+def _monotonic() -> float:
+    return _Now.now() if _is_ours() else REAL["monotonic"]()
 
 
 def _sleep(seconds: float) -> None:
-    _Now.sleep(seconds)
+    (_Now.sleep if _is_ours() else REAL["sleep"])(seconds)
 
 
 class SimulatedDatetime(dt.datetime):
@@ -67,14 +78,15 @@ def _randbelow(exclusive_upper_bound: int) -> int:
 
 _STAND_INS: dict[int, Any] = {
     id(REAL["time"]): _time,
-    id(REAL["monotonic"]): _time,
+    id(REAL["monotonic"]): _monotonic,
     id(REAL["sleep"]): _sleep,
 }
 
 
 @contextlib.contextmanager
 def simulated() -> Iterator[None]:
-    """Put every clock and every source of randomness of this process under the day's command."""
+    """Put every clock of this thread, and every source of randomness, under the day's command."""
+    _Now.thread = threading.get_ident()
     undo: list[tuple[Any, str, Any]] = []
 
     def put(owner: Any, name: str, value: Any) -> None:
@@ -82,7 +94,7 @@ def simulated() -> Iterator[None]:
         setattr(owner, name, value)
 
     put(time, "time", _time)
-    put(time, "monotonic", _time)
+    put(time, "monotonic", _monotonic)
     put(time, "sleep", _sleep)
     put(uuid, "uuid4", _uuid4)
     put(secrets, "token_hex", _token_hex)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -80,6 +81,7 @@ def laboratory() -> Iterator[None]:
         logger.setLevel(logging.INFO)
     quiet = logging.getLogger("asyncio").level
     structured = structlog.get_config()
+    temporary = tempfile.tempdir
     structlog.configure(processors=[_hear], cache_logger_on_first_use=False)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     find_memories()
@@ -92,6 +94,7 @@ def laboratory() -> Iterator[None]:
     finally:
         gc.enable()
         gc.unfreeze()
+        tempfile.tempdir = temporary
         structlog.configure(**structured)
         for logger, level, propagate, handlers in before:
             logger.handlers, logger.propagate = handlers, propagate

@@ -6,10 +6,13 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from airflow_provider_ims.simulator.server import SimulatorServer
 
 from . import day, days
 from .mutants import ROOT, broken, mutants
@@ -65,6 +68,13 @@ def test_a_day_is_the_same_in_every_process() -> None:
         check=True,
     )
     assert elsewhere.stdout.split()[-1] == here
+
+
+def test_days_leave_the_rest_of_the_process_alone() -> None:
+    folder = tempfile.gettempdir()
+    with SimulatorServer(), day.laboratory():  # which stops by its own thread's clock
+        judged(draw(3))
+    assert tempfile.gettempdir() == folder
 
 
 def test_a_plan_survives_its_file() -> None:

@@ -8,7 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_ims._compat import AirflowFailException, AirflowSkipException, TaskAwaitingInput
-from airflow_provider_ims.exceptions import GstnBusy, GstnOtpRefused, GstnServiceUnavailable, GstnSessionExpired
+from airflow_provider_ims.exceptions import (
+    GstnBusy,
+    GstnInvalidRequest,
+    GstnOtpRefused,
+    GstnServiceUnavailable,
+    GstnSessionExpired,
+)
 from airflow_provider_ims.operators import session
 from airflow_provider_ims.operators.session import (
     GstnLogoutOperator,
@@ -180,6 +186,12 @@ def test_refresh_says_until_when(hook):
 def test_logout_is_forced_only_if_asked(hook, force, forced):
     GstnLogoutOperator(task_id="logout", gstin=GSTIN, force=force).execute({})
     assert hook.calls == [("logout", GSTIN, forced)]
+
+
+def test_a_mistyped_force_ends_no_session(hook):
+    with pytest.raises(GstnInvalidRequest, match="force is 'ture'"):
+        GstnLogoutOperator(task_id="logout", gstin=GSTIN, force="ture").execute({})
+    assert not hook.calls
 
 
 def test_logout_refuses_while_tasks_run(hook):

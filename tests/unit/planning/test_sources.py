@@ -236,6 +236,14 @@ def test_a_broken_json_array_is_an_error(tmp_path: Path, text: str, said: str):
     assert said in problem(tmp_path / "a.json", columns={"a": None})
 
 
+@pytest.mark.parametrize(
+    "text", ["root:s3cret", "[root:s3cret]", '[{"a": root:s3cret}]', "[{} root:s3cret]", "[] s3cret"]
+)
+def test_an_error_about_a_broken_json_array_never_quotes_the_file(tmp_path: Path, text: str):
+    (tmp_path / "a.json").write_text(text)
+    assert "s3cret" not in problem(tmp_path / "a.json")
+
+
 def test_a_repeated_key_in_an_array_rejects_its_item(tmp_path: Path, output: Path):
     twice = json.dumps(row(inum="9"))[:-1] + ', "pos": "24"}'
     (tmp_path / "a.json").write_text(f"[{json.dumps(row())}, {twice}]")
