@@ -121,6 +121,7 @@ class FlowOfDay:
         self.instances: list[TaskInstance] = []
         self.looked_up = False
         self.grown = False
+        self.changed = False
         self.spoilt: dict[str, bytes] = {}
         self.was_spoilt = False
         self.strangers: list[Doc] = []
@@ -131,13 +132,14 @@ class FlowOfDay:
     def _write_requests(self, root: str) -> dict[str, Any]:
         chunks = []
         for number, part in enumerate(self.plan.requests, 1):
-            payload = ResetPayload.parse(_request(self.plan.rtin, part), allow_no_action=True)
-            body = payload.body()
-            path = f"{root}/{self.plan.rtin}/{number:04}.json"
-            storage.DayFileSystem.files[storage.DayFileSystem._strip_protocol(path)] = body
-            digest = hashlib.sha256(body).hexdigest()
-            chunks.append({"path": path, "documents": len(part), "bytes": len(body), "sha256": digest})
+            chunks.append(self._write_request(f"{root}/{self.plan.rtin}/{number:04}.json", part))
         return {"rtin": self.plan.rtin, "chunks": chunks, "documents": len(self.docs)}
+
+    def _write_request(self, path: str, part: tuple[Wanted, ...]) -> dict[str, Any]:
+        body = ResetPayload.parse(_request(self.plan.rtin, part), allow_no_action=True).body()
+        storage.DayFileSystem.files[storage.DayFileSystem._strip_protocol(path)] = body
+        digest = hashlib.sha256(body).hexdigest()
+        return {"path": path, "documents": len(part), "bytes": len(body), "sha256": digest}
 
     def begin(self) -> None:
         """Add the run's tasks to Airflow."""
@@ -227,6 +229,24 @@ class FlowOfDay:
         second.map_index = first.map_index + 1
         self.world.airflow.clear(first)
         return other
+
+    def change(self, number: int) -> None:
+        """Have the team ask for another document in the place of a request's first one, and clear the reset."""
+        path, first = self.entry["chunks"][number]["path"], self.requests[number][0]
+        if self.changed or self.was_spoilt or not self.instances[0].try_number:
+            return
+        self.changed = True
+        wanted = replace(self.plan.requests[number][0], number=f"{first.number}Y")
+        other = first._replace(number=wanted.number)
+        self.world.tell(f"{path} is written anew: it asks for {other.number} and no more for {first.number}")
+        self.world.service.file(other, wanted.status, _record(wanted), by="the morning")
+        self.strangers.append(first)
+        self.requests[number][0] = other
+        self.docs = [doc for part in self.requests for doc in part]
+        chunks = list(self.entry["chunks"])
+        chunks[number] = self._write_request(path, (wanted, *self.plan.requests[number][1:]))
+        self.entry = {**self.entry, "chunks": chunks}
+        self.world.airflow.clear(self.instances[0])
 
     def spoil(self, number: int, how: str) -> None:
         """
@@ -372,7 +392,7 @@ def _carry_out(world: World, flows: list[FlowOfDay], mishap: Mishap) -> None:
                 world.airflow.kill_worker(instance)
         case [("supplier" | "taxpayer") as who, _]:
             number, _, status = rest.partition(" ")
-            doc = next(each for each in flow.docs if each.number == number)
+            doc = next(each for each in (*flow.docs, *flow.strangers) if each.number == number)
             world.tell(f"the {who} sets {doc.section} {doc.number} to {status}")
             world.service.change(doc, status, who)
         case ["session", "ends"]:
@@ -387,6 +407,10 @@ def _carry_out(world: World, flows: list[FlowOfDay], mishap: Mishap) -> None:
             world.tell(f"a taxpayer is added to the plan of {flow.plan.run_id}, and the plan is cleared")
             if (other := flow.grow()) is not None:
                 flows.append(other)
+        case ["request", "changed"]:
+            if instance.state == "running":
+                world.excuse_deaths(instance)
+            flow.change(int(rest) - 1)
         case ["request", ("overwritten" | "missing" | "swapped") as how]:
             flow.spoil(int(rest) - 1, how)
         case ["clear", *how]:

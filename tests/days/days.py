@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 _HOME = None
 if "AIRFLOW_HOME" not in os.environ:
@@ -101,8 +102,11 @@ def tell(verdict: Verdict) -> str:
     return "\n".join([*head, *wrong, *verdict.story, *end])
 
 
-def _block(seeds: tuple[int, int]) -> tuple[int, list[tuple[int, list[str]]], Counter[tuple[str, str]]]:
-    coverage: Counter[tuple[str, str]] = Counter()
+_OfBlock = tuple[int, list[tuple[int, list[str]]], coverage_table.Cells]
+
+
+def _block(seeds: tuple[int, int], *, only_first: bool) -> _OfBlock:
+    coverage: coverage_table.Cells = Counter()
     wrong = []
     with day.laboratory():
         for seed in range(*seeds):
@@ -110,6 +114,8 @@ def _block(seeds: tuple[int, int]) -> tuple[int, list[tuple[int, list[str]]], Co
             coverage.update(verdict.coverage)
             if verdict.violations:
                 wrong.append((seed, verdict.violations))
+                if only_first:
+                    break
     return seeds[1] - seeds[0], wrong, coverage
 
 
@@ -128,10 +134,11 @@ def many(first: int, last: int, *, jobs: int = 0, only_first: bool = False) -> i
     began = clock.REAL["monotonic"]()
     size = 20
     blocks = [(start, min(start + size, last)) for start in range(first, last, size)]
+    live_block = partial(_block, only_first=only_first)
     done, wrong = 0, []
     coverage: Counter[tuple[str, str]] = Counter()
     with multiprocessing.get_context("fork").Pool(jobs or os.cpu_count()) as pool:
-        for count, faults, seen in pool.imap_unordered(_block, blocks):
+        for count, faults, seen in pool.imap_unordered(live_block, blocks):
             done += count
             coverage.update(seen)
             wrong += faults
@@ -143,13 +150,16 @@ def many(first: int, last: int, *, jobs: int = 0, only_first: bool = False) -> i
                 pool.terminate()
                 break
     sys.stderr.write("\n")
+    if only_first:
+        for seed, violations in sorted(wrong)[:1]:
+            print(f"day {seed}: {violations[0].splitlines()[0]}")
+        return 1 if wrong else 0
     kinds: dict[str, list[int]] = {}
     for seed, violations in sorted(wrong):
         for each in violations:
             kinds.setdefault(_kind(each), []).append(seed)
     for kind, seeds in sorted(kinds.items(), key=lambda pair: -len(pair[1])):
         print(f"{len(seeds):6}  {kind}  (days {', '.join(map(str, seeds[:6]))})")
-    if not only_first:
-        print(coverage_table.table(coverage))
+    print(coverage_table.table(coverage))
     print(f"{done} days in {clock.REAL['monotonic']() - began:.0f} s, {len(wrong)} of them went wrong")
     return 1 if wrong else 0

@@ -47,7 +47,7 @@ def live(name: str, edits: list[dict[str, str]]) -> str:
         result = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)  # noqa: S603
     if result.returncode not in {0, 1}:
         raise RuntimeError(f"{name}: {result.stderr[-2000:]}")
-    found = [line for line in result.stdout.splitlines() if "(days" in line]
+    found = [line for line in result.stdout.splitlines() if line.startswith("day ")]
     return found[0].strip() if found else ""
 
 

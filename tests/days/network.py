@@ -247,6 +247,9 @@ def install(world_of: Any) -> Any:
     # Nobody connects to anything: certificates are read once and not for each client.
     real_context, context = ssl.create_default_context, ssl.create_default_context()
     ssl.create_default_context = lambda *args, **kwargs: context  # type: ignore[assignment]
+    # No environment tells of a proxy: requests asks it at each exchange.
+    real_proxies = requests.sessions.get_environ_proxies
+    requests.sessions.get_environ_proxies = lambda url, no_proxy=None: {}  # type: ignore[attr-defined]
     real_timer = threading.Timer
     threading.Timer = lambda interval, function: SimulatedTimer(world_of(), interval, function)  # type: ignore
     HTTPAdapter.send = send  # type: ignore[method-assign]
@@ -254,6 +257,7 @@ def install(world_of: Any) -> Any:
 
     def undo() -> None:
         ssl.create_default_context = real_context
+        requests.sessions.get_environ_proxies = real_proxies  # type: ignore[attr-defined]
         threading.Timer = real_timer  # type: ignore[misc]
         HTTPAdapter.send = real_send  # type: ignore[method-assign]
         aiohttp.ClientSession._request = real_request  # type: ignore[method-assign]

@@ -100,6 +100,15 @@ def _has_a_twin(doc: Doc, flow: Any) -> bool:
     return sum(other[:5] == doc[:5] for other in flow.docs) > 1
 
 
+def judge_a_look(world: World, instance: Any, rtin: str) -> None:
+    """Judge a download of a taxpayer's documents: there is nothing to learn where nothing was ever about to be sent."""
+    if rtin in world.begun or world.excuses.get(rtin) or "airflow" in world.away or "storage" in world.away:
+        return
+    if any(mishap.where in {"state set", "file write", "file read"} for mishap in world.mishaps.fired):
+        return  # what was to be sent may be noted although it was never sent
+    world.violate(f"{instance.name} looks at the documents of {rtin}, for which nothing was ever about to be sent")
+
+
 def is_settled(world: World, flow: Any) -> bool:
     """Say whether it is known of every document of a run what became of it."""
     outcomes = reported(world, flow)
@@ -150,7 +159,7 @@ def _by_document(world: World, flow: Any, rows: list[dict[str, Any]]) -> Outcome
             continue
         found[left[0]] = str(row["outcome"])
     for doc in flow.docs:
-        if doc not in found and not flow.was_spoilt:
+        if doc not in found and not flow.was_spoilt and not flow.changed:
             world.violate(f"the report of {flow.plan.run_id} lacks {doc.section} {doc.number}")
     return found
 

@@ -48,6 +48,9 @@ def _act(world: World, flow: Any, instance: TaskInstance) -> bool:
         world.tell(f"{world.person} looks up what {flow.plan.run_id} leaves open")
         flow.looked_up = True
         return False
+    if flow.changed and "force_resubmit" in text and "payload was changed" in text:
+        world.airflow.clear(flow.instances[0], force=True)
+        return True
     if "portal" in text:
         if _is_all_reset(world, flow) or (
             isinstance(instance.error, GstnResetPartial) and oracle.is_accounted(world, flow)

@@ -191,6 +191,7 @@ def _put(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
             "result code",
             "result code",
             "result code",
+            "result word",
             "task fails",
             "takes long",
             "result not ready",
@@ -203,6 +204,8 @@ def _put(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
         detail = rng.choice((*CODES_OF_RESULTS, "XYZ123"))
     elif what == "result code":
         detail = rng.choice(CODES_OF_RESULTS)
+    elif what == "result word":
+        detail = rng.choice(("XX", "REC", "R"))
     elif what == "task fails":
         detail = rng.choice(("failed", "ERRORED", "cancelled"))
     elif what == "takes long":
@@ -291,7 +294,9 @@ def _person(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
 
 def _overwritten(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
     flow = rng.choice(flows)
-    what = rng.choice(("request overwritten", "request missing", "request swapped", "request swapped"))
+    what = rng.choice(
+        ("request overwritten", "request missing", "request swapped", "request changed", "request changed")
+    )
     return _sometime(rng, what, detail=f"{flow.run_id} {rng.randint(1, len(flow.requests))}")
 
 

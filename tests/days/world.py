@@ -64,6 +64,7 @@ class World:
         self.hidden: dict[str, float] = {}
         self.stale: dict[str, float] = {}
         self.odd: set[str] = set()
+        self.begun: set[str] = set()
         self.excuses: dict[str, set[str]] = {}
         self._folders: dict[str, str] = {}
         self.carry_out: Callable[[Mishap], None] = lambda mishap: None
@@ -121,6 +122,10 @@ class World:
         mishap = self.mishaps.take(call)
         what = mishap.what if mishap else ""
         rtin = docs_of(body)[0] if call == "PUT" else ""
+        if rtin:
+            self.begun.add(rtin)
+        if call == "download" and instance is not None:
+            oracle.judge_a_look(self, instance, _gstin_of(headers))
         if mishap:
             self._meets(f"{call}: {what}")
         if what == "dies before":
@@ -526,6 +531,10 @@ def call_of(method: str, url: str, headers: dict[str, str]) -> str:
     return "ping"
 
 
+def _gstin_of(headers: dict[str, str]) -> str:
+    return next((value for name, value in headers.items() if name.lower() == "x-flynn-n-gstin"), "")
+
+
 def _task_of(url: str) -> str:
     found = re.search(r"/tasks/v1\.0/(?:status|result)/([^/?]+)", url)
     return found[1] if found else ""
@@ -542,6 +551,8 @@ def _plan_of(mishap: Mishap, rtin: str) -> NextTask | None:
     match mishap.what:
         case "result code":
             return NextTask(gstin=rtin, status_cd="ER", err_cd=mishap.detail, err_msg="as GSTN says")
+        case "result word":
+            return NextTask(gstin=rtin, status_cd=mishap.detail)
         case "task fails":
             return NextTask(gstin=rtin, final_status=mishap.detail or "failed")
         case "takes long":
