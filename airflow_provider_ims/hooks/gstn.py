@@ -41,6 +41,7 @@ from airflow_provider_ims.protocol.access import Access, TokenKeeper
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.gstn_session import GstnSession, GstnSessions
 from airflow_provider_ims.protocol.settings import Settings
+from airflow_provider_ims.protocol.tasks import TaskPage
 from airflow_provider_ims.protocol.wire import Exchange, Reply, Request
 from airflow_provider_ims.sessions.sent_requests import SentRequests
 from airflow_provider_ims.sessions.store import MemorySessionStore
@@ -337,7 +338,17 @@ class GstnHook(GstnBaseHook):
         :raises GstnResultNotReady: when the task is not complete
         :raises GstnTaskNotFound: when the service knows no such task, or not any more (7 days)
         """
-        reference_id = given(reference_id)
+        return self._pages(given(reference_id), tasks.read_page)
+
+    def get_task_page_texts(self, reference_id: str) -> Iterator[TaskPage]:
+        """
+        Fetch a task's result that comes in pages, each as it is and as JSON; see :meth:`get_task_pages`.
+
+        :param reference_id: what :meth:`submit_download` returned
+        """
+        return self._pages(given(reference_id), tasks.read_page_with_text)
+
+    def _pages(self, reference_id: str, read: Callable[[Reply, str, int], _T]) -> Iterator[_T]:
         try:
             count = tasks.read_page_count(self._result(reference_id), reference_id)
         except GstnNoDocuments:
@@ -347,12 +358,12 @@ class GstnHook(GstnBaseHook):
         first = 0
         for index in range(count):
             try:
-                page = self._page(reference_id, first + index)
+                page = self._page(reference_id, first + index, read)
             except GstnTaskNotFound:
                 if first + index > 0:
                     raise
                 first = 1
-                page = self._page(reference_id, first)
+                page = self._page(reference_id, first, read)
             yield page
 
     def _result(self, reference_id: str) -> Mapping[str, Any]:
@@ -361,10 +372,10 @@ class GstnHook(GstnBaseHook):
             lambda reply: tasks.read_result(reply, reference_id),
         )
 
-    def _page(self, reference_id: str, number: int) -> Mapping[str, Any]:
+    def _page(self, reference_id: str, number: int, read: Callable[[Reply, str, int], _T]) -> _T:
         return self._read(
             lambda settings, with_access: tasks.page(settings, with_access, reference_id, number),
-            lambda reply: tasks.read_page(reply, reference_id, number),
+            lambda reply: read(reply, reference_id, number),
         )
 
     def _read(self, build: Build, read: Callable[[Reply], _T]) -> _T:

@@ -49,6 +49,19 @@ def read_json(body: bytes, secrets: Iterable[str] = ()) -> Any:
     return _cleaned(value, unmistakable)
 
 
+def is_as_read(body: bytes, secrets: Iterable[str] = ()) -> bool:
+    """
+    Say whether :func:`read_json` changes nothing in a body, and any other reader of JSON reads the same in one line.
+
+    :param body: JSON that :func:`read_json` could read
+    :param secrets: as there
+    """
+    text = body.decode("utf-8-sig", "replace")
+    if body.startswith(b"\xef\xbb\xbf") or not text.isprintable() or not _is_plain(text):
+        return False
+    return not any(word in text for word in ("NaN", "Infinity", *secrets))
+
+
 def original_text(body: bytes, *path: str) -> Any:
     """
     Return one string of a reply as it was sent, for a use that depends on each of its characters.

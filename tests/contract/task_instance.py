@@ -37,11 +37,11 @@ class Store:
 
     def set(self, key: str, value: Any, *, retention: Any) -> None:
         self.before_each("set")
-        if self.dies_at == ("before", key, value["phase"]):
+        if self.dies_at == ("before", key, value.get("phase")):
             self.dies_at = None
             raise Killed
         self.values[key] = json.loads(json.dumps(value))
-        if self.dies_at == ("after", key, value["phase"]):
+        if self.dies_at == ("after", key, value.get("phase")):
             self.dies_at = None
             raise Killed
 

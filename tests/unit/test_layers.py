@@ -47,7 +47,7 @@ def imports_of(layer: str) -> Iterator[tuple[str, str]]:
 
 
 def test_models_protocol_tables_planning_and_matching_pull_in_neither_airflow_nor_an_http_library():
-    layers = ("models", "protocol", "planning", "tables", "matching")
+    layers = ("models", "protocol", "planning", "tables", "matching", "snapshots")
     modules = [f"{NAME}.{path.parent.name}.{path.stem}" for layer in layers for path in files_of(layer)]
     assert len(modules) > 10
     loaded = imported_by(*modules)
@@ -67,6 +67,7 @@ def files_of(layer: str) -> list[Path]:
         ("planning", {"models", "planning", "spreadsheets", "storage"}),
         ("tables", {"tables"}),
         ("matching", {"models", "tables", "matching", "storage"}),
+        ("snapshots", {"models", "tables", "snapshots", "storage"}),
         ("simulator", {"models", "simulator"}),
         ("sessions", {"sessions", "exceptions", "_compat", "_metadata"}),
         ("hooks", {"models", "protocol", "sessions", "hooks", "exceptions", "_compat", "_metadata"}),
@@ -101,7 +102,7 @@ def test_the_providers_metadata_is_read_without_importing_anything():
 
 
 def test_the_scheduler_imports_operators_and_sensors_without_the_heavy_libraries():
-    operators = [f"operators.{name}" for name in ("bulk", "ims", "plan", "session")]
+    operators = [f"operators.{name}" for name in ("bulk", "download", "ims", "plan", "session")]
     everything = [
         f"{NAME}.{part}" for part in (*operators, "retry_policy", "sensors.ims", "triggers.ims", "hooks.gstn")
     ]

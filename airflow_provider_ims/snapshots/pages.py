@@ -1,0 +1,213 @@
+"""Makes ``documents.parquet`` of a download's pages, a few at a time, so that memory does not grow with them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_ims.models.documents import SECTIONS, section_of
+from airflow_provider_ims.snapshots.errors import PageUnreadable
+from airflow_provider_ims.tables.documents import DOCUMENT_COLUMNS
+from airflow_provider_ims.tables.sql import identifier, literal
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MEMORY_LIMIT: Final = "128MB"
+"""What DuckDB may hold in memory meanwhile: the rows go to the disk as they come."""
+
+_BATCH_BYTES: Final = 4_000_000
+_ROW_GROUP: Final = 20_480  # rows that are held in memory until they are written
+
+# What a download shows beside the fields of a reset, in every spelling that was seen (inferred from published
+# clients). ispendactnallwd is not read: its name leaves open whether Y means allowed.
+_READ: Final = (
+    *("stin", "rtnprd", "inum", "nt_num", "idt", "nt_dt", "oinum", "ont_num", "oidt", "ont_dt", "srcform", "pos"),
+    *("val", "txval", "iamt", "camt", "samt", "cess", "inv_typ"),
+    *("action", "srcfilstatus", "ispendactblocked", "tradenm", "trdnm", "hash"),
+)
+_FILED: Final = ("FILED", "F", "Y", "TRUE")
+_NOT_FILED: Final = ("NOT FILED", "NOTFILED", "NOT_FILED", "NF", "N", "SAVED", "FALSE")
+_NO_LIST: Final[tuple[Any, ...]] = (None, [], {})
+
+log = logging.getLogger(__name__)
+
+
+class DocumentsTable:
+    """
+    The documents of one snapshot, in a table that grows page by page.
+
+    :param database: an open one
+    :param folder: a local directory that the database may read
+    :param gstin: the taxpayer
+    :param snapshot: the snapshot's name
+    :param taken_at: when it was taken
+    """
+
+    def __init__(
+        self, database: DuckDBPyConnection, folder: Path, *, gstin: str, snapshot: str, taken_at: datetime
+    ) -> None:
+        self._database = database
+        self._batch_file = folder / "pages.jsonl"
+        self._constants = {
+            "rtin": literal(gstin),
+            "taken_at": f"{literal(taken_at.isoformat())}::TIMESTAMPTZ",
+            "snapshot": literal(snapshot),
+        }
+        self._batch: list[bytes] = []
+        self._batch_of = ("", "")
+        self._records = 0
+        columns = ", ".join(f"{name} {kind}" for name, kind in DOCUMENT_COLUMNS.items())
+        database.execute(f"CREATE TEMP TABLE documents ({columns}, doubtful BOOLEAN)")
+
+    def add(self, section: str, data: Mapping[str, Any], text: bytes) -> int:
+        """
+        Take a page.
+
+        :param section: the section that was asked for
+        :param data: the page: section, in any spelling, -> records; keys that nobody knows are passed over
+        :param text: an object whose ``data`` is the same, as JSON in one line
+        :return: number of documents in it
+        :raises PageUnreadable: when documents might be lost: there are no records, or some that are none
+        """
+        key = _key_of(section, data)
+        if key is None:
+            return 0
+        records = data[key]
+        if not isinstance(records, list) or any(type(record) is not dict for record in records):
+            raise PageUnreadable(f"{key!r} of a page of section {section} is no list of records")
+        if self._batch and self._batch_of != (section, key):
+            self._flush()
+        self._batch_of = (section, key)
+        self._batch.append(text)
+        self._records += len(records)
+        if sum(map(len, self._batch)) > _BATCH_BYTES:
+            self._flush()
+        return len(records)
+
+    def write(self, target: Path) -> tuple[dict[str, dict[str, int]], list[str]]:
+        """
+        Write the file.
+
+        :param target: where, on the local disk
+        :return: section -> action -> number of documents; and what is worth a look
+        :raises PageUnreadable: when some of the pages could not be read
+        """
+        if self._batch:
+            self._flush()
+        run = self._database.execute
+        columns = ", ".join(DOCUMENT_COLUMNS)
+        run(
+            f"COPY (SELECT {columns} FROM documents) TO {literal(target)} (FORMAT parquet, ROW_GROUP_SIZE {_ROW_GROUP})"
+        )
+        counts: dict[str, dict[str, int]] = {}
+        doubtful = 0
+        for section, action, rows, in_doubt in run(
+            "SELECT section, coalesce(action, ''), count(*), count_if(doubtful) FROM documents"
+            " GROUP BY ALL ORDER BY ALL"
+        ).fetchall():
+            counts.setdefault(section, {})[action] = rows
+            doubtful += in_doubt
+        warnings = []
+        if doubtful:
+            warnings.append(
+                f"{doubtful} documents have a number, date or amount that is missing or cannot be read; see the column"
+                " raw. They are matched with nothing by what is missing."
+            )
+        return counts, warnings
+
+    def _flush(self) -> None:
+        import duckdb
+
+        section, key = self._batch_of
+        self._batch_file.write_bytes(b"\n".join(self._batch) + b"\n")
+        largest = max(map(len, self._batch)) + 16
+        source = (
+            f"read_json_objects({literal(self._batch_file)}, format='newline_delimited',"
+            f" maximum_object_size={max(largest, 1 << 16)})"
+        )
+        path = literal(f"$.data.{_json_name(key)}[*]")
+        shape = literal(json.dumps(dict.fromkeys(_READ, "VARCHAR")))
+        records = (
+            f"SELECT r.*, raw FROM (SELECT json_transform(record, {shape}) AS r, record::VARCHAR AS raw"
+            f" FROM (SELECT unnest(json_extract(json, {path})) AS record FROM {source}))"
+        )
+        try:
+            [(inserted,)] = self._database.execute(
+                f"INSERT INTO documents SELECT {self._columns(section)} FROM ({records})"
+            ).fetchall()
+        except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+            said = str(error).strip().splitlines()[0][:200]
+            raise PageUnreadable(f"a page of section {section} cannot be read ({said})") from None
+        if inserted != self._records:
+            raise PageUnreadable(f"pages of section {section} hold {self._records} records, {inserted} were read")
+        self._batch, self._records = [], 0
+
+    def _columns(self, section: str) -> str:
+        note = SECTIONS[section].number_field == "nt_num"
+        own, other = ("nt_num", "inum") if note else ("inum", "nt_num")
+        date, other_date = ("nt_dt", "idt") if note else ("idt", "nt_dt")
+        original, original_date = ("ont_num", "ont_dt") if note else ("oinum", "oidt")
+        number, issued = f"coalesce({_text(own)}, {_text(other)})", f"coalesce({_text(date)}, {_text(other_date)})"
+        columns = {
+            **{name: _text(name) for name in ("inv_typ", "pos", "srcform", "rtnprd", "hash")},
+            **{name: _money(name) for name in ("val", "txval", "iamt", "camt", "samt", "cess")},
+            **self._constants,
+            "section": literal(section),
+            "stin": f"upper({_text('stin')})",
+            "trade_name": f"coalesce({_text('tradenm')}, {_text('trdnm')})",
+            "number": number,
+            "date": _day(issued),
+            "original_number": _text(original),
+            "original_date": _day(_text(original_date)),
+            "action": f"upper({_text('action')})",
+            "filed": _flag("srcfilstatus", _FILED, _NOT_FILED),
+            "pending_blocked": _flag("ispendactblocked", ("Y", "TRUE"), ("N", "FALSE")),
+            "raw": "raw",
+        }
+        unread = [f"{_money(name)} IS NULL" for name in ("val", "txval")]
+        unread += [f"{name} IS NOT NULL AND {_money(name)} IS NULL" for name in ("iamt", "camt", "samt", "cess")]
+        unread += [f"{_day(issued)} IS NULL", f"{number} IS NULL", f"{_text('stin')} IS NULL"]
+        return ", ".join([*(columns[name] for name in DOCUMENT_COLUMNS), " OR ".join(unread)])
+
+
+def _key_of(section: str, data: Mapping[str, Any]) -> str | None:
+    """Return the key under which a page has the records of a section; ``None``: it has none."""
+    known = [key for key in data if section_of(key) == section]
+    others = [key for key in data if section_of(key) in SECTIONS and section_of(key) != section and data[key]]
+    if others or len(known) > 1:
+        raise PageUnreadable(
+            f"a page of section {section} holds {', '.join(map(repr, [*known, *others]))}; nobody knows which counts"
+        )
+    if known:
+        return known[0] if data[known[0]] not in _NO_LIST else None
+    lists = [key for key, value in data.items() if isinstance(value, list) and value]
+    if lists:
+        raise PageUnreadable(f"a page of section {section} holds {', '.join(map(repr, lists))} and no {section!r}")
+    return None
+
+
+def _json_name(key: str) -> str:
+    return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _text(name: str) -> str:
+    return f"nullif(trim({identifier(name)}), '')"
+
+
+def _money(name: str) -> str:
+    return f"TRY_CAST({identifier(name)} AS DECIMAL(15,2))"
+
+
+def _day(value: str) -> str:
+    return f"try_strptime({value}, '%d-%m-%Y')::DATE"
+
+
+def _flag(name: str, yes: tuple[str, ...], no: tuple[str, ...]) -> str:
+    said = f"upper(trim({identifier(name)}))"
+    listed = [", ".join(map(literal, words)) for words in (yes, no)]
+    return f"CASE WHEN {said} IN ({listed[0]}) THEN true WHEN {said} IN ({listed[1]}) THEN false END"
