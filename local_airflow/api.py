@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import requests
+from requests.adapters import HTTPAdapter
 
 POLL_SECONDS = 0.25
+WAIT_SECONDS = 0.5  # between two looks at a run of which only one thing is awaited
+CONNECTIONS = 32  # threads that may ask at once
 # One answer takes milliseconds, unless every task writes to SQLite at that moment.
 HTTP_TIMEOUT = (5, 30)
 PAGE_TIMEOUT = (5, 60)  # some are put together at their first request, as the API's own description is
@@ -31,7 +34,7 @@ class StateChange(NamedTuple):
 
 class AirflowApi:
     """
-    REST API v2 of an Airflow that asks for no login.
+    REST API v2 of an Airflow that asks for no login; threads may share it.
 
     :param url: base URL, without a slash at its end
     """
@@ -39,6 +42,7 @@ class AirflowApi:
     def __init__(self, url: str) -> None:
         self.url = url
         self._session = requests.Session()
+        self._session.mount("http://", HTTPAdapter(pool_maxsize=CONNECTIONS))
         self._session.trust_env = False  # a proxy from the environment has no business on loopback
         self._session.headers["Accept"] = "application/json"
 
@@ -108,7 +112,7 @@ class AirflowApi:
         """Whether the API that tasks talk to is up."""
         return self._send("GET", f"{self.url}/execution/health").ok
 
-    def trigger_dag(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, timeout: float = 60) -> str:
+    def trigger_dag(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, timeout: float = 180) -> str:
         """
         Unpause the DAG, start a run and return its id.
 
@@ -119,7 +123,7 @@ class AirflowApi:
         run = self.post(f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf or {}})
         return run["dag_run_id"]
 
-    def wait_for_dag(self, dag_id: str, timeout: float = 60) -> None:
+    def wait_for_dag(self, dag_id: str, timeout: float = 180) -> None:
         """Wait until the DAG is parsed."""
         deadline = time.monotonic() + timeout
         errors: list[dict[str, Any]] = []
@@ -178,14 +182,20 @@ class AirflowApi:
                 raise TimeoutError(f"{dag_id} {run_id} is {run_state} after {timeout:.0f} s; tasks: {seen}")
             time.sleep(POLL_SECONDS)
 
-    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 300) -> str:
-        """Wait for the end of the run and return its state."""
-        for _ in self.watch(dag_id, run_id, timeout):
-            pass
-        return self.run_state(dag_id, run_id)
+    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 600) -> str:
+        """
+        Wait for the end of the run and return its state.
+
+        :raises TimeoutError: it has not ended after `timeout` seconds
+        """
+        deadline = time.monotonic() + timeout
+        while (state := self.run_state(dag_id, run_id)) not in FINISHED_RUN:
+            self._check_time(deadline, dag_id, run_id, f"{state} after {timeout:.0f} s")
+            time.sleep(WAIT_SECONDS)
+        return state
 
     def wait_for_state(
-        self, dag_id: str, run_id: str, task_id: str, state: str, timeout: float = 60, *, map_index: int = -1
+        self, dag_id: str, run_id: str, task_id: str, state: str, timeout: float = 300, *, map_index: int = -1
     ) -> None:
         """
         Wait until the task is seen in `state`.
@@ -193,10 +203,26 @@ class AirflowApi:
         :raises AirflowError: the run ended without it
         :raises TimeoutError: it was not seen within `timeout` seconds
         """
-        for change in self.watch(dag_id, run_id, timeout):
-            if change == (task_id, map_index, state):
+        deadline = time.monotonic() + timeout
+        wanted = task_id, map_index, state
+        while True:
+            run_state = self.run_state(dag_id, run_id)  # first, so that tasks of an ended run are final
+            if wanted in (self._change(instance) for instance in self.task_instances(dag_id, run_id)):
                 return
-        raise AirflowError(f"{dag_id} {run_id} ended; {task_id} was never seen {state!r}")
+            if run_state in FINISHED_RUN:
+                raise AirflowError(f"{dag_id} {run_id} ended; {task_id} was never seen {state!r}")
+            self._check_time(deadline, dag_id, run_id, f"{run_state} after {timeout:.0f} s")
+            time.sleep(WAIT_SECONDS)
+
+    def _check_time(self, deadline: float, dag_id: str, run_id: str, what: str) -> None:
+        self.check_alive()
+        if time.monotonic() > deadline:
+            tasks = [tuple(self._change(instance)) for instance in self.task_instances(dag_id, run_id)]
+            raise TimeoutError(f"{dag_id} {run_id} is {what}; tasks: {tasks}")
+
+    @staticmethod
+    def _change(instance: Mapping[str, Any]) -> StateChange:
+        return StateChange(instance["task_id"], instance["map_index"], instance["state"])
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, *, map_index: int = -1) -> str:
         """Return the task's log, its trigger's included, one event and its fields a line."""

@@ -30,8 +30,8 @@ CHANGE_USER = (
     "os.setgroups([]); os.setgid(gid); os.setuid(uid); os.execv(sys.argv[3], sys.argv[3:])"
 )
 LONGEST_DIRECTORY = 60  # a socket's whole path has at most 107 characters, on some systems 103
-INITDB_SECONDS = 60
-READY_SECONDS = 30
+INITDB_SECONDS = 300
+READY_SECONDS = 300
 STOP_SECONDS = 10
 SETTINGS = {
     "listen_addresses": "",

@@ -22,6 +22,7 @@ import pytest  # noqa: E402
 
 def pytest_configure(config: pytest.Config) -> None:
     # Not in pyproject.toml: pytest would import airflow for it before the environment above is set.
+    config.addinivalue_line("markers", "takes_long: a story of tests/e2e that is to begin first")
     config.addinivalue_line("filterwarnings", "error::airflow.exceptions.RemovedInAirflow4Warning")
 
 

@@ -21,7 +21,8 @@ from airflow_provider_ims.simulator.server import SimulatorServer
 from local_airflow.postgres import PostgresServer
 from local_airflow.stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
-from tests.e2e.conftest import connection_to, dags_below, wait_until
+from tests.e2e.conftest import add_connection, dags_below, wait_until
+from tests.e2e.stories import Stack, Stories
 
 CONNECTION = "gstn_in_the_database"
 UNAVAILABLE = "GstnAirflowUnavailable"
@@ -40,15 +41,16 @@ def database() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def airflow(server: SimulatorServer, database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStack]:
+def broken_airflow(
+    stories: Stories, server: SimulatorServer, database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AirflowStack]:
     """An Airflow whose connection stands in its database; its tasks soon give up a question, and late themselves."""
+    stories.wait_for_all()
     root = tmp_path_factory.mktemp("airflow-away")
     patience = {"EXECUTION_API_RETRIES": "2", "EXECUTION_API_TIMEOUT": "3", "MAX_FAILED_HEARTBEATS": "100"}
-    environment = connection_to(server) | {f"AIRFLOW__WORKERS__{name}": value for name, value in patience.items()}
-    with AirflowStack(root / "home", dags_below(root), environment, database_url=database) as airflow:
-        fields = server.connection
-        body = {**fields, "connection_id": CONNECTION, "extra": json.dumps(fields["extra"])}
-        airflow.post("connections", body)
+    environment = {f"AIRFLOW__WORKERS__{name}": value for name, value in patience.items()}
+    with Stack(root / "home", dags_below(root), environment, database_url=database) as airflow:
+        add_connection(airflow, CONNECTION, server)
         yield airflow
 
 
@@ -71,9 +73,11 @@ def rename(engine: Any, before: str, after: str) -> None:
 
 
 @pytest.fixture
-def reading(airflow: AirflowStack, tmp_path: Path) -> Callable[[], list[str]]:
+def reading(broken_airflow: AirflowStack, tmp_path: Path) -> Callable[[], list[str]]:
     """Start the task that reads, up to where it waits for the outage; return what tells what it found."""
-    run_id = airflow.trigger_dag("reads_while_airflow_is_away", {"folder": str(tmp_path), "gstn_conn_id": CONNECTION})
+    run_id = broken_airflow.trigger_dag(
+        "reads_while_airflow_is_away", {"folder": str(tmp_path), "gstn_conn_id": CONNECTION}
+    )
     wait_until((tmp_path / "ready").exists, seconds=90)
 
     def found() -> list[str]:
@@ -81,7 +85,7 @@ def reading(airflow: AirflowStack, tmp_path: Path) -> Callable[[], list[str]]:
         return json.loads(file.read_text()) if file.exists() else []
 
     def end() -> list[str]:
-        assert airflow.wait_for_run("reads_while_airflow_is_away", run_id, timeout=180) == "success"
+        assert broken_airflow.wait_for_run("reads_while_airflow_is_away", run_id, timeout=180) == "success"
         return found()
 
     found.begin = (tmp_path / "away").touch  # type: ignore[attr-defined]
@@ -108,8 +112,8 @@ def api_server_stopped(airflow: AirflowStack) -> Iterator[None]:
         os.kill(server, signal.SIGCONT)
 
 
-def test_a_task_that_reads_while_the_api_server_does_not_answer_finds_nothing_undefined(airflow, reading):
-    with api_server_stopped(airflow):
+def test_a_task_that_reads_while_the_api_server_does_not_answer_finds_nothing_undefined(alone, broken_airflow, reading):
+    with api_server_stopped(broken_airflow):
         reading.begin()
         wait_until(lambda: len(reading()) >= 2, seconds=120)
     found = reading.end()
@@ -117,7 +121,7 @@ def test_a_task_that_reads_while_the_api_server_does_not_answer_finds_nothing_un
     assert says_only_that_airflow_was_away(found)
 
 
-def test_a_task_that_reads_while_the_database_is_away_finds_nothing_undefined(airflow, database, reading):
+def test_a_task_that_reads_while_the_database_is_away_finds_nothing_undefined(alone, database, reading):
     with tables_away(database):
         reading.begin()
         wait_until(lambda: len(reading()) >= 2, seconds=120)
@@ -136,7 +140,10 @@ def reference_id(server: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> st
         return hook.submit_reset(payload)
 
 
-def test_a_wait_that_begins_while_the_database_is_away_goes_on_without_a_retry(airflow, server, database, reference_id):
+def test_a_wait_that_begins_while_the_database_is_away_goes_on_without_a_retry(
+    alone, broken_airflow, server, database, reference_id
+):
+    airflow = broken_airflow
     logins = server.gst.counters()["logins"]
     dag_id, conf = "waits_while_airflow_is_away", {"reference_id": reference_id, "gstn_conn_id": CONNECTION}
     with tables_away(database):

@@ -28,7 +28,7 @@ from airflow_provider_ims.simulator.options import Fault, Options
 from airflow_provider_ims.simulator.server import SimulatorServer
 from local_airflow.stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
-from tests.e2e.conftest import wait_until
+from tests.e2e.stories import Stack, Stories, finish_tasks, wait_until
 from tests.e2e.test_session import RTIN, Page, errors, states
 
 DAG = "session_and_reset"
@@ -249,21 +249,25 @@ class Aftermath:
 
 
 @pytest.fixture(scope="module")
-def aftermath(_ends_at_sigterm: None, tmp_path_factory: pytest.TempPathFactory) -> Aftermath:
-    """Run everything on an Airflow of its own, stop it, and search."""
-    root = tmp_path_factory.mktemp("canary")
+def aftermath(stories: Stories) -> Aftermath:
+    return stories.result("canary")
+
+
+def run_everything_and_search(root: Path) -> Aftermath:
+    """Run everything on an Airflow of its own, stop it, and search; begun at the start of the session."""
     for name in ("dags", "home", "results", "tmp"):
         (root / name).mkdir()
     for file in DAG_FILES:
         (root / "dags" / file.name).symlink_to(file)
     simulator = SimulatorServer()
-    simulator.gst = gst = WatchedGst(Options(password=PASSWORD, otp=OTP, task_seconds=8))
-    with simulator, AirflowStack(root / "home", root / "dags", {"TMPDIR": str(root / "tmp")}) as airflow:
+    simulator.gst = gst = WatchedGst(Options(password=PASSWORD, otp=OTP, task_seconds=600))
+    with simulator, Stack(root / "home", root / "dags", {"TMPDIR": str(root / "tmp")}) as airflow:
         run = fail_to_log_in(airflow, simulator, root / "results")
         fail_to_verify(airflow, run, simulator)
         open_the_session(airflow, run, gst)
         airflow.wait_for_state(*run, "wait", "deferred")
         rows_while_deferred = list(rows(airflow))
+        finish_tasks(gst)
         assert airflow.wait_for_run(*run) == "success", errors(airflow, *run)
         second_run = extend_the_session(airflow, root / "missing.json")
         answers = list(Answers(airflow, [run, second_run]))

@@ -20,7 +20,7 @@ def test_the_form_offers_the_fields_with_their_descriptions(airflow):
     assert form["standard_fields"]["port"]["hidden"]
 
 
-def test_the_test_button_logs_in_and_leaves_nothing_behind(airflow, simulator):
+def test_the_test_button_logs_in_and_leaves_nothing_behind(alone, airflow, simulator):
     before = airflow.get("variables")["total_entries"]
     answer = press_test(airflow, simulator.connection)
     assert answer["status"] is True, answer

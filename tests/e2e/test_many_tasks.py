@@ -15,10 +15,12 @@ RTIN = "20MAYAS0100J1ZX"
 
 
 @pytest.fixture
-def reference_id(busy_airflow, busy_simulator, sample) -> str:
+def reference_id(quiet, airflow, simulator, sample) -> str:
     """A task that runs for as long as the test does, in a service that nobody has logged in to yet."""
-    forget_sessions(busy_airflow)
-    gst = busy_simulator.gst
+    forget_sessions(airflow)
+    airflow.delete("pools/many_tasks", missing_ok=True)
+    airflow.post("pools", {"name": "many_tasks", "slots": TASKS})
+    gst = simulator.gst
     gst.open_session(RTIN)
     gst.change_options({"task_seconds": 86_400})
     return gst.submit_reset(gst.options.org_id, RTIN, sample)
@@ -26,24 +28,24 @@ def reference_id(busy_airflow, busy_simulator, sample) -> str:
 
 @pytest.mark.parametrize("hosts", [1, TASKS])
 def test_fifty_tasks_share_the_ten_sessions_also_when_the_token_expires(
-    busy_airflow, busy_simulator, reference_id, tmp_path, hosts
+    airflow, simulator, reference_id, tmp_path, hosts
 ):
-    gst = busy_simulator.gst
+    gst = simulator.gst
     rounds = [tmp_path / "round-0", tmp_path / "round-1"]
     for place in rounds:
         place.mkdir()
     conf = {"directory": str(tmp_path), "reference_id": reference_id, "hosts": hosts}
-    run_id = busy_airflow.trigger_dag("many_tasks", conf)
+    run_id = airflow.trigger_dag("many_tasks", conf)
 
-    wait_until(lambda: len(list(rounds[0].iterdir())) == TASKS, 240)
+    wait_until(lambda: len(list(rounds[0].iterdir())) == TASKS, 600)
     (rounds[0] / "test").touch()
-    wait_until(lambda: len(list(rounds[1].iterdir())) == TASKS, 240)
+    wait_until(lambda: len(list(rounds[1].iterdir())) == TASKS, 600)
     cold = gst.counters()
     gst.advance(21 * 60)  # the token, good for 20 minutes, is dead now; nobody has been told
     (rounds[1] / "test").touch()
 
-    assert busy_airflow.wait_for_run("many_tasks", run_id, timeout=240) == "success"
-    ended = busy_airflow.task_instances("many_tasks", run_id)
+    assert airflow.wait_for_run("many_tasks", run_id) == "success"
+    ended = airflow.task_instances("many_tasks", run_id)
     assert [(task["state"], task["try_number"]) for task in ended] == [("success", 1)] * TASKS
     assert max(task["start_date"] for task in ended) < min(task["end_date"] for task in ended)
     warm = gst.counters()

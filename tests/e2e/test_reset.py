@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_ims.simulator.gst import Gst
 from airflow_provider_ims.simulator.options import Fault, NextTask
 from airflow_provider_ims.simulator.server import SimulatorServer
 from local_airflow.stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
 from tests.e2e.conftest import folder_of, forget_sessions, wait_until
+from tests.e2e.stories import Story, finish_tasks
 
 RTIN = "20MAYAS0100J1ZX"
 SUPPLIER = "24MAYAS0100J1JD"
@@ -26,6 +28,11 @@ def gst(airflow: AirflowStack, simulator: SimulatorServer):
     return simulator.gst
 
 
+def with_a_session(story: Story) -> Gst:
+    story.gst.open_session(RTIN)
+    return story.gst
+
+
 def start(airflow: AirflowStack, dag_id: str = "ims_reset", **conf: str) -> str:
     payload = SAMPLE_FILE.name if dag_id == "ims_reset" else str(SAMPLE_FILE)
     return airflow.trigger_dag(dag_id, {"payload": payload, **conf})
@@ -36,13 +43,14 @@ def states(airflow: AirflowStack, dag_id: str, run_id: str) -> dict[str, tuple[s
     return {task["task_id"]: (task["state"], task["try_number"]) for task in airflow.task_instances(dag_id, run_id)}
 
 
-def test_one_reset_is_sent_waited_for_without_a_worker_and_accounted_for(airflow, gst):
-    gst.change_options({"task_seconds": 8})
+def test_one_reset_is_sent_waited_for_without_a_worker_and_accounted_for(alone, airflow, gst):
+    gst.change_options({"task_seconds": 600})
     run_id = start(airflow)
     airflow.wait_for_state("ims_reset", run_id, "wait", "deferred")
     pool = airflow.get("pools/default_pool")
     assert (pool["deferred_slots"], pool["running_slots"], pool["queued_slots"]) == (1, 0, 0)
 
+    finish_tasks(gst)
     assert airflow.wait_for_run("ims_reset", run_id) == "success"
 
     summary = airflow.xcom("ims_reset", run_id, "result")
@@ -67,9 +75,10 @@ def test_one_reset_is_sent_waited_for_without_a_worker_and_accounted_for(airflow
         assert "simulator-password" not in airflow.task_log("ims_reset", run_id, task_id)
 
 
-def test_the_waiting_half_logs_in_once_however_often_it_polls(airflow, gst):
+def test_the_waiting_half_logs_in_once_however_often_it_polls(story: Story):
+    airflow, gst = story.airflow, with_a_session(story)
     gst.change_options({"task_seconds": 600})
-    run_id = start(airflow, "steady_wait")
+    run_id = story.trigger("steady_wait", payload=str(SAMPLE_FILE))
     airflow.wait_for_state("steady_wait", run_id, "wait", "deferred")
     wait_until(lambda: gst.counters()["status_calls"] >= 6)
     gst.advance(600)
@@ -77,16 +86,18 @@ def test_the_waiting_half_logs_in_once_however_often_it_polls(airflow, gst):
     assert gst.counters()["logins"] == 1
 
 
-def test_a_token_that_dies_while_waiting_is_renewed_in_the_triggerer_without_blocking_it(airflow, gst, busy_simulator):
-    other = busy_simulator.gst
-    connection = busy_simulator.connection
-    airflow.delete("connections/gstn_other", missing_ok=True)
-    airflow.post("connections", {**connection, "connection_id": "gstn_other", "extra": json.dumps(connection["extra"])})
-    other.open_session(RTIN)
+def test_a_token_that_dies_while_waiting_is_renewed_in_the_triggerer_without_blocking_it(story: Story):
+    with Story("other", story.airflow, story.folder) as other:
+        one_renews_its_token_while_the_other_polls(story, other)
+
+
+def one_renews_its_token_while_the_other_polls(story: Story, other_story: Story) -> None:
+    airflow, gst, other = story.airflow, with_a_session(story), with_a_session(other_story)
     runs = []
-    for service, conn_id in ((gst, "gstn_default"), (other, "gstn_other")):
+    for one in (story, other_story):
+        service = one.gst
         service.change_options({"task_seconds": 600})
-        runs.append(start(airflow, "steady_wait", gstn_conn_id=conn_id))
+        runs.append(one.trigger("steady_wait", payload=str(SAMPLE_FILE)))
         airflow.wait_for_state("steady_wait", runs[-1], "wait", "deferred")
         wait_until(lambda polled=service: polled.counters()["status_calls"] >= 2)
 
@@ -135,9 +146,10 @@ def test_a_failed_task_fails_the_wait_without_a_retry(airflow, gst):
     assert gst.counters()["resets"] == 1
 
 
-def test_a_wait_that_times_out_is_not_retried_and_sends_nothing_again(airflow, gst):
+def test_a_wait_that_times_out_is_not_retried_and_sends_nothing_again(story: Story):
+    airflow, gst = story.airflow, with_a_session(story)
     gst.change_options({"task_seconds": 600})
-    run_id = start(airflow, "short_wait")
+    run_id = story.trigger("short_wait", payload=str(SAMPLE_FILE))
     assert airflow.wait_for_run("short_wait", run_id) == "failed"
     assert states(airflow, "short_wait", run_id)["wait"] == ("failed", 1)
     error = airflow.task_error("short_wait", run_id, "wait")
@@ -146,9 +158,10 @@ def test_a_wait_that_times_out_is_not_retried_and_sends_nothing_again(airflow, g
     assert gst.counters()["resets"] == 1
 
 
-def test_a_burst_of_503_while_waiting_is_ridden_out_in_the_triggerer(airflow, gst):
+def test_a_burst_of_503_while_waiting_is_ridden_out_in_the_triggerer(story: Story):
+    airflow, gst = story.airflow, with_a_session(story)
     gst.add_fault(Fault(call="status", kind="http", status=503, times=3))
-    run_id = start(airflow, "steady_wait")
+    run_id = story.trigger("steady_wait", payload=str(SAMPLE_FILE))
     assert airflow.wait_for_run("steady_wait", run_id) == "success"
     assert states(airflow, "steady_wait", run_id)["wait"] == ("success", 1)
     assert gst.counters()["status_calls"] >= 4

@@ -66,7 +66,14 @@ class MortalBulkReset(ImsBulkResetOperator):
 with DAG(
     dag_id="bulk",
     schedule=None,
-    params={"source": "", "output_path": "", "dies": "", "store_away": "", "forgets": ""},
+    params={
+        "source": "",
+        "output_path": "",
+        "dies": "",
+        "store_away": "",
+        "forgets": "",
+        "gstn_conn_id": "gstn_default",
+    },
     default_args={"retries": 2, "retry_delay": timedelta(seconds=1)},
 ):
     plan = ImsPlanOperator(
@@ -77,6 +84,7 @@ with DAG(
         dies="{{ params.dies }}",
         store_away="{{ params.store_away }}",
         forgets="{{ params.forgets }}",
+        gstn_conn_id="{{ params.gstn_conn_id }}",
         on_ambiguous="reconcile",
         poke_interval=2,
         settle_time=30,

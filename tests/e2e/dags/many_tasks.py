@@ -12,10 +12,10 @@ from airflow_provider_ims.hooks.gstn import GstnHook
 
 TASKS = 50
 ROUNDS = 2
-MEETING_SECONDS = 240
+MEETING_SECONDS = 600
 
 
-@task
+@task(pool="many_tasks")
 def call(number: int, *, params: dict[str, str]) -> None:
     """In each round wait for the others and for the test's word, then ask for the state of a task."""
     directory = Path(params["directory"])

@@ -13,8 +13,8 @@ from airflow_provider_ims.sensors.ims import ImsTaskSensor
 with DAG(
     dag_id="session_and_reset",
     schedule=None,
-    params={"payload": "", "gstin": "", "output_path": ""},
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=1)},
+    params={"payload": "", "gstin": "", "output_path": "", "gstn_conn_id": "gstn_default"},
+    default_args={"retries": 1, "retry_delay": timedelta(seconds=1), "gstn_conn_id": "{{ params.gstn_conn_id }}"},
 ) as dag:
     request = GstnRequestOtpOperator(task_id="request_otp", gstin="{{ params.gstin }}", username="portal.user")
     verify = GstnVerifyOtpOperator(task_id="verify_otp", gstin="{{ params.gstin }}", otp_request_id=request.output)

@@ -16,7 +16,7 @@ from local_airflow.postgres import PostgresServer
 from local_airflow.processes import ProcessSet
 from local_airflow.service import Service
 
-CHECKOUT = Path(__file__).parents[3]
+CHECKOUT = Path(__file__).parents[2]
 SECONDS = 30
 
 # A leader, a child in a process group of its own, as Airflow's tasks are, that outlives its own parent, and one in a
