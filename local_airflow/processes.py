@@ -61,6 +61,7 @@ class ProcessSet(Service):
     def __init__(self) -> None:
         self._leaders: dict[str, subprocess.Popen[bytes]] = {}
         self._logs: dict[str, Path] = {}
+        self._ending: set[str] = set()
         self._watchdog: Watchdog | None = None
 
     @property
@@ -90,6 +91,7 @@ class ProcessSet(Service):
         """
         with signals_held(), log.open("ab") as output:
             watchdog = self.watchdog
+            self._ending.discard(name)
             leader = self._leaders[name] = subprocess.Popen(  # noqa: S603 - our own command; no part of it is shell
                 ["/bin/sh", "-c", START_WHEN_TOLD, name, *command],
                 env=dict(env),
@@ -111,7 +113,9 @@ class ProcessSet(Service):
 
     def dead(self) -> list[str]:
         """Names of the processes that ended by themselves."""
-        return [name for name, leader in self._leaders.items() if not is_alive(psutil.Process(leader.pid))]
+        ended = [(name, leader) for name, leader in list(self._leaders.items()) if not _lives(leader)]
+        # Asked in this order, as another thread may be ending one of them just now.
+        return [name for name, leader in ended if name not in self._ending and self._leaders.get(name) is leader]
 
     def wait(self, name: str, timeout: float) -> int | None:
         """Exit code of a process that is to end by itself; None when it has not within `timeout` seconds."""
@@ -141,6 +145,7 @@ class ProcessSet(Service):
                 self._watchdog = None
 
     def _end(self, names: Sequence[str], grace: float) -> None:
+        self._ending.update(names)
         # They are reaped last, see end_families.
         end_families([self._leaders[name].pid for name in names], grace)
         for name in names:
@@ -151,3 +156,10 @@ class ProcessSet(Service):
         leader = self._leaders.pop(name)
         if self._watchdog is not None:
             self._watchdog.forget(leader.pid)
+
+
+def _lives(leader: subprocess.Popen[bytes]) -> bool:
+    try:
+        return is_alive(psutil.Process(leader.pid))
+    except psutil.NoSuchProcess:  # ended and waited for by another thread
+        return False

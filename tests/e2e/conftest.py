@@ -184,7 +184,8 @@ def forget_sessions(airflow: AirflowStack) -> None:
     """Empty the session store of ``gstn_default``, whose tokens a simulator that was reset does not know."""
     connection = json.loads(airflow.environment["AIRFLOW_CONN_GSTN_DEFAULT"])
     extra = connection["extra"]
-    owners = digest(extra["auth_url"], connection["login"]), digest(connection["host"], extra["org_id"])
+    host, login = connection["host"], connection["login"]
+    owners = digest(extra["auth_url"], host, login), digest(host, extra["org_id"])
     for owner in owners:
         while found := airflow.get("variables", variable_key_pattern=f"%{owner}%")["variables"]:
             for variable in found:

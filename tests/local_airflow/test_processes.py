@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,3 +163,28 @@ def test_postgres_stops_with_its_data():
         assert directory.is_dir()
     assert not is_alive(server)
     assert not directory.exists()
+
+
+def test_what_another_thread_kills_has_not_ended_by_itself(tmp_path: Path):
+    with ProcessSet() as processes:
+        for name in ("killed", "ended"):
+            command = ["/bin/sh", "-c", "sleep 600" if name == "killed" else "exit 1"]
+            processes.spawn(name, command, env={}, cwd=tmp_path, log=tmp_path / "log")
+        psutil.Process(processes.pid("ended")).wait(SECONDS)
+        seen: list[str] = []
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.is_set():
+                seen.extend(processes.dead())
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        try:
+            for _ in range(20):
+                processes.kill("killed")
+                processes.spawn("killed", ["/bin/sh", "-c", "sleep 600"], env={}, cwd=tmp_path, log=tmp_path / "log")
+        finally:
+            over.set()
+            looking.join()
+    assert set(seen) == {"ended"}
