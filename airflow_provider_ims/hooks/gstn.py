@@ -22,13 +22,13 @@ from airflow_provider_ims.exceptions import (
     GstnTaskNotFound,
     of_service_error,
 )
-from airflow_provider_ims.hooks.awaited import GstnAsyncHook
-from airflow_provider_ims.hooks.base import Build, GstnBaseHook, given
-from airflow_provider_ims.hooks.exchanges import carry_out
-from airflow_provider_ims.hooks.pace import pace_of
-from airflow_provider_ims.hooks.retries import reads
-from airflow_provider_ims.hooks.simulated import is_marked
-from airflow_provider_ims.hooks.transport import open_session, send
+from airflow_provider_ims.hooks._async_hook import GstnAsyncHook
+from airflow_provider_ims.hooks._base import Build, GstnBaseHook, given
+from airflow_provider_ims.hooks._rate_limit import rate_limit_of
+from airflow_provider_ims.hooks._retries import reads
+from airflow_provider_ims.hooks._runner import run_exchange
+from airflow_provider_ims.hooks._simulated import is_marked
+from airflow_provider_ims.hooks._transport import open_session, send
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import InvalidPayload
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
@@ -91,7 +91,7 @@ class GstnHook(GstnBaseHook):
         return TokenKeeper(self.settings, self._known_tokens, self._clock, is_shared=self._store.is_shared)
 
     @cached_property
-    def _sessions(self) -> GstnSessions:
+    def _gstn_sessions(self) -> GstnSessions:
         return GstnSessions(self.settings, self._tokens, self._clock)
 
     @cached_property
@@ -99,12 +99,12 @@ class GstnHook(GstnBaseHook):
         return SentRequests(self._store, self._clock, also=(_RECONCILIATION,))
 
     @cached_property
-    def _session(self) -> requests.Session:
+    def _http(self) -> requests.Session:
         return open_session(self.settings)
 
     def get_conn(self) -> requests.Session:
         """Return the HTTP session that all calls of this hook share."""
-        return self._session
+        return self._http
 
     def close(self) -> None:
         """Close the connections; end the theodore token if nobody else can use it."""
@@ -113,8 +113,8 @@ class GstnHook(GstnBaseHook):
                 self._run(self._tokens.log_out())
             except GstnError as error:
                 self.log.info("The theodore token was not logged out and ends by itself. %s", error)
-        if "_session" in self.__dict__:
-            self._session.close()
+        if "_http" in self.__dict__:
+            self._http.close()
 
     def __enter__(self) -> Self:
         return self
@@ -152,7 +152,7 @@ class GstnHook(GstnBaseHook):
         self._check_gstin(gstin)
         if not username:
             raise GstnInvalidRequest(f"GSTIN {gstin}: the GST portal user name is missing. Nothing was sent.")
-        return self._run(self._sessions.request_otp(gstin, username))
+        return self._run(self._gstn_sessions.request_otp(gstin, username))
 
     def verify_otp(self, gstin: str, otp_request_id: str, otp: str) -> datetime:
         """
@@ -168,7 +168,7 @@ class GstnHook(GstnBaseHook):
         if not otp or not otp_request_id:
             missing = "one-time password" if otp_request_id else "id of the OTP request"
             raise GstnInvalidRequest(f"GSTIN {gstin}: the {missing} is missing. Nothing was sent.")
-        return _end_of(self._run(self._sessions.verify_otp(gstin, otp_request_id, otp)))
+        return _end_of(self._run(self._gstn_sessions.verify_otp(gstin, otp_request_id, otp)))
 
     def find_session(self, gstin: str) -> GstnSession | None:
         """
@@ -178,7 +178,7 @@ class GstnHook(GstnBaseHook):
         :return: the session, which may have ended (``ends_at``), or ``None``
         """
         self._check_gstin(gstin)
-        return self._run(self._sessions.find(gstin))
+        return self._run(self._gstn_sessions.find(gstin))
 
     def refresh_session(self, gstin: str, min_age: timedelta = timedelta(0)) -> datetime:
         """
@@ -190,7 +190,7 @@ class GstnHook(GstnBaseHook):
         :raises GstnSessionExpired: when there is no session, or none that can be extended
         """
         self._check_gstin(gstin)
-        return _end_of(self._run(self._sessions.refresh(gstin, min_age.total_seconds())))
+        return _end_of(self._run(self._gstn_sessions.refresh(gstin, min_age.total_seconds())))
 
     def logout(self, gstin: str, *, force: bool = False) -> None:
         """
@@ -208,8 +208,8 @@ class GstnHook(GstnBaseHook):
                 f"GSTIN {gstin} has tasks that a logout would make fail: {', '.join(running)}. Wait for them, or"
                 " force the logout. Nothing was done."
             )
-        self._run(self._sessions.logout(gstin))
-        self._run(self._sessions.forget_tasks(gstin))
+        self._run(self._gstn_sessions.logout(gstin))
+        self._run(self._gstn_sessions.forget_tasks(gstin))
 
     def submit_reset(
         self,
@@ -250,7 +250,7 @@ class GstnHook(GstnBaseHook):
 
         reference_id = self._call(build, lambda reply: ims.read_reset(reply, rtin))
         try:
-            self._run(self._sessions.remember_task(rtin, reference_id))
+            self._run(self._gstn_sessions.remember_task(rtin, reference_id))
         except Exception:
             # The reset is accepted: whatever the store does, its reference id must reach the caller.
             self.log.warning("Task %s could not be noted; a logout will not know of it.", reference_id, exc_info=True)
@@ -387,21 +387,21 @@ class GstnHook(GstnBaseHook):
 
     def _run(self, exchange: Exchange[_T]) -> _T:
         try:
-            return carry_out(exchange, self._send, self._store)
+            return run_exchange(exchange, self._send, self._store)
         except ServiceError as error:
             raise of_service_error(error) from None
 
     def _send(self, request: Request) -> Reply:
-        if pause := pace_of(self.settings).turn():
+        if pause := rate_limit_of(self.settings).turn():
             time.sleep(pause)
-        reply = send(self._session, request, self.settings)
+        reply = send(self._http, request, self.settings)
         if not self.is_simulator:
             self.is_simulator = is_marked(reply.headers, request.url)
         return reply
 
     def _running_tasks(self, gstin: str) -> list[str]:
         running = []
-        for reference_id, submitted_at in self._run(self._sessions.tasks(gstin)).items():
+        for reference_id, submitted_at in self._run(self._gstn_sessions.tasks(gstin)).items():
             try:
                 if self.get_task_status(reference_id).state in {"running", "unknown"}:
                     running.append(reference_id)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from airflow_provider_ims.matching import cells
+from airflow_provider_ims.matching import coercion
 from airflow_provider_ims.matching.columns import CREDIT_NOTE, FIELDS, BookColumns, Header, output_names
 from airflow_provider_ims.matching.errors import MatchError
 from airflow_provider_ims.matching.sources import Books, Local, Raw
@@ -29,8 +29,8 @@ BOOK_COLUMNS: Final = {
     "book_kind": "VARCHAR",
     "book_number": "VARCHAR",
     "book_date": "DATE",
-    "book_val": cells.MONEY,
-    **{f"book_{name}": cells.MONEY for name in AMOUNTS},
+    "book_val": coercion.MONEY,
+    **{f"book_{name}": coercion.MONEY for name in AMOUNTS},
 }
 """What a row of the books becomes; carried columns come after these."""
 
@@ -145,10 +145,12 @@ class BooksReader:
         """Make the table of a source: each row as what it means, and whether it is good."""
         database, table = self._database, f"judged_{source}"
         place_of = {name: place for place, name in header.carried}
-        texts = [f"{cells.text(f'c{place}', raw.types[place])} AS t_{name}" for name, place in header.position.items()]
+        texts = [
+            f"{coercion.text(f'c{place}', raw.types[place])} AS t_{name}" for name, place in header.position.items()
+        ]
         texts += [f"{literal(value.strip())} AS t_{name}" for name, value in self._columns.fixed.items()]
         texts += [
-            f"{cells.text(f'c{place_of[name]}', raw.types[place_of[name]]) if name in place_of else 'NULL::VARCHAR'}"
+            f"{coercion.text(f'c{place_of[name]}', raw.types[place_of[name]]) if name in place_of else 'NULL::VARCHAR'}"
             f" AS x{place}"
             for place, name in enumerate(carried)
         ]
@@ -164,7 +166,7 @@ class BooksReader:
             f"CREATE TEMP TABLE {table} AS SELECT n, {self._line(source, raw)} AS line, {', '.join(kept)},"
             f" rtin, stin, kind, number, date, {amounts}, val_unread, is_either, is_own, is_negative, is_mixed,"
             f" {complete} AND is_own AND NOT val_unread AND NOT is_negative AND NOT is_mixed AS is_good FROM"
-            f" (SELECT *, {cells.date(order, dashes)} AS date,"
+            f" (SELECT *, {coercion.date(order, dashes)} AS date,"
             " coalesce(a <= 12 AND b <= 12 AND a <> b, false) AS is_either,"
             " coalesce(rtin IN (SELECT rtin FROM own), false) AS is_own,"
             f" coalesce(({negative}) AND kind <> '{CREDIT_NOTE}', false) AS is_negative,"
@@ -200,19 +202,19 @@ class BooksReader:
             return f"t_{name}", f"c{place}" if place is not None else f"t_{name}", self._type(raw, header, name)
 
         values = [
-            ("rtin", cells.gstin("t_rtin")),
-            ("stin", cells.gstin("t_stin")),
+            ("rtin", coercion.gstin("t_rtin")),
+            ("stin", coercion.gstin("t_stin")),
             ("kind", self._kind_sql(raw, header)),
-            ("number", cells.number("t_number")),
-            *((name, sql) for name, sql in cells.date_parts(*cell("date")).items()),
+            ("number", coercion.number("t_number")),
+            *((name, sql) for name, sql in coercion.date_parts(*cell("date")).items()),
         ]
         for name in _MONEY:
             if name not in header.position and name not in self._columns.fixed:
-                values += [("val", f"NULL::{cells.MONEY}"), ("val_unread", "false")]
+                values += [("val", f"NULL::{coercion.MONEY}"), ("val_unread", "false")]
                 continue
-            amount = cells.amount(*cell(name))
+            amount = coercion.amount(*cell(name))
             if name in TAXES:  # an empty tax is none
-                amount = f"CASE WHEN t_{name} IS NULL THEN 0::{cells.MONEY} ELSE {amount} END"
+                amount = f"CASE WHEN t_{name} IS NULL THEN 0::{coercion.MONEY} ELSE {amount} END"
             values.append((name, amount))
             if name == "val":
                 values.append(("val_unread", f"t_val IS NOT NULL AND ({amount}) IS NULL"))
@@ -249,8 +251,8 @@ class BooksReader:
         place = header.position.get("date")
         if self._date_order or place is None:
             return self._date_order, self._date_order or "DMY"
-        text = cells.text(f"c{place}", raw.types[place])
-        parts = cells.date_parts("t_date", f"c{place}", raw.types[place])
+        text = coercion.text(f"c{place}", raw.types[place])
+        parts = coercion.date_parts("t_date", f"c{place}", raw.types[place])
         found = self._database.execute(
             "SELECT coalesce(bool_or(a > 12 AND b <= 12), false), coalesce(bool_or(b > 12 AND a <= 12), false)"
             f" FROM (SELECT {parts['a']} AS a, {parts['b']} AS b"
@@ -282,7 +284,7 @@ class BooksReader:
         return f"n + {raw.first} + (SELECT coalesce(max(skipped), 0) FROM shift WHERE threshold <= n + {raw.first})"
 
     def _reject(self, source: int, raw: Raw, header: Header) -> None:
-        rule = {name: literal(said) for name, said in cells.RULES.items()}
+        rule = {name: literal(said) for name, said in coercion.RULES.items()}
         own = ", ".join(self._rtins[:3]) + (" ..." if len(self._rtins) > 3 else "")
         not_ours = literal(f"a GSTIN of this snapshot ({own}); is it a supplier's, or another company's?")
         kind = literal(
@@ -310,7 +312,7 @@ class BooksReader:
         for name in FIELDS:
             place = header.position.get(name)
             if place is not None:
-                texts[name] = cells.text(f"raw.c{place}", raw.types[place])
+                texts[name] = coercion.text(f"raw.c{place}", raw.types[place])
             else:
                 texts[name] = literal(self._columns.fixed[name]) if name in self._columns.fixed else "NULL"
         shown = {name: f"left({text}, 200)" for name, text in texts.items()}

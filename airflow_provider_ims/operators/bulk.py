@@ -15,6 +15,9 @@ from airflow_provider_ims._compat import (
     AirflowSensorTimeout,
     AirflowSkipException,
 )
+from airflow_provider_ims.bulk.bulk_reset import BulkReset, OnFailure, records_of
+from airflow_provider_ims.bulk.outcomes import ChunkOutcome, Outcomes
+from airflow_provider_ims.bulk.plan_entry import GstinPlan
 from airflow_provider_ims.exceptions import (
     GstnBusy,
     GstnError,
@@ -24,19 +27,16 @@ from airflow_provider_ims.exceptions import (
     GstnTransientError,
     by_name,
 )
+from airflow_provider_ims.hooks._retries import backoff
 from airflow_provider_ims.hooks.gstn import GstnHook
-from airflow_provider_ims.hooks.retries import backoff
 from airflow_provider_ims.operators.arguments import force_of, seconds
 from airflow_provider_ims.operators.ims import OnPartial
-from airflow_provider_ims.planned import PlannedGstin
-from airflow_provider_ims.results.outcomes import ChunkOutcome, Outcomes
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
-from airflow_provider_ims.submissions.bulk import BulkReset, OnFailure, records_of
 from airflow_provider_ims.submissions.journal import Attempt, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, OnAmbiguous, Policy
 from airflow_provider_ims.submissions.steps import AwaitMoment, AwaitTasks
 from airflow_provider_ims.submissions.waiting import hand_over
-from airflow_provider_ims.triggers.ims import farewell
+from airflow_provider_ims.triggers.ims import abandoned_message
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -129,7 +129,7 @@ class ImsBulkResetOperator(BaseOperator):
         """
         journal = Journal.of(context)
         journal.warn_if_it_forgets(self.log)
-        return self._go_on(context, journal)
+        return self._advance(context, journal)
 
     def execute_complete(
         self, context: Context, event: Any = None, carried: Mapping[str, Any] | None = None
@@ -148,7 +148,7 @@ class ImsBulkResetOperator(BaseOperator):
             trouble = AirflowSensorTimeout(f"The downloads of GSTN's documents took too long: {told.get('message')}")
         if trouble is not None:
             self.log.warning("The wait in the triggerer came to no good end. %s", trouble)
-        return self._go_on(context, journal, AwaitTasks.of_event(journal.awaited, event), trouble)
+        return self._advance(context, journal, AwaitTasks.of_event(journal.awaited, event), trouble)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after a wait, also after one that Airflow gave up."""
@@ -165,16 +165,16 @@ class ImsBulkResetOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Say what becomes of the reset that runs when the task is ended from outside."""
-        self.log.warning("%s", farewell("the reset that runs, if there is one"))
+        self.log.warning("%s", abandoned_message("the reset that runs, if there is one"))
 
-    def _go_on(
+    def _advance(
         self,
         context: Context,
         journal: Journal,
         ended: AwaitTasks | None = None,
         trouble: AirflowException | None = None,
     ) -> dict[str, Any]:
-        plan = PlannedGstin.of(self.plan_entry)
+        plan = GstinPlan.of(self.plan_entry)
         records = records_of(plan)
         journal.also_in(records)
         outcomes = Outcomes(plan)
@@ -200,7 +200,7 @@ class ImsBulkResetOperator(BaseOperator):
                 audit=AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)),
             )
             try:
-                step = bulk.go_on(ended)
+                step = bulk.advance(ended)
                 if trouble is not None and isinstance(step, AwaitTasks):
                     raise trouble  # the triggerer cannot wait for it, and it is not over
                 if step is None:

@@ -55,13 +55,13 @@ class Begun(BaseModel):
     Downloads that were asked for.
 
     :param wanted: what they are: GSTIN, sections, action
-    :param clears: ``Attempt.clears`` of the try that asked: a person who clears the task wants a new snapshot
+    :param max_tries: ``Attempt.max_tries`` of the try that asked: a person who clears the task wants a new snapshot
     :param at: when the first was asked for, seconds since the epoch
     :param ids: section -> reference id; empty if GSTN said at once that there is nothing
     """
 
     wanted: list[str]
-    clears: int
+    max_tries: int
     at: float
     ids: dict[str, str] = {}
 
@@ -189,11 +189,11 @@ class ImsDownloadOperator(BaseOperator):
 
     def _begin(self, hook: GstnHook, context: Context, sections: Sequence[str], status: str | None) -> Begun:
         wanted = [self.gstin, status or "", *sections]
-        clears = Attempt.of(context).clears
+        max_tries = Attempt.of(context).max_tries
         begun = self._kept(context)
         expired = begun is not None and time.time() > begun.at + seconds(self.timeout)
-        if begun is None or expired or (begun.wanted, begun.clears) != (wanted, clears):
-            begun = Begun(wanted=wanted, clears=clears, at=time.time())
+        if begun is None or expired or (begun.wanted, begun.max_tries) != (wanted, max_tries):
+            begun = Begun(wanted=wanted, max_tries=max_tries, at=time.time())
         elif begun.ids:
             self.log.info("Going on with %d downloads that an earlier try has asked for.", len(begun.ids))
         for section in sections:

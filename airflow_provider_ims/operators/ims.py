@@ -129,23 +129,23 @@ class ImsResetOperator(BaseOperator):
         )
         journal = Journal.of(context)
         journal.warn_if_it_forgets(self.log)
-        return self._go_on(context, payload, journal)
+        return self._advance(context, payload, journal)
 
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, carried: Mapping[str, Any] | None = None
     ) -> str:
         """Go on once the downloads have ended, or failed to."""
         journal = Journal.of(context, carried)
-        ended = ended_of(journal, event, "look")
+        ended = ended_of(journal, event, "reconcile")
         if ended is None:
             raise GstnInvalidRequest(
                 f"The event {event!r} does not say what has ended. Nothing was sent. Clear this task."
             )
-        return self._go_on(context, self._load(), journal, ended)
+        return self._advance(context, self._load(), journal, ended)
 
     def send_again(self, context: Context, event: Any = None, carried: Mapping[str, Any] | None = None) -> str:
         """Try again after GSTN was busy."""
-        return self._go_on(context, self._load(), Journal.of(context, carried))
+        return self._advance(context, self._load(), Journal.of(context, carried))
 
     def on_kill(self) -> None:
         """Say what becomes of the request when the task is ended from outside."""
@@ -158,7 +158,9 @@ class ImsResetOperator(BaseOperator):
         flags = {name: is_true(name, getattr(self, name)) for name in ("strict_gstin", "allow_no_action")}
         return load_payload(self.payload, **flags)
 
-    def _go_on(self, context: Context, payload: ResetPayload, journal: Journal, ended: AwaitTasks | None = None) -> str:
+    def _advance(
+        self, context: Context, payload: ResetPayload, journal: Journal, ended: AwaitTasks | None = None
+    ) -> str:
         with GstnHook(self.gstn_conn_id, gstin=payload.rtin) as hook:
             submission = Submission(
                 hook,
@@ -173,7 +175,7 @@ class ImsResetOperator(BaseOperator):
                 ),
                 audit=AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)),
             )
-            while not isinstance(step := submission.go_on(ended.reference_ids if ended else ()), Sent):
+            while not isinstance(step := submission.advance(ended.reference_ids if ended else ()), Sent):
                 if self.deferrable:
                     method = "execute_complete" if isinstance(step, AwaitTasks) else "send_again"
                     hand_over(self, step, journal, self.gstn_conn_id, method=method)
@@ -293,7 +295,7 @@ class ImsResultOperator(BaseOperator):
             policy=Policy(on_ambiguous="reconcile", busy_timeout=busy_timeout),
             audit=AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)),
         )
-        step = again.go_on(ended)
+        step = again.advance(ended)
         if step is None:
             raise GstnResetFailed(f"What was sent again for {reference_id} has ended. Clear the task that sent it.")
         return step
@@ -323,20 +325,23 @@ class ImsResultOperator(BaseOperator):
         )
         journal.write(KEY, entry)
 
-    def go_on_with_all(
-        self, context: Context, event: Mapping[str, Any] | None = None, looks: Mapping[str, Sequence[str]] | None = None
+    def advance_all(
+        self,
+        context: Context,
+        event: Mapping[str, Any] | None = None,
+        reconciliations: Mapping[str, Sequence[str]] | None = None,
     ) -> dict[str, Any]:
         """
         Go on with several resets once the downloads have ended, or failed to.
 
-        :param looks: reference id -> the downloads that tell what GSTN holds after it
+        :param reconciliations: reference id -> the downloads that tell what GSTN holds after it
         """
-        looks = looks or {}
-        read_event(event, [download for downloads in looks.values() for download in downloads])
-        return self._conclude_all(context, *self._read_all(looks))
+        reconciliations = reconciliations or {}
+        read_event(event, [download for downloads in reconciliations.values() for download in downloads])
+        return self._conclude_all(context, *self._read_all(reconciliations))
 
     def _read_all(
-        self, looks: Mapping[str, Sequence[str]] | None = None
+        self, reconciliations: Mapping[str, Sequence[str]] | None = None
     ) -> tuple[list[Report], dict[str, GstnPermanentError]]:
         """Read what came of each reset; an error of one, which no other attempt mends, stops no other."""
         reports: list[Report] = []
@@ -349,23 +354,25 @@ class ImsResultOperator(BaseOperator):
                     raise
                 except GstnPermanentError as error:
                     failures[reference_id] = error
-            if looks is None:
-                begun = {report.reference_id: report.start_look(hook) for report in reports}
-                looks = {reference_id: downloads for reference_id, downloads in begun.items() if downloads}
-                self._wait_for(hook, looks)
+            if reconciliations is None:
+                begun = {report.reference_id: report.start_reconciliation(hook) for report in reports}
+                reconciliations = {reference_id: downloads for reference_id, downloads in begun.items() if downloads}
+                self._wait_for(hook, reconciliations)
             for report in reports:
-                if downloads := looks.get(report.reference_id):
-                    report.look(hook, downloads)
+                if downloads := reconciliations.get(report.reference_id):
+                    report.reconcile(hook, downloads)
         return reports, failures
 
-    def _wait_for(self, hook: GstnHook, looks: Mapping[str, Sequence[str]]) -> None:
-        if not looks:
+    def _wait_for(self, hook: GstnHook, reconciliations: Mapping[str, Sequence[str]]) -> None:
+        if not reconciliations:
             return
-        self.log.info("Resets that were sent once more: %s. Looking at what GSTN holds.", ", ".join(looks))
-        step = AwaitTasks([download for downloads in looks.values() for download in downloads])
+        self.log.info("Resets that were sent once more: %s. Looking at what GSTN holds.", ", ".join(reconciliations))
+        step = AwaitTasks([download for downloads in reconciliations.values() for download in downloads])
         if self.deferrable:
             trigger, timeout = trigger_for(step, self.gstn_conn_id)
-            self.defer(trigger=trigger, method_name="go_on_with_all", kwargs={"looks": looks}, timeout=timeout)
+            self.defer(
+                trigger=trigger, method_name="advance_all", kwargs={"reconciliations": reconciliations}, timeout=timeout
+            )
         wait_here(hook, step)
 
     def _each(self) -> list[tuple[str, ResetPayload | None]]:

@@ -19,7 +19,6 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
 from airflow_provider_ims.operators.arguments import folder, is_true
-from airflow_provider_ims.planning.columns import Columns
 from airflow_provider_ims.planning.errors import (
     CountsDisagree,
     NoRoom,
@@ -28,11 +27,12 @@ from airflow_provider_ims.planning.errors import (
     SourceUnavailable,
     SourceUnusable,
 )
-from airflow_provider_ims.planning.files import file_source
 from airflow_provider_ims.planning.output import Output
 from airflow_provider_ims.planning.planner import OnInvalid, Plan, Rules, make_plan
-from airflow_provider_ims.planning.rows import Source
-from airflow_provider_ims.planning.sql_rows import Query
+from airflow_provider_ims.planning.sources.columns import Columns
+from airflow_provider_ims.planning.sources.files import file_source
+from airflow_provider_ims.planning.sources.rows import Source
+from airflow_provider_ims.planning.sources.sql_rows import Query
 from airflow_provider_ims.storage import StorageError, names_in, place, shown
 
 if TYPE_CHECKING:

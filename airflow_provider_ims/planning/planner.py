@@ -14,15 +14,15 @@ from typing import Any, Literal
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import Fault
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
-from airflow_provider_ims.planning.checker import Checker, Valid
-from airflow_provider_ims.planning.duplicates import Duplicate, Duplicates
+from airflow_provider_ims.planning.checks.checker import Checker, Valid
+from airflow_provider_ims.planning.checks.duplicates import Duplicate, Duplicates
 from airflow_provider_ims.planning.errors import CountsDisagree, NoRoom, PlanError, RowsRejected, SourceUnusable
-from airflow_provider_ims.planning.ledger import Place, open_ledger
 from airflow_provider_ims.planning.output import Output
 from airflow_provider_ims.planning.packing import packed, size_alone
 from airflow_provider_ims.planning.rejects import Rejects
-from airflow_provider_ims.planning.rows import Source, Unreadable
+from airflow_provider_ims.planning.sources.rows import Source, Unreadable
 from airflow_provider_ims.planning.spills import MOST_SOURCES, Spills
+from airflow_provider_ims.planning.workspace import Place, open_database
 from airflow_provider_ims.storage import StorageError
 
 OnInvalid = Literal["fail", "skip"]
@@ -94,8 +94,8 @@ def make_plan(sources: Sequence[Source], output: Output, rules: Rules) -> Plan:
         raise PlanError(f"{len(sources)} files are too many for one plan, which takes {MOST_SOURCES}")
     output.clear()
     try:
-        with _workspace() as folder, open_ledger(folder) as ledger, Duplicates(folder, ledger) as duplicates:
-            return _Planner(sources, output, rules, folder, ledger, duplicates).run()
+        with _workspace() as folder, open_database(folder) as database, Duplicates(folder, database) as duplicates:
+            return _Planner(sources, output, rules, folder, database, duplicates).run()
     except BaseException:
         # A request without a plan is never to be sent.
         with suppress(StorageError):
@@ -125,7 +125,7 @@ class _Planner:
         output: Output,
         rules: Rules,
         folder: Path,
-        ledger: sqlite3.Connection,
+        database: sqlite3.Connection,
         duplicates: Duplicates,
     ) -> None:
         self._sources = sources
@@ -134,8 +134,8 @@ class _Planner:
         self._rules = rules
         self._folder = folder
         self._duplicates = duplicates
-        self._spills = Spills(folder, ledger, duplicates.watch)
-        self._rejects = Rejects(ledger, self._name_of)
+        self._spills = Spills(folder, database, duplicates.watch)
+        self._rejects = Rejects(database, self._name_of)
         self._room = {section: rules.max_bytes - size_alone(section, "") for section in SECTIONS}
         self._rtins: set[str] = set()
         self._spellings: dict[str, tuple[str, Place]] = {}

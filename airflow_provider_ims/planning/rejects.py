@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import Fault
-from airflow_provider_ims.planning.ledger import Place
+from airflow_provider_ims.planning.workspace import Place
 from airflow_provider_ims.spreadsheets import SheetWriter
 
 HEADER = ("place", "rtin", "section", "number", "date", "field", "value", "reason")
@@ -20,12 +20,12 @@ class Rejects:
     """
     The rejected rows of a plan.
 
-    :param ledger: where they are kept
+    :param database: where they are kept
     :param name_of: names a place for a person
     """
 
-    def __init__(self, ledger: sqlite3.Connection, name_of: Callable[[Place], str]) -> None:
-        self._ledger = ledger
+    def __init__(self, database: sqlite3.Connection, name_of: Callable[[Place], str]) -> None:
+        self._database = database
         self._name_of = name_of
         self.rows = 0
 
@@ -41,7 +41,7 @@ class Rejects:
         number = row.get(model.number_field) if model else row.get("inum") or row.get("nt_num")
         date = row.get(model.date_field) if model else row.get("idt") or row.get("nt_dt")
         document = [_shown(value) for value in (row.get("rtin"), row.get("section"), number, date)]
-        self._ledger.executemany(
+        self._database.executemany(
             "INSERT INTO reject VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             ((*place, *document, fault.place, _shown(fault.value), fault.rule) for fault in faults),
         )
@@ -62,7 +62,7 @@ class Rejects:
                 sheet.write(line)
 
     def _lines(self) -> Iterator[tuple[str, ...]]:
-        for source, row, *told in self._ledger.execute("SELECT * FROM reject ORDER BY source, row, rowid"):
+        for source, row, *told in self._database.execute("SELECT * FROM reject ORDER BY source, row, rowid"):
             yield self._name_of(Place(source, row)), *told
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from airflow_provider_ims.models.documents import SECTIONS
-from airflow_provider_ims.planning.checker import Valid
-from airflow_provider_ims.planning.ledger import Place
+from airflow_provider_ims.planning.checks.checker import Valid
+from airflow_provider_ims.planning.workspace import Place
 
 _HELD = 16_384
 
@@ -39,7 +39,7 @@ class Spill:
     """
     The documents of one GSTIN and section, one a line, in the order of the input.
 
-    :param index: what the ledger calls it
+    :param index: what the database calls it
     :param rtin: GSTIN of the recipient
     :param section: section of the request
     :param path: its file
@@ -104,13 +104,13 @@ class Spills:
     All spills of a plan; few documents are in memory at any time, and few files open, however many GSTINs.
 
     :param folder: a directory that is removed with all that is in it when the plan is done
-    :param ledger: where it is noted which documents are dropped
+    :param database: where it is noted which documents are dropped
     :param watch: is told the index of a spill and the keys of all documents that come into it
     """
 
-    def __init__(self, folder: Path, ledger: sqlite3.Connection, watch: Callable[[int, Iterable[str]], None]) -> None:
+    def __init__(self, folder: Path, database: sqlite3.Connection, watch: Callable[[int, Iterable[str]], None]) -> None:
         self._folder = folder
-        self._ledger = ledger
+        self._database = database
         self._watch = watch
         self._spills: dict[tuple[str, str], Spill] = {}
         self._held = 0
@@ -158,7 +158,7 @@ class Spills:
         for section in SECTIONS:
             spill = self._spills.get((rtin, section))
             if spill:
-                dropped = self._ledger.execute(
+                dropped = self._database.execute(
                     "SELECT offset FROM dropped WHERE spill = ? ORDER BY offset", (spill.index,)
                 )
                 yield from zip(repeat(section), spill.texts(without=(offset for (offset,) in dropped)))

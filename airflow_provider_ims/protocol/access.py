@@ -16,8 +16,8 @@ from airflow_provider_ims.protocol.kept_token import KeptToken, digest, seal
 from airflow_provider_ims.protocol.settings import Settings
 from airflow_provider_ims.protocol.text import spellings
 from airflow_provider_ims.protocol.wire import (
-    Alone,
     Exchange,
+    Exclusive,
     Load,
     Mask,
     Pause,
@@ -178,7 +178,7 @@ class TokenKeeper:
         """
         kept = self._known.get(self.key)
         if kept is None or kept.token.value == refused or self._is_ending(kept) or not self._may_use(kept):
-            kept = yield Alone(self.key, self._renew(refused))
+            kept = yield Exclusive(self.key, self._renew(refused))
             self._known[self.key] = kept
         if self._last is None or self._last[0] is not kept:
             access = Access(kept.token.value, theodore.choose_organisation(self._settings, kept.token))

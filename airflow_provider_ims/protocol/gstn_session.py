@@ -19,7 +19,7 @@ from airflow_provider_ims.protocol.errors import ServiceError, read_data, unread
 from airflow_provider_ims.protocol.kept_token import digest
 from airflow_provider_ims.protocol.settings import Settings
 from airflow_provider_ims.protocol.text import spellings
-from airflow_provider_ims.protocol.wire import Alone, Exchange, Load, Mask, Pause, Reply, Request, Save
+from airflow_provider_ims.protocol.wire import Exchange, Exclusive, Load, Mask, Pause, Reply, Request, Save
 
 SESSION_SECONDS = 6 * 3600.0
 """Life of a GSTN session, and of each extension (GSTN, as other GSPs document it; no reply tells it)."""
@@ -116,7 +116,7 @@ class GstnSessions:
 
         :param min_age: leave a session alone that was opened or extended less than so many seconds ago
         """
-        extended: GstnSession = yield Alone(self._session_key(gstin), self._refresh(gstin, min_age))
+        extended: GstnSession = yield Exclusive(self._session_key(gstin), self._refresh(gstin, min_age))
         return extended
 
     def _refresh(self, gstin: str, min_age: float) -> Exchange[GstnSession]:
@@ -169,7 +169,7 @@ class GstnSessions:
 
     def logout(self, gstin: str) -> Exchange[None]:
         """End the session that is in the store."""
-        yield Alone(self._session_key(gstin), self._logout(gstin))
+        yield Exclusive(self._session_key(gstin), self._logout(gstin))
 
     def _logout(self, gstin: str) -> Exchange[None]:
         session = yield from self._needed(gstin)
@@ -212,7 +212,7 @@ class GstnSessions:
 
     def remember_task(self, gstin: str, reference_id: str) -> Exchange[None]:
         """Note that a task of this taxpayer runs, so that nobody logs out under it."""
-        yield Alone(self._tasks_key(gstin), self._add_task(gstin, reference_id))
+        yield Exclusive(self._tasks_key(gstin), self._add_task(gstin, reference_id))
 
     def _add_task(self, gstin: str, reference_id: str) -> Exchange[None]:
         tasks = yield from self.tasks(gstin)

@@ -119,7 +119,7 @@ class Pause(NamedTuple):
     why: str = ""
 
 
-class Alone(NamedTuple):
+class Exclusive(NamedTuple):
     """
     Hold another exchange while nobody else on this host holds one of the same key; answered with its result.
 
@@ -131,7 +131,7 @@ class Alone(NamedTuple):
     exchange: Generator[Any, Any, Any]
 
 
-Step = Request | Mask | Load | Save | Pause | Alone
+Step = Request | Mask | Load | Save | Pause | Exclusive
 
 _T = TypeVar("_T")
 

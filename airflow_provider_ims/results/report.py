@@ -16,8 +16,8 @@ from airflow_provider_ims.exceptions import (
     GstnServiceUnavailable,
     of_code,
 )
+from airflow_provider_ims.hooks._retries import until_ready
 from airflow_provider_ims.hooks.gstn import GstnHook
-from airflow_provider_ims.hooks.retries import until_ready
 from airflow_provider_ims.models.account import Account
 from airflow_provider_ims.models.codes import nothing_was_done, remedy_for
 from airflow_provider_ims.models.download import actions_of
@@ -138,20 +138,20 @@ class Report:
         report.is_simulated = hook.is_simulator
         return report
 
-    def start_look(self, hook: GstnHook) -> list[str]:
+    def start_reconciliation(self, hook: GstnHook) -> list[str]:
         """
         Begin to look at what GSTN holds, if the result alone does not tell.
 
         A reset that was sent once more meets documents that the first one has reset, and GSTN refuses those.
 
-        :return: the downloads to wait for, and to give to :meth:`look`; none if there is no need
+        :return: the downloads to wait for, and to give to :meth:`reconcile`; none if there is no need
         """
         if self._payload is None or self.account is None or self.found is None or not self.found.sent:
             return []
         open_ = {key.section for key, said in self.account.outcomes.items() if said != "reset"}
         return [hook.submit_download(self._payload.rtin, section) for section in sorted(open_)]
 
-    def look(self, hook: GstnHook, downloads: Sequence[str]) -> None:
+    def reconcile(self, hook: GstnHook, downloads: Sequence[str]) -> None:
         """Correct the account by what GSTN holds, now that no reset runs any more."""
         actions = actions_of(page for reference_id in downloads for page in hook.get_task_pages(reference_id))
         outcomes = self.account.outcomes if self.account else {}

@@ -20,7 +20,7 @@ from airflow_provider_ims._compat import (
 )
 from airflow_provider_ims.exceptions import GstnError, GstnPermanentError, GstnTransientError, by_name
 from airflow_provider_ims.hooks.gstn import GstnHook
-from airflow_provider_ims.triggers.ims import ImsTaskTrigger, TaskWatch, farewell, ids_of
+from airflow_provider_ims.triggers.ims import ImsTaskTrigger, TaskWatch, abandoned_message, ids_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -139,7 +139,7 @@ class ImsTaskSensor(BaseSensorOperator):
 
     def on_kill(self) -> None:
         """Say what becomes of the task when the wait is ended from outside."""
-        self.log.warning("%s", farewell(self.reference_id))
+        self.log.warning("%s", abandoned_message(self.reference_id))
 
     def _hand_over(self, start: float) -> None:
         budget = float(self.timeout)

@@ -28,7 +28,7 @@ _loop_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Lock
 
 
 @contextmanager
-def alone(key: str) -> Iterator[None]:
+def exclusive(key: str) -> Iterator[None]:
     """
     Run a block while nobody else on this host runs one of the same key.
 
@@ -45,8 +45,8 @@ def alone(key: str) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def aalone(key: str) -> AsyncIterator[None]:
-    """Run a block as :func:`alone` does, from within an event loop."""
+async def aexclusive(key: str) -> AsyncIterator[None]:
+    """Run a block as :func:`exclusive` does, from within an event loop."""
     locks = _loop_locks.setdefault(asyncio.get_running_loop(), {})
     # First among the coroutines of this loop, so that thousands of them do not poll one file.
     async with locks.setdefault(key, asyncio.Lock()):

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response  # noqa: TID253
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .gst import Gst
-from .options import Document, Fault, NextTask, explain
+from .options import Document, InjectedFault, NextTask, explain
 
 
 class ClockMove(BaseModel):
@@ -53,7 +53,7 @@ def admin_routes(app: FastAPI, gst: Gst) -> None:
         return gst.options.model_dump(mode="json", exclude={"password"})
 
     @router.post("/faults", status_code=204)
-    async def add_fault(fault: Fault) -> None:
+    async def add_fault(fault: InjectedFault) -> None:
         gst.add_fault(fault)
 
     @router.delete("/faults", status_code=204)

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .gst import Gst
 from .odd_replies import odd_error, oversized, quoting, with_odd_text
-from .options import Call, Fault
+from .options import Call, InjectedFault
 
 Drop = Callable[[Scope], None]
 
@@ -75,7 +75,7 @@ class Disturbance:
         else:
             await self._disturb(fault, scope, receive, send)
 
-    async def _disturb(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _disturb(self, fault: InjectedFault, scope: Scope, receive: Receive, send: Send) -> None:
         if fault.kind == "http":
             await _edge_reply(fault)(scope, receive, send)
         elif fault.kind == "garbage":
@@ -100,7 +100,7 @@ class Disturbance:
                 self._gst.expire_token(headers.get("X-FLYNN-N-USER-TOKEN") or bearer)
             await self._app(scope, receive, send)
 
-    async def _disturb_reply(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _disturb_reply(self, fault: InjectedFault, scope: Scope, receive: Receive, send: Send) -> None:
         """Spoil the reply of a call that is handled as ever."""
         if fault.kind == "odd_text" and fault.code is not None:
             await odd_error(fault.code)(scope, receive, send)
@@ -142,7 +142,7 @@ def _call_of(scope: Scope) -> tuple[str, str | None]:
     return _CALLS.get((method, path), "other"), None
 
 
-def _edge_reply(fault: Fault) -> Response:
+def _edge_reply(fault: InjectedFault) -> Response:
     headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
     if 300 <= fault.status < 400:
         headers["Location"] = "http://proxy.invalid/login"

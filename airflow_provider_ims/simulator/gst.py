@@ -12,7 +12,7 @@ from .clock import Clock
 from .downloads import Wanted, download
 from .errors import ServiceError, bad_parameter, gstn_error
 from .ims import Documents, whole_failure
-from .options import Document, Fault, NextTask, Options
+from .options import Document, InjectedFault, NextTask, Options
 from .sessions import Sessions, check_gstin
 from .tasks import Result, Task, Tasks
 from .tokens import Tokens
@@ -62,7 +62,7 @@ class Gst:
         self._sessions = Sessions(self.options, self.clock, self._on_otp)
         self._tasks = Tasks(self.options, self.clock)
         self._documents = Documents(self.options)
-        self._faults: list[Fault] = []
+        self._faults: list[InjectedFault] = []
         self._next_tasks: list[NextTask] = []
         self._counters: Counter[str] = Counter()
         self._counters_by_gstin: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -257,7 +257,7 @@ class Gst:
         self._next_tasks.append(plan.model_copy())
 
     @_locked
-    def add_fault(self, fault: Fault) -> None:
+    def add_fault(self, fault: InjectedFault) -> None:
         """Disturb coming calls."""
         self._faults.append(fault.model_copy())
 
@@ -267,7 +267,7 @@ class Gst:
         self._faults.clear()
 
     @_locked
-    def take_fault(self, call: str, gstin: str | None = None) -> Fault | None:
+    def take_fault(self, call: str, gstin: str | None = None) -> InjectedFault | None:
         """Return the fault that is due for a call, and use it up."""
         for fault in self._faults:
             if fault.call in ("any", call) and fault.gstin in (None, gstin):
@@ -293,7 +293,7 @@ class Gst:
         self._clear()
 
 
-def _use_up(waiting: list[Any], taken: Fault | NextTask) -> None:
+def _use_up(waiting: list[Any], taken: InjectedFault | NextTask) -> None:
     if taken.times == 1:
         waiting.remove(taken)
     else:

@@ -133,7 +133,7 @@ Disturbance = Literal[
 ]
 
 
-class Fault(_Strict):
+class InjectedFault(_Strict):
     """A disturbance of the next ``times`` calls of one kind ("any": of every kind).
 
     With ``gstin``, only calls that carry it are meant: in the GSTIN header, or by the task in their path.

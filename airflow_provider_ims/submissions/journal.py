@@ -26,17 +26,21 @@ class Attempt(NamedTuple):
     Which run of a task instance this is.
 
     :param try_number: Airflow's count of tries, from 1
-    :param clears: the last try that Airflow would make by itself; it grows when a person clears the task, and stays
+    :param max_tries: the last try that Airflow would make by itself; it grows when a person clears the task, and stays
         the same from one retry to the next
     """
 
     try_number: int
-    clears: int
+    max_tries: int
 
     @property
     def is_last(self) -> bool:
         """Whether Airflow makes no further try by itself."""
-        return self.try_number > self.clears
+        return self.try_number > self.max_tries
+
+    def cleared_since(self, other: Attempt) -> bool:
+        """Say whether a person has cleared the task between another of its tries and this one."""
+        return self.max_tries != other.max_tries
 
     @classmethod
     def of(cls, context: Context) -> Self:
@@ -55,7 +59,7 @@ class Entry(BaseModel):
     :param at: when the phase began, seconds since the epoch; 0 if that is not known
     :param attempt: the try that began the phase
     :param who: the task instance that wrote this
-    :param cleared: ``Attempt.clears`` of the last try that decided what a person who cleared the task wants
+    :param cleared: ``Attempt.max_tries`` of the last try that decided what a person who cleared the task wants
     :param cleared_at: when that was, seconds since the epoch
     :param sends: how often the request went out
     :param sends_before: how many of these count no more, since a person cleared the task or their fate was learnt
@@ -107,7 +111,7 @@ class Entry(BaseModel):
 
     def is_of(self, attempt: Attempt) -> bool:
         """Say whether no person has cleared the task since this was decided."""
-        return attempt.clears == (self.attempt.clears if self.cleared is None else self.cleared)
+        return attempt.max_tries == (self.attempt.max_tries if self.cleared is None else self.cleared)
 
 
 class Place(Protocol):

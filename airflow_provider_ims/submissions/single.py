@@ -29,7 +29,7 @@ class SingleReset:
     """
     One reset, from its first sending to its result.
 
-    Everything that was done is in the journal, so that :meth:`go_on` can be called in any process, as often as it
+    Everything that was done is in the journal, so that :meth:`advance` can be called in any process, as often as it
     takes.
 
     :param hook: speaks to the service
@@ -78,7 +78,7 @@ class SingleReset:
             clock=clock,
         )
 
-    def go_on(self, ended: AwaitTasks | None = None) -> AwaitTasks | AwaitMoment | Report | None:
+    def advance(self, ended: AwaitTasks | None = None) -> AwaitTasks | AwaitMoment | Report | None:
         """
         Do what can be done now.
 
@@ -88,8 +88,8 @@ class SingleReset:
         :raises AirflowSensorTimeout: when the reset runs for longer than ``timeout``
         :raises GstnError: when it cannot or shall not be sent, or the service says that it failed
         """
-        looked = ended.reference_ids if ended and ended.kind == "look" else ()
-        step = self._submission.go_on(looked)
+        looked = ended.reference_ids if ended and ended.kind == "reconcile" else ()
+        step = self._submission.advance(looked)
         if not isinstance(step, Sent):
             return step
         entry = self._submission.entry
@@ -134,7 +134,7 @@ def accounted(hook: GstnHook, report: Report, ended: AwaitTasks | None, key: str
     :param key: the journal's key
     """
     if ended and ended.kind == "account":
-        report.look(hook, ended.reference_ids)
-    elif downloads := report.start_look(hook):
+        report.reconcile(hook, ended.reference_ids)
+    elif downloads := report.start_reconciliation(hook):
         return AwaitTasks(downloads, kind="account", key=key)
     return report

@@ -10,7 +10,7 @@ from airflow_provider_ims.triggers.ims import ids_of
 KEY = "ims_reset"
 """The journal's key of a task that has one request."""
 
-Awaited = Literal["reset", "look", "account"]
+Awaited = Literal["reset", "reconcile", "account"]
 """What the tasks are: the reset itself; downloads that tell what to send; downloads that tell what became of it."""
 
 
@@ -31,7 +31,7 @@ class AwaitTasks(NamedTuple):
 
     reference_ids: list[str]
     until: float | None = None
-    kind: Awaited = "look"
+    kind: Awaited = "reconcile"
     key: str = KEY
 
     def to_json(self) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Submission:
         self._fingerprint = payload.fingerprint()
         self._sha256 = sha256
 
-    def go_on(self, looked: Sequence[str] = ()) -> Step:
+    def advance(self, looked: Sequence[str] = ()) -> Step:
         """
         Do what can be done now.
 
@@ -100,7 +100,7 @@ class Submission:
         if entry is None:
             return self._send(None)
         if entry.look:
-            return self._send_the_rest(looked, entry) if looked else self._look(entry)
+            return self._send_the_rest(looked, entry) if looked else self._reconcile(entry)
         match entry.phase:
             case "unsent":
                 return self._send(entry)
@@ -181,7 +181,7 @@ class Submission:
         """Decide what a person wants who cleared the task: a look, wherever it may be that something is not done."""
         now = self._clock()
         entry = entry.model_copy(
-            update={"cleared": self._attempt.clears, "cleared_at": now, "sends_before": entry.sends, "failure": ""}
+            update={"cleared": self._attempt.max_tries, "cleared_at": now, "sends_before": entry.sends, "failure": ""}
         )
         look = False
         changes: dict[str, object] = {}
@@ -225,7 +225,7 @@ class Submission:
 
     def _attach(self, entry: Entry) -> Sent:
         if entry.attempt != self._attempt:
-            cleared = entry.attempt.clears != self._attempt.clears
+            cleared = self._attempt.cleared_since(entry.attempt)
             log.warning(
                 "This task was %s, but its reset is NOT sent again: %s. Going on with that one.%s",
                 "cleared" if cleared else "tried again",
@@ -303,9 +303,9 @@ class Submission:
             log.warning("Sending the reset again, as on_ambiguous says. %s", what)
             return self._send(entry)
         log.warning("Looking at the documents that GSTN holds, as on_ambiguous says. %s", what)
-        return self._look(entry)
+        return self._reconcile(entry)
 
-    def _look(self, entry: Entry) -> Step:
+    def _reconcile(self, entry: Entry) -> Step:
         changes = {"look": True, "looked_at": self._clock(), "fingerprint": self._fingerprint}
         entry = entry.model_copy(update=changes)
         self._journal.write(self._key, entry)
@@ -317,7 +317,7 @@ class Submission:
                 log.info("GSTN lists nothing of section %s. %s", section, error)
         if not downloads:
             return self._send_the_rest((), entry)
-        return AwaitTasks(downloads, kind="look", key=self._key)
+        return AwaitTasks(downloads, kind="reconcile", key=self._key)
 
     def _send_the_rest(self, downloads: Sequence[str], entry: Entry) -> Step:
         actions = actions_of(page for reference_id in downloads for page in self._hook.get_task_pages(reference_id))

@@ -18,11 +18,11 @@ from airflow_provider_ims.exceptions import (
     GstnTaskFailed,
     GstnTaskNotFound,
 )
+from airflow_provider_ims.hooks._retries import backoff
 from airflow_provider_ims.hooks.gstn import GstnAsyncHook
-from airflow_provider_ims.hooks.retries import backoff
 from airflow_provider_ims.models.printable import clean_lines
 from airflow_provider_ims.models.task import TaskStatus, is_gone
-from airflow_provider_ims.triggers.rounds import repeat
+from airflow_provider_ims.triggers._poll_loop import repeat
 
 LONGEST_BACKOFF = 300.0
 """Seconds; cap of the wait after failed polls, and of an exponential wait that was given no cap."""
@@ -127,7 +127,7 @@ def ids_of(reference_id: Any) -> list[str]:
     return [str(each).strip() for each in reference_id]
 
 
-def farewell(reference_id: Any) -> str:
+def abandoned_message(reference_id: Any) -> str:
     """Say what becomes of tasks for which nobody waits any more."""
     return (
         f"The wait for {', '.join(ids_of(reference_id))} was ended from outside. The service has no cancel: it goes on"
@@ -199,7 +199,7 @@ class ImsTaskTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Say what becomes of the task when a person ends the wait (called from Airflow 3.3 on)."""
-        log.warning("%s", farewell(self.reference_id))
+        log.warning("%s", abandoned_message(self.reference_id))
 
     async def _wait(self) -> dict[str, str]:
         wait = _Wait(self)
@@ -243,7 +243,7 @@ class _Wait:
         """
         trouble = ""
         try:
-            if self._hook is None or self._hook.is_paced:
+            if self._hook is None or self._hook.is_rate_limited:
                 # Where requests are limited, a poll may have to wait for its turn longer than there is time.
                 async with timeout(max(LONGEST_POLL, self._trigger.end_time - time.time())):
                     await self._ask()

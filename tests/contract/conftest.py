@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ims.hooks import base
+from airflow_provider_ims.hooks import _base
 from airflow_provider_ims.hooks.gstn import GstnAsyncHook, GstnHook
 from airflow_provider_ims.models import ResetPayload
 from airflow_provider_ims.sessions import store
 from airflow_provider_ims.sessions.store import MemorySessionStore
-from airflow_provider_ims.simulator.options import Fault, NextTask, Options
+from airflow_provider_ims.simulator.options import InjectedFault, NextTask, Options
 from airflow_provider_ims.simulator.server import SimulatorServer
 
 
@@ -26,7 +26,7 @@ class Simulator:
         self.url = server.url
 
     def fault(self, call: str, kind: str, **more: Any) -> None:
-        self.gst.add_fault(Fault(call=call, kind=kind, **more))
+        self.gst.add_fault(InjectedFault(call=call, kind=kind, **more))
 
     def next_task(self, **plan: Any) -> None:
         self.gst.add_next_task(NextTask(**plan))
@@ -47,7 +47,7 @@ def _server() -> Iterator[SimulatorServer]:
 @pytest.fixture
 def simulator(_server: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> Simulator:
     _server.gst.reset()
-    base._KNOWN_TOKENS.clear()
+    _base._KNOWN_TOKENS.clear()
     store._PROCESS_MEMORY.kept.clear()
     monkeypatch.setenv("AIRFLOW_CONN_GSTN_DEFAULT", _server.connection_json)
     return Simulator(_server)
@@ -103,4 +103,4 @@ def read(request: pytest.FixtureRequest, simulator: Simulator) -> Callable[..., 
 @pytest.fixture
 def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries at once, unless the service asks for a pause."""
-    monkeypatch.setattr("airflow_provider_ims.hooks.retries.random.uniform", lambda low, high: 0.0)
+    monkeypatch.setattr("airflow_provider_ims.hooks._retries.random.uniform", lambda low, high: 0.0)

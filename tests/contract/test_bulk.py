@@ -293,7 +293,7 @@ def test_a_worker_that_dies_after_a_failure_was_noted_does_not_go_on_with_the_ne
         raise Killed
 
     with monkeypatch.context() as dying:
-        dying.setattr("airflow_provider_ims.results.outcomes.Outcomes.gather", die)
+        dying.setattr("airflow_provider_ims.bulk.outcomes.Outcomes.gather", die)
         with pytest.raises(Killed):
             task.attempt()
     with pytest.raises(GstnResetFailed, match="ended as 'failed'"):
@@ -336,10 +336,10 @@ def test_a_missing_request_file_does_not_keep_the_others_from_being_told(task, e
 @pytest.mark.parametrize(
     ("place", "error"),
     [
-        ("planned.read_whole", CannotRead),
-        ("results.outcomes.write_whole", CannotWrite),
-        ("results.outcomes.copy_whole", CannotWrite),
-        ("results.outcomes.read_whole", CannotRead),
+        ("bulk.plan_entry.read_whole", CannotRead),
+        ("bulk.outcomes.write_whole", CannotWrite),
+        ("bulk.outcomes.copy_whole", CannotWrite),
+        ("bulk.outcomes.read_whole", CannotRead),
         ("submissions.audit.write_whole", CannotWrite),
     ],
 )

@@ -20,8 +20,8 @@ from airflow_provider_ims._compat import AirflowSensorTimeout, TaskDeferred
 from airflow_provider_ims.exceptions import GstnTaskFailed
 from airflow_provider_ims.sensors.ims import ImsTaskSensor
 from airflow_provider_ims.triggers import ims
+from airflow_provider_ims.triggers._poll_loop import Call
 from airflow_provider_ims.triggers.ims import ImsTaskTrigger
-from airflow_provider_ims.triggers.rounds import Call
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from airflow_provider_ims.exceptions import (
     GstnServiceUnavailable,
     GstnUnreadableReply,
 )
-from airflow_provider_ims.hooks import simulated
+from airflow_provider_ims.hooks import _simulated
 from airflow_provider_ims.hooks.gstn import GstnAsyncHook, GstnHook
 from airflow_provider_ims.sessions.store import MemorySessionStore
 
@@ -263,7 +263,7 @@ def test_a_bundle_that_cannot_be_read_names_the_field(simulator, read, tmp_path,
 
 
 def test_a_hook_says_once_that_it_speaks_to_the_simulator(simulator, read, submitted, caplog, monkeypatch):
-    monkeypatch.setattr(simulated, "_told", set())
+    monkeypatch.setattr(_simulated, "_told", set())
     for _ in range(2):
         read("get_task_status", submitted)
     told = [record.getMessage() for record in caplog.records if "IMS simulator" in record.getMessage()]
@@ -277,7 +277,7 @@ async def test_a_hook_knows_the_simulator_by_its_mark(simulator, hook, submitted
         assert not awaited.is_simulator
         await awaited.get_task_status(submitted)
         assert awaited.is_simulator
-    monkeypatch.setattr(simulated, "MARK", "X-Another")
+    monkeypatch.setattr(_simulated, "MARK", "X-Another")
     with GstnHook() as other:
         other.get_task_status(submitted)
         assert not other.is_simulator

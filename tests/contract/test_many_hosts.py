@@ -11,7 +11,7 @@ from functools import cached_property
 
 import pytest
 
-from airflow_provider_ims.hooks import exchanges
+from airflow_provider_ims.hooks import _runner
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.protocol.claim import Claim
 from airflow_provider_ims.protocol.kept_token import KeptToken
@@ -33,7 +33,7 @@ def _each_has_a_lock_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody_else_is_here(key: str):
         yield
 
-    monkeypatch.setattr(exchanges, "alone", nobody_else_is_here)
+    monkeypatch.setattr(_runner, "exclusive", nobody_else_is_here)
 
 
 def at_once(work: Callable[[], None]) -> None:

@@ -25,7 +25,7 @@ from airflow_provider_ims.exceptions import (
     GstnSessionExpired,
     GstnThrottled,
 )
-from airflow_provider_ims.hooks import base
+from airflow_provider_ims.hooks import _base
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models import ResetPayload
 
@@ -157,7 +157,7 @@ def test_no_secret_in_any_log_line(simulator, hook, payload, caplog, capfd):
     caplog.set_level(logging.DEBUG)
     simulator.gst.open_session(payload.rtin)
     hook.submit_reset(payload)
-    [kept] = base._KNOWN_TOKENS.values()
+    [kept] = _base._KNOWN_TOKENS.values()
     token = kept.token.value
     logged = caplog.text + "".join(capfd.readouterr())
     for secret in ("simulator-password", token):

@@ -45,7 +45,7 @@ def hold(simulator):
 
 
 @pytest.fixture
-def carry_out(simulator):
+def run_exchange(simulator):
     """Run an operator as Airflow does: each process its own, each wait in the triggerer."""
     store, xcom = Store(), {}
 
@@ -74,34 +74,34 @@ def held(simulator: Any) -> dict[str, str]:
     return {each["date"]: each["status"] for each in simulator.gst.state()["documents"]}
 
 
-def reset(carry_out: Any, simulator: Any, **arguments: Any) -> str:
-    reference_id: str = carry_out(ImsResetOperator, payload=REQUEST, **arguments)
+def reset(run_exchange: Any, simulator: Any, **arguments: Any) -> str:
+    reference_id: str = run_exchange(ImsResetOperator, payload=REQUEST, **arguments)
     simulator.finish_tasks()
     return reference_id
 
 
-def test_are_both_reset_in_one_request(simulator, hold, carry_out):
+def test_are_both_reset_in_one_request(simulator, hold, run_exchange):
     hold(march="A", april="A")
-    summary = carry_out(ImsResultOperator, reference_id=reset(carry_out, simulator), payload=REQUEST)
+    summary = run_exchange(ImsResultOperator, reference_id=reset(run_exchange, simulator), payload=REQUEST)
     assert summary["sections"]["b2b"] == {"sent": 2, "reset": 2, "refused": 0, "unknown": 0}
     assert held(simulator) == {MARCH: "N", APRIL: "N"}
 
 
-def test_the_one_at_no_action_does_not_stand_for_the_other(simulator, hold, carry_out):
+def test_the_one_at_no_action_does_not_stand_for_the_other(simulator, hold, run_exchange):
     hold(march="N", april="A")
     simulator.fault("reset", "drop_before")
-    reference_id = reset(carry_out, simulator, on_ambiguous="reconcile", settle_time=0)
+    reference_id = reset(run_exchange, simulator, on_ambiguous="reconcile", settle_time=0)
     assert simulator["resets"] == 1
     assert held(simulator) == {MARCH: "N", APRIL: "N"}
-    summary = carry_out(ImsResultOperator, reference_id=reference_id, payload=REQUEST)
+    summary = run_exchange(ImsResultOperator, reference_id=reference_id, payload=REQUEST)
     assert (summary["outcome"], summary["found_at_no_action"], summary["processed"]) == ("processed", 1, 1)
 
 
-def test_are_both_unknown_if_one_is_refused(simulator, hold, carry_out, tmp_path: Path):
+def test_are_both_unknown_if_one_is_refused(simulator, hold, run_exchange, tmp_path: Path):
     hold(march="R", april="A")
     paths = {"output_path": str(tmp_path / "out"), "audit_path": str(tmp_path / "audit")}
-    reference_id = reset(carry_out, simulator, audit_path=paths["audit_path"])
-    _, summary = carry_out(ImsResultOperator, reference_id=reference_id, payload=REQUEST, **paths)
+    reference_id = reset(run_exchange, simulator, audit_path=paths["audit_path"])
+    _, summary = run_exchange(ImsResultOperator, reference_id=reference_id, payload=REQUEST, **paths)
     assert summary["sections"]["b2b"] == {"sent": 2, "reset": 0, "refused": 0, "unknown": 2}
     [row] = csv.DictReader(Path(summary["refused_path"]).read_text().splitlines())
     assert (row["number"], row["date"], row["rtnprd"]) == ("INV-1", "", "042025")
@@ -110,10 +110,10 @@ def test_are_both_unknown_if_one_is_refused(simulator, hold, carry_out, tmp_path
     assert (summary["simulator"], record["simulator"]) == (True, True)
 
 
-def test_are_both_refused_if_both_are(simulator, hold, carry_out, tmp_path: Path):
+def test_are_both_refused_if_both_are(simulator, hold, run_exchange, tmp_path: Path):
     hold(march="R", april="R")
-    reference_id = reset(carry_out, simulator)
-    _, summary = carry_out(
+    reference_id = reset(run_exchange, simulator)
+    _, summary = run_exchange(
         ImsResultOperator, reference_id=reference_id, payload=REQUEST, output_path=str(tmp_path), on_partial="fail"
     )
     assert summary["sections"]["b2b"] == {"sent": 2, "reset": 0, "refused": 2, "unknown": 0}

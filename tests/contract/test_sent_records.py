@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ims._compat import AirflowFailException
+from airflow_provider_ims.bulk import sent_records
 from airflow_provider_ims.exceptions import (
     GstnAmbiguousSubmission,
     GstnInvalidRequest,
@@ -20,7 +21,6 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.operators import bulk as operator
 from airflow_provider_ims.operators.plan import ImsPlanOperator
 from airflow_provider_ims.storage import CannotRead, CannotWrite
-from airflow_provider_ims.submissions import records
 from tests.contract.task_instance import (
     ALL,
     CHUNKS,
@@ -169,15 +169,15 @@ class TestAnotherPlanInTheSameFolder:
         bulk(simulator, planned(tmp_path, [["INV-1", "INV-2", "INV-3"]])).attempt()
         sent.clear()
         left = iter(range(death))
-        write_whole = records.write_whole
+        write_whole = sent_records.write_whole
 
         def mortal(*arguments: Any) -> None:
             if next(left, None) is None:
-                monkeypatch.setattr(records, "write_whole", write_whole)
+                monkeypatch.setattr(sent_records, "write_whole", write_whole)
                 raise Killed
             write_whole(*arguments)
 
-        monkeypatch.setattr(records, "write_whole", mortal)
+        monkeypatch.setattr(sent_records, "write_whole", mortal)
         again = planned(tmp_path, [["INV-1"], ["INV-2"], ["INV-3", "NEW"]])
         task = bulk(simulator, again, map_index=7, on_ambiguous="reconcile")
         try:
@@ -231,7 +231,7 @@ class TestARecordThatCannotBeWritten:
 
         task = bulk(simulator, entry)
         with monkeypatch.context() as broken:
-            broken.setattr(records, "write_whole", fail)
+            broken.setattr(sent_records, "write_whole", fail)
             with pytest.raises(expected, match=r"0001\.sent\.json"):
                 task.attempt()
         assert simulator["reset_calls"] == 0
@@ -239,14 +239,14 @@ class TestARecordThatCannotBeWritten:
         assert task.attempt_after_a_clear()["outcome"] == "processed"
 
     def test_after_the_request_is_written_at_the_next_chance(self, simulator, entry, tmp_path, monkeypatch):
-        write_whole = records.write_whole
+        write_whole = sent_records.write_whole
 
         def fail(path: Any, data: bytes) -> None:
             if json.loads(data)["phase"] == "submitted":
                 raise CannotWrite(path, OSError("the disk is away"))
             write_whole(path, data)
 
-        monkeypatch.setattr(records, "write_whole", fail)
+        monkeypatch.setattr(sent_records, "write_whole", fail)
         task = bulk(simulator, entry)
         assert task.attempt()["outcome"] == "processed"
         assert simulator["resets"] == CHUNKS
@@ -258,7 +258,7 @@ class TestARecordThatCannotBeWritten:
         def fail(path: Any) -> Any:
             raise CannotRead(path, OSError("the store is away"))
 
-        monkeypatch.setattr(records, "_read", fail)
+        monkeypatch.setattr(sent_records, "_read", fail)
         with pytest.raises(GstnTransientError, match="sent"):
             bulk(simulator, entry, map_index=1).attempt()
         assert simulator["resets"] == CHUNKS

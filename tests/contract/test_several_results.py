@@ -134,10 +134,12 @@ def test_what_gstn_holds_is_looked_at_for_each_by_itself_and_in_the_triggerer(re
             hook.remember_reconciliation(name, found.model_dump_json())
     with pytest.raises(TaskDeferred) as waiting:
         results.read(payload=REQUESTS, deferrable=True)
-    looks = json.loads(json.dumps(waiting.value.kwargs))["looks"]
-    assert list(looks) == [results.reference_ids[1]]
+    reconciliations = json.loads(json.dumps(waiting.value.kwargs))["reconciliations"]
+    assert list(reconciliations) == [results.reference_ids[1]]
     simulator.finish_tasks()
     event = {"status": "completed", "reference_id": waiting.value.trigger.reference_id}
-    summary = results.read(waiting.value.method_name, {"event": event, "looks": looks}, payload=REQUESTS)
+    summary = results.read(
+        waiting.value.method_name, {"event": event, "reconciliations": reconciliations}, payload=REQUESTS
+    )
     assert (summary["outcome"], summary["found_at_no_action"]) == ("processed", 2)
     assert summary["sections"]["b2b"] == {"sent": 6, "reset": 6, "refused": 0, "unknown": 0}

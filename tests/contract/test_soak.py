@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_ims.hooks.base import GstnBaseHook
+from airflow_provider_ims.hooks._base import GstnBaseHook
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.operators import ims, session
 from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
@@ -20,7 +20,7 @@ def day_job(simulator, shared_store, monkeypatch):
     """One Airflow: every task a process of its own, all with one session store and the simulator's clock."""
     monkeypatch.setattr(GstnBaseHook, "_clock", staticmethod(simulator.gst.clock.now))
     # A login waits a moment for others' claims: on the same clock.
-    monkeypatch.setattr("airflow_provider_ims.hooks.exchanges.time.sleep", simulator.gst.advance)
+    monkeypatch.setattr("airflow_provider_ims.hooks._runner.time.sleep", simulator.gst.advance)
 
     def hook_of_a_new_process(conn_id, **kwargs):
         return GstnHook(conn_id, store=shared_store, **kwargs)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ims.hooks import transport
-from airflow_provider_ims.hooks.pace import Pace
+from airflow_provider_ims.hooks import _transport
+from airflow_provider_ims.hooks._rate_limit import RateLimit
 from airflow_provider_ims.triggers import ims
 from airflow_provider_ims.triggers.ims import ImsTaskTrigger
 
@@ -33,13 +33,13 @@ async def test_twenty_triggers_log_in_once_and_keep_below_the_limit_together(sim
     monkeypatch.setattr(ims, "SETTLING", 0.0)
     monkeypatch.setattr("random.uniform", lambda low, high: 0.0)
     # Time stands still: so the pauses are exactly the turns.
-    paced, pauses = Pace(5, clock=lambda: 0.0), []
-    monkeypatch.setattr(transport, "pace_of", lambda settings: paced)
+    paced, pauses = RateLimit(5, clock=lambda: 0.0), []
+    monkeypatch.setattr(_transport, "rate_limit_of", lambda settings: paced)
 
     async def note(seconds: float) -> None:
         pauses.append(seconds)
 
-    monkeypatch.setattr(transport, "asyncio", SimpleNamespace(sleep=note, to_thread=asyncio.to_thread))
+    monkeypatch.setattr(_transport, "asyncio", SimpleNamespace(sleep=note, to_thread=asyncio.to_thread))
     simulator.finish_tasks()
     before = {counter: simulator[counter] for counter in ("logins", "status_calls", "logouts")}
     events = await asyncio.gather(*(event_of(submitted) for _ in range(20)))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_ims.simulator.gst import Gst
-from airflow_provider_ims.simulator.options import Fault, NextTask
+from airflow_provider_ims.simulator.options import InjectedFault, NextTask
 from local_airflow.stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
 from tests.e2e.stories import Story
@@ -88,7 +88,7 @@ class Runs:
         self.gst.open_session(rtin)
         self.gst.add_next_task(NextTask(gstin=rtin, task_seconds=case.task_seconds))
         for fault in case.faults:
-            self.gst.add_fault(Fault(gstin=rtin, **fault))
+            self.gst.add_fault(InjectedFault(gstin=rtin, **fault))
         conf = {"payload": str(file), "audit_path": str(self.audit), "gstn_conn_id": self.conn_id, **case.conf}
         self._runs[name] = case.dag_id, self.airflow.trigger_dag(case.dag_id, conf), rtin
 

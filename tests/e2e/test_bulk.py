@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_ims.simulator.options import Fault
+from airflow_provider_ims.simulator.options import InjectedFault
 from tests.e2e.conftest import forget_sessions
 from tests.e2e.stories import Story
 
@@ -48,8 +48,8 @@ def test_many_requests_of_many_gstins_survive_dead_workers_and_one_gstin_without
     # Airflow's task state takes none of the first GSTIN's reference ids. The last GSTIN has no task state, as below
     # Airflow 3.3, and its first result cannot be read for a while.
     source = documents_below(story.folder)
-    gst.add_fault(Fault(call="reset", gstin=RTINS[0], kind="drop_after"))
-    gst.add_fault(Fault(call="result", gstin=RTINS[3], kind="http", times=6))
+    gst.add_fault(InjectedFault(call="reset", gstin=RTINS[0], kind="drop_after"))
+    gst.add_fault(InjectedFault(call="result", gstin=RTINS[3], kind="http", times=6))
     conf = {"dies": RTINS[1], "store_away": RTINS[0], "forgets": RTINS[3]}
     run_id = story.trigger("bulk", source=str(source), output_path=str(story.folder), **conf)
     assert airflow.wait_for_run("bulk", run_id) == "failed"

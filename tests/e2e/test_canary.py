@@ -24,7 +24,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from airflow_provider_ims.simulator.gst import Gst
-from airflow_provider_ims.simulator.options import Fault, Options
+from airflow_provider_ims.simulator.options import InjectedFault, Options
 from airflow_provider_ims.simulator.server import SimulatorServer
 from local_airflow.stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
@@ -336,11 +336,11 @@ def fail_to_verify(airflow: AirflowStack, run: tuple[str, str], simulator: Simul
 def open_the_session(airflow: AirflowStack, run: tuple[str, str], gst: Gst) -> None:
     """Type into an outage, mistype, then open the session; more faults wait for the reset."""
     for fault in (
-        Fault(call="verify", kind="http", status=503),
-        Fault(call="reset", kind="expire_token"),
-        Fault(call="status", kind="http", status=503),
-        Fault(call="status", kind="expire_token"),
-        Fault(call="result", kind="garbage"),
+        InjectedFault(call="verify", kind="http", status=503),
+        InjectedFault(call="reset", kind="expire_token"),
+        InjectedFault(call="status", kind="http", status=503),
+        InjectedFault(call="status", kind="expire_token"),
+        InjectedFault(call="result", kind="garbage"),
     ):
         gst.add_fault(fault)
     clear(airflow, run)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_ims.simulator.options import Fault
+from airflow_provider_ims.simulator.options import InjectedFault
 from airflow_provider_ims.simulator.server import SimulatorServer
 from local_airflow.stack import AirflowStack
 from tests.e2e.conftest import forget_sessions, wait_until
@@ -121,7 +121,7 @@ def test_a_token_revoked_while_waiting_is_renewed(story: Story):
     runs.start(name, Case(task_seconds=3600))
     runs.wait_for(name, "wait", "deferred")
     logins = runs.gst.counters()["logins"]
-    runs.gst.add_fault(Fault(gstin=runs.rtin(name), call="status", kind="expire_token"))
+    runs.gst.add_fault(InjectedFault(gstin=runs.rtin(name), call="status", kind="expire_token"))
     wait_until(lambda: runs.gst.counters()["logins"] > logins)
     finish_tasks(runs.gst)
     runs.everything_is_known(name)
@@ -134,7 +134,7 @@ def test_odd_text_of_the_service_ends_one_wait_and_no_triggerer(story: Story):
     runs, name = Runs.of(story), "odd text"
     runs.start(name, Case(task_seconds=3600))
     runs.wait_for(name, "wait", "deferred")
-    runs.gst.add_fault(Fault(gstin=runs.rtin(name), call="status", kind="odd_text", code="AUTH4033"))
+    runs.gst.add_fault(InjectedFault(gstin=runs.rtin(name), call="status", kind="odd_text", code="AUTH4033"))
     assert runs.end(name) == "failed"
     assert runs.states(name)["wait"] == ("failed", 1)
     error = runs.error(name, "wait")

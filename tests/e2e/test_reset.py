@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_ims.simulator.gst import Gst
-from airflow_provider_ims.simulator.options import Fault, NextTask
+from airflow_provider_ims.simulator.options import InjectedFault, NextTask
 from airflow_provider_ims.simulator.server import SimulatorServer
 from local_airflow.stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
@@ -102,8 +102,8 @@ def one_renews_its_token_while_the_other_polls(story: Story, other_story: Story)
         wait_until(lambda polled=service: polled.counters()["status_calls"] >= 2)
 
     logins = gst.counters()["logins"]
-    gst.add_fault(Fault(call="login", kind="slow", seconds=15))
-    gst.add_fault(Fault(call="status", kind="expire_token"))
+    gst.add_fault(InjectedFault(call="login", kind="slow", seconds=15))
+    gst.add_fault(InjectedFault(call="status", kind="expire_token"))
     wait_until(lambda: not gst._faults)  # the trigger of the first run waits for the reply to its login
     polls = other.counters()["status_calls"]
     wait_until(lambda: other.counters()["status_calls"] >= polls + 3)
@@ -160,7 +160,7 @@ def test_a_wait_that_times_out_is_not_retried_and_sends_nothing_again(story: Sto
 
 def test_a_burst_of_503_while_waiting_is_ridden_out_in_the_triggerer(story: Story):
     airflow, gst = story.airflow, with_a_session(story)
-    gst.add_fault(Fault(call="status", kind="http", status=503, times=3))
+    gst.add_fault(InjectedFault(call="status", kind="http", status=503, times=3))
     run_id = story.trigger("steady_wait", payload=str(SAMPLE_FILE))
     assert airflow.wait_for_run("steady_wait", run_id) == "success"
     assert states(airflow, "steady_wait", run_id)["wait"] == ("success", 1)

@@ -246,7 +246,7 @@ def test_both_hooks_tell_an_undefined_connection_for_good(supervisor):
 def test_during_an_outage_no_session_is_called_unknown_and_no_list_is_overwritten(supervisor, outage):
     supervisor.connections["gstn_default"] = a_connection()
     hook = GstnHook(store=VariableSessionStore())
-    sessions: GstnSessions = hook._sessions
+    sessions: GstnSessions = hook._gstn_sessions
     hook._run(sessions.remember_task(RTIN, "task-1"))
     before = dict(supervisor.variables)
     supervisor.fault = outage

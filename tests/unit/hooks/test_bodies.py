@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_ims.hooks.bodies import Body, BodyError
+from airflow_provider_ims.hooks._bodies import Body, BodyError
 
 
 def raw_deflate(data: bytes) -> bytes:

@@ -10,10 +10,10 @@ from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_ims.planning.columns import Columns
-from airflow_provider_ims.planning.files import file_source
 from airflow_provider_ims.planning.output import Output
 from airflow_provider_ims.planning.planner import Plan, Rules, make_plan
+from airflow_provider_ims.planning.sources.columns import Columns
+from airflow_provider_ims.planning.sources.files import file_source
 from tests.unit.builders import NUMBER_FIELD, RTIN, document
 
 OTHER_RTIN = "29AAPFU0939F1ZR"

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_ims.models.codes import Kind
 from airflow_provider_ims.protocol.errors import ServiceError
-from airflow_provider_ims.protocol.wire import Alone, Load, Mask, Pause, Reply, Request, Save, Step
+from airflow_provider_ims.protocol.wire import Exclusive, Load, Mask, Pause, Reply, Request, Save, Step
 
 Answer = Reply | Kind | Callable[[], Reply]
 
@@ -35,7 +35,7 @@ class Conversation:
         self.requests: list[Request] = []
         self.store: dict[str, str] = {}
         self.pauses: list[float] = []
-        self.alone: list[str] = []
+        self.exclusive: list[str] = []
         self.is_read_only = False
         self.reasons: list[str] = []
 
@@ -89,13 +89,13 @@ class Conversation:
                 if why:
                     self.reasons.append(why)
                 self.on_pause()
-            case Alone(key, exchange):
-                assert key not in self.alone, "alone within alone would wait for itself"
-                self.alone.append(key)
+            case Exclusive(key, exchange):
+                assert key not in self.exclusive, "exclusive within exclusive would wait for itself"
+                self.exclusive.append(key)
                 try:
                     return self._carry_out(exchange, script)
                 finally:
-                    self.alone.remove(key)
+                    self.exclusive.remove(key)
             case Request():
                 self._check(step)
                 self.requests.append(step)

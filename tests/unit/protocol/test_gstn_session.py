@@ -270,7 +270,7 @@ class TestExtensions:
         held: list[str] = []
 
         def look() -> Reply:
-            held.extend(one.alone)
+            held.extend(one.exclusive)
             return is_called(S2)
 
         one.refresh(look)

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_ims.sessions import single_flight
-from airflow_provider_ims.sessions.single_flight import aalone, alone
+from airflow_provider_ims.sessions.single_flight import aexclusive, exclusive
 
 HOLDER = """
 import sys
-from airflow_provider_ims.sessions.single_flight import alone
-with alone(sys.argv[1]):
+from airflow_provider_ims.sessions.single_flight import exclusive
+with exclusive(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -61,7 +61,7 @@ def threads_go_one_at_a_time(key: str) -> None:
 
     def visit() -> None:
         for _ in range(5):
-            with alone(key):
+            with exclusive(key):
                 room.enter()
                 threading.Event().wait(0.002)
                 room.leave()
@@ -82,7 +82,7 @@ async def coroutines_go_one_at_a_time(key: str) -> None:
     room = Room()
 
     async def visit() -> None:
-        async with aalone(key):
+        async with aexclusive(key):
             room.enter()
             await asyncio.sleep(0)
             room.leave()
@@ -114,16 +114,16 @@ def test_another_process_is_waited_for(key, held, monkeypatch):
         return 0.01
 
     monkeypatch.setattr(single_flight, "_pause", pause)
-    with alone(key):
+    with exclusive(key):
         assert held.wait(timeout=20) == 0
     assert len(waits) >= 3
 
 
 async def test_a_holder_that_hangs_is_passed_over(key, held, monkeypatch, caplog):
     monkeypatch.setattr(single_flight, "LONGEST_WAIT", 0.0)
-    async with aalone(key):
+    async with aexclusive(key):
         pass
-    with alone(key):
+    with exclusive(key):
         pass
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
 
@@ -131,18 +131,18 @@ async def test_a_holder_that_hangs_is_passed_over(key, held, monkeypatch, caplog
 def test_a_process_that_dies_lets_go(key, held):
     held.kill()
     held.wait()
-    with alone(key):
+    with exclusive(key):
         pass
 
 
 def test_different_keys_do_not_wait_for_each_other(key, held):
-    with alone(f"{key}_other"):
+    with exclusive(f"{key}_other"):
         pass
 
 
 def test_the_lock_files_are_this_users_alone(key, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with alone(key):
+    with exclusive(key):
         [folder] = tmp_path.iterdir()
         [file] = folder.iterdir()
     assert folder.stat().st_mode & 0o077 == 0
@@ -204,7 +204,7 @@ def test_a_disk_that_takes_no_file_is_the_same(key, number, tmp_path, monkeypatc
 def test_no_temporary_folder_at_all_stops_nothing(key, monkeypatch, caplog):
     monkeypatch.setattr(single_flight.tempfile, "gettempdir", fails_with(errno.ENOENT))
     only_warns_once_a_process(monkeypatch)
-    with alone(key):
+    with exclusive(key):
         pass
     assert len(caplog.records) == 1
 
@@ -213,7 +213,7 @@ def test_a_file_system_without_locks_stops_nothing(key, tmp_path, monkeypatch, c
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(single_flight.fcntl, "flock", fails_with(errno.ENOLCK))
     only_warns_once_a_process(monkeypatch)
-    with alone(key):
+    with exclusive(key):
         pass
     assert len(caplog.records) == 1
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from airflow_provider_ims.simulator.gst import Gst
-from airflow_provider_ims.simulator.options import Fault, NextTask
+from airflow_provider_ims.simulator.options import InjectedFault, NextTask
 from airflow_provider_ims.simulator.server import SimulatorServer
 
 LOGIN = {"handle": "sandbox@example.com", "handleType": "email", "password": "simulator-password"}
@@ -47,8 +47,8 @@ def downloaded(call: Callable[..., requests.Response], gstin: str) -> str:
 
 def test_download_and_page_calls_can_be_disturbed(gst: Gst, rtin: str, call: Callable[..., requests.Response]):
     gst.add_documents([{"rtin": rtin, "section": "b2b", "stin": "x", "number": "A", "rtnprd": "012023", "status": "A"}])
-    gst.add_fault(Fault(call="download", kind="http", status=429))
-    gst.add_fault(Fault(call="page", kind="http", status=503))
+    gst.add_fault(InjectedFault(call="download", kind="http", status=429))
+    gst.add_fault(InjectedFault(call="page", kind="http", status=503))
     assert call("GET", DOWNLOAD, rtin).status_code == 429
     result = f"{TASKS}/result/{downloaded(call, rtin)}"
     assert call("GET", result).status_code == 200
@@ -57,7 +57,7 @@ def test_download_and_page_calls_can_be_disturbed(gst: Gst, rtin: str, call: Cal
 
 
 def test_the_task_service_has_a_download_that_is_another(gst: Gst, call: Callable[..., requests.Response]):
-    gst.add_fault(Fault(call="download", kind="http", status=429))
+    gst.add_fault(InjectedFault(call="download", kind="http", status=429))
     assert call("GET", f"{TASKS}/download/x").status_code == 404
     assert gst.counters()["download_calls"] == 0
 
@@ -66,7 +66,7 @@ def test_a_fault_may_be_that_of_one_gstin(
     gst: Gst, rtin: str, call: Callable[..., requests.Response], payload: Callable[..., Any]
 ):
     mine, theirs = (f"{TASKS}/status/{downloaded(call, gstin)}" for gstin in (rtin, OTHER))
-    gst.add_fault(Fault(call="any", kind="http", gstin=rtin, times=6))
+    gst.add_fault(InjectedFault(call="any", kind="http", gstin=rtin, times=6))
     for path in ("/ping", theirs, theirs.replace("status", "result")):
         assert call("GET", path).status_code == 200
     assert call("GET", DOWNLOAD, OTHER).status_code == 200
@@ -86,7 +86,7 @@ def test_counters_of_one_gstin(
 ):
     task_id = downloaded(call, rtin)
     downloaded(call, OTHER)
-    gst.add_fault(Fault(call="download", kind="http"))
+    gst.add_fault(InjectedFault(call="download", kind="http"))
     call("GET", DOWNLOAD, rtin)
     call("PUT", RESET, rtin, json=payload())
     call("PUT", RESET, rtin, json=[])
@@ -120,11 +120,11 @@ def test_counters_of_one_gstin(
 def test_slow_after_holds_the_reply_of_a_call_that_was_done():
     with SimulatorServer() as sim, ThreadPoolExecutor() as clients:
         login = partial(requests.post, f"{sim.auth_url}/authtokens", json=LOGIN, timeout=30)
-        sim.gst.add_fault(Fault(call="login", kind="slow_after", seconds=0.3))
+        sim.gst.add_fault(InjectedFault(call="login", kind="slow_after", seconds=0.3))
         reply = login()
         assert "token" in reply.json()["data"]
         assert reply.elapsed.total_seconds() >= 0.3
-        sim.gst.add_fault(Fault(call="login", kind="slow_after", seconds=60))
+        sim.gst.add_fault(InjectedFault(call="login", kind="slow_after", seconds=60))
         held = clients.submit(login)
         while sim.gst.counters()["logins"] < 2:
             assert not held.done()
@@ -135,7 +135,7 @@ def test_slow_after_holds_the_reply_of_a_call_that_was_done():
 
 
 def test_every_reply_bears_the_simulators_mark(gst: Gst, client: requests.Session):
-    gst.add_fault(Fault(call="ping", kind="http", status=502))
+    gst.add_fault(InjectedFault(call="ping", kind="http", status=502))
     for path, status in (("/ping", 502), ("/ping", 200), ("/nowhere", 404), ("/admin/counters", 200)):
         reply = client.get(path)
         assert (reply.status_code, reply.headers["X-Simulator"]) == (status, "airflow-provider-ims")
@@ -143,7 +143,7 @@ def test_every_reply_bears_the_simulators_mark(gst: Gst, client: requests.Sessio
 
 @pytest.mark.parametrize(("kind", "encoding"), [("large", None), ("gzip_bomb", "gzip")])
 def test_a_reply_that_is_too_large_is_good_json(gst: Gst, client: requests.Session, kind: str, encoding: str | None):
-    gst.add_fault(Fault(call="ping", kind=kind, megabytes=3))
+    gst.add_fault(InjectedFault(call="ping", kind=kind, megabytes=3))
     reply = client.get("/ping")
     assert reply.headers.get("Content-Encoding") == encoding
     assert reply.json()["data"]["filler"] == "0" * 3 * 1024 * 1024
@@ -152,13 +152,13 @@ def test_a_reply_that_is_too_large_is_good_json(gst: Gst, client: requests.Sessi
 
 
 def test_a_reply_can_come_byte_by_byte(gst: Gst, client: requests.Session):
-    gst.add_fault(Fault(call="ping", kind="drip", seconds=0))
+    gst.add_fault(InjectedFault(call="ping", kind="drip", seconds=0))
     assert client.get("/ping").json() == {"data": {"message": "pong"}}
 
 
 def test_a_refusal_can_quote_the_request():
     with SimulatorServer() as sim:
-        sim.gst.add_fault(Fault(call="login", kind="quote", code="ODD"))
+        sim.gst.add_fault(InjectedFault(call="login", kind="quote", code="ODD"))
         reply = requests.post(f"{sim.auth_url}/authtokens", json=LOGIN, headers={"X-Key": "k"}, timeout=10)
     error = reply.json()["error"]["args"]["gstn-err"]
     assert error["code"] == "ODD"
@@ -168,8 +168,8 @@ def test_a_refusal_can_quote_the_request():
 
 def test_texts_can_be_odd(gst: Gst, rtin: str, call: Callable[..., requests.Response]):
     task = downloaded(call, rtin)
-    gst.add_fault(Fault(call="status", kind="odd_text"))
-    gst.add_fault(Fault(call="status", kind="odd_text", code="AUTH4033"))
+    gst.add_fault(InjectedFault(call="status", kind="odd_text"))
+    gst.add_fault(InjectedFault(call="status", kind="odd_text", code="AUTH4033"))
     status = call("GET", f"{TASKS}/status/{task}").json()["data"]["status"]
     assert status.startswith("completed\x00")
     refused = call("GET", f"{TASKS}/status/{task}").json()["error"]["args"]["gstn-err"]
@@ -178,7 +178,7 @@ def test_texts_can_be_odd(gst: Gst, rtin: str, call: Callable[..., requests.Resp
 
 
 def test_a_proxy_sends_the_client_elsewhere(gst: Gst, call: Callable[..., requests.Response]):
-    gst.add_fault(Fault(call="ping", kind="http", status=302))
+    gst.add_fault(InjectedFault(call="ping", kind="http", status=302))
     reply = call("GET", "/ping", allow_redirects=False)
     assert (reply.status_code, reply.headers["Location"]) == (302, "http://proxy.invalid/login")
 

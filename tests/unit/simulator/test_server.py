@@ -18,7 +18,7 @@ import pytest
 import requests
 import uvicorn  # noqa: TID253
 
-from airflow_provider_ims.simulator.options import Fault
+from airflow_provider_ims.simulator.options import InjectedFault
 from airflow_provider_ims.simulator.server import SimulatorServer
 
 LOGIN = {"handle": "sandbox@example.com", "handleType": "email", "password": "simulator-password"}
@@ -34,7 +34,7 @@ def test_drop_before_loses_the_call(sim: SimulatorServer, kept: bool):
         if kept:
             session.get(f"{sim.url}/ping", timeout=10)
         pings = sim.gst.counters()["pings"]
-        sim.gst.add_fault(Fault(call="ping", kind="drop_before"))
+        sim.gst.add_fault(InjectedFault(call="ping", kind="drop_before"))
         with pytest.raises(requests.ConnectionError):
             session.get(f"{sim.url}/ping", timeout=10)
         assert sim.gst.counters()["pings"] == pings
@@ -50,7 +50,7 @@ def test_drop_after_handles_the_call_and_loses_the_reply(sim: SimulatorServer, r
         "X-FLYNN-N-GSTN-GSP-CODE": "vay",
         "X-FLYNN-N-GSTIN": rtin,
     }
-    sim.gst.add_fault(Fault(call="reset", kind="drop_after"))
+    sim.gst.add_fault(InjectedFault(call="reset", kind="drop_after"))
     url = f"{sim.url}/enriched/gstn/v1.0/ims-invoice-status-reset"
     many = [record(number=f"INV-{number}") for number in range(1000)]
     with pytest.raises(requests.ConnectionError):
@@ -61,9 +61,9 @@ def test_drop_after_handles_the_call_and_loses_the_reply(sim: SimulatorServer, r
 
 
 def test_edge_replies(sim: SimulatorServer):
-    sim.gst.add_fault(Fault(call="any", kind="http", status=429, retry_after=2))
-    sim.gst.add_fault(Fault(call="ping", kind="http", times=2))
-    sim.gst.add_fault(Fault(call="ping", kind="garbage"))
+    sim.gst.add_fault(InjectedFault(call="any", kind="http", status=429, retry_after=2))
+    sim.gst.add_fault(InjectedFault(call="ping", kind="http", times=2))
+    sim.gst.add_fault(InjectedFault(call="ping", kind="garbage"))
     assert get(sim).headers["Retry-After"] == "2"
     edge = get(sim)
     assert (edge.status_code, edge.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
@@ -75,7 +75,7 @@ def test_edge_replies(sim: SimulatorServer):
 
 
 def test_faults_can_be_cleared(sim: SimulatorServer):
-    sim.gst.add_fault(Fault(call="any", kind="http", times=100))
+    sim.gst.add_fault(InjectedFault(call="any", kind="http", times=100))
     requests.delete(f"{sim.url}/admin/faults", timeout=10)
     assert get(sim).status_code == 200
 
@@ -83,14 +83,14 @@ def test_faults_can_be_cleared(sim: SimulatorServer):
 def test_expire_token(sim: SimulatorServer):
     token = sim.gst.login(LOGIN)["token"]
     headers = {"X-FLYNN-N-ORG-ID": sim.gst.options.org_id, "X-FLYNN-N-USER-TOKEN": token}
-    sim.gst.add_fault(Fault(call="ping", kind="expire_token"))
+    sim.gst.add_fault(InjectedFault(call="ping", kind="expire_token"))
     assert get(sim, "/authenticate", headers=headers).json()["error"]["message"] == "err-expired-token"
 
 
 def test_a_slow_call_times_out_and_does_not_hold_up_the_end(caplog: pytest.LogCaptureFixture):
     with SimulatorServer() as sim, requests.Session() as idle:
         idle.get(f"{sim.url}/ping", timeout=10)
-        sim.gst.add_fault(Fault(call="ping", kind="slow", seconds=60))
+        sim.gst.add_fault(InjectedFault(call="ping", kind="slow", seconds=60))
         with pytest.raises(requests.ReadTimeout):
             requests.get(f"{sim.url}/ping", timeout=(5, 0.05))
     with pytest.raises(requests.ConnectionError):
@@ -122,7 +122,7 @@ def test_an_outage_keeps_port_and_state(rtin: str, payload: Any, by_block: bool)
             server.start()
         assert get(server, status, headers=headers).json()["data"]["status"] == "completed"
         assert server.gst.counters()["status_calls"] == 2
-        server.gst.add_fault(Fault(call="ping", kind="drop_before"))
+        server.gst.add_fault(InjectedFault(call="ping", kind="drop_before"))
         with pytest.raises(requests.ConnectionError):
             get(server)
         assert get(server).status_code == 200
@@ -155,7 +155,7 @@ def test_a_client_that_is_accepted_while_the_server_stops_is_not_left_hanging(mo
 def test_two_stand_side_by_side(sim: SimulatorServer):
     with SimulatorServer() as other:
         assert other.port != sim.port
-        other.gst.add_fault(Fault(call="any", kind="http"))
+        other.gst.add_fault(InjectedFault(call="any", kind="http"))
         assert (get(sim).status_code, get(other).status_code) == (200, 503)
 
 

@@ -125,7 +125,7 @@ def go(hook, folder):
         submission = Submission(
             hook, journal, REQUEST, attempt=Attempt(try_number, 2), audit=trail, policy=Policy(**arguments)
         )
-        return submission.go_on(downloads)
+        return submission.advance(downloads)
 
     return run
 

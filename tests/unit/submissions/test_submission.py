@@ -145,7 +145,7 @@ def go(hook, store, three, monkeypatch):
             attempt=Attempt(try_number, clears),
             clock=lambda: now,
             policy=Policy(**arguments),
-        ).go_on(downloads)
+        ).advance(downloads)
 
     return run
 
@@ -298,10 +298,10 @@ class TestAStoreThatFails:
     def test_after_the_request_leaves_the_reference_id_to_the_deferral(self, hook, store, three, away):
         away.add("submitted")
         first = Journal(TaskState(store))
-        assert Submission(hook, first, three, attempt=Attempt(1, 2)).go_on() == Sent("r-1")
+        assert Submission(hook, first, three, attempt=Attempt(1, 2)).advance() == Sent("r-1")
         assert store.values["ims_reset"]["phase"] == "intent"
         second = Journal(TaskState(store), json.loads(json.dumps(first.carried)))
-        assert Submission(hook, second, three, attempt=Attempt(1, 2)).go_on() == Sent("r-1")
+        assert Submission(hook, second, three, attempt=Attempt(1, 2)).advance() == Sent("r-1")
         away.clear()
         third = Journal(TaskState(store), json.loads(json.dumps(second.carried)))
         assert third.read("ims_reset").reference_id == "r-1"
@@ -647,10 +647,10 @@ class TestABusyGstn:
 def test_without_a_store_the_entries_travel_with_the_deferral(hook, three):
     hook.answers = [BUSY, "r-1"]
     first = Journal(None)
-    Submission(hook, first, three, attempt=Attempt(1, 0), clock=lambda: NOW).go_on()
+    Submission(hook, first, three, attempt=Attempt(1, 0), clock=lambda: NOW).advance()
     second = Journal(None, first.carried)
     assert second.read("ims_reset").busy_since == NOW
-    assert Submission(hook, second, three, attempt=Attempt(1, 0)).go_on() == Sent("r-1")
+    assert Submission(hook, second, three, attempt=Attempt(1, 0)).advance() == Sent("r-1")
 
 
 def test_nothing_secret_is_kept(go, store):

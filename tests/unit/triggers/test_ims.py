@@ -19,8 +19,8 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.models import TaskStatus
 from airflow_provider_ims.triggers import ims
+from airflow_provider_ims.triggers._poll_loop import Poll
 from airflow_provider_ims.triggers.ims import ImsTaskTrigger
-from airflow_provider_ims.triggers.rounds import Call
 
 START = 1_700_000_000.0
 
@@ -32,7 +32,7 @@ class Service:
     The last answer is repeated.
     """
 
-    is_paced = False
+    is_rate_limited = False
 
     def __init__(self) -> None:
         self.now = START
@@ -42,7 +42,7 @@ class Service:
         self.polls: list[float] = []
         self.entered = self.left = 0
 
-    async def repeat(self, call: Call, first: float) -> None:
+    async def repeat(self, call: Poll, first: float) -> None:
         pause: float | None = first
         while pause is not None:
             self.now += pause

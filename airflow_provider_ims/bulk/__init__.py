@@ -1,0 +1,1 @@
+"""Takes all requests of one GSTIN to their end, one after another."""

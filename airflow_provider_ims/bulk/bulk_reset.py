@@ -1,0 +1,249 @@
+"""Takes all requests of one GSTIN to the service, one after another, whatever dies in between."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from airflow_provider_ims.bulk.outcomes import ChunkOutcome, Outcomes
+from airflow_provider_ims.bulk.plan_entry import GstinPlan, PlannedRequest
+from airflow_provider_ims.bulk.sent_records import SentRecords
+from airflow_provider_ims.exceptions import (
+    GstnAmbiguousSubmission,
+    GstnError,
+    GstnResetFailed,
+    GstnTaskFailed,
+    GstnTaskNotFound,
+)
+from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.results.report import Report
+from airflow_provider_ims.submissions.audit import AuditTrail
+from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal, entry_of
+from airflow_provider_ims.submissions.policy import Policy
+from airflow_provider_ims.submissions.single import TIMEOUT, SingleReset
+from airflow_provider_ims.submissions.steps import AwaitMoment, AwaitTasks
+
+OnFailure = Literal["stop", "continue"]
+
+log = logging.getLogger(__name__)
+
+_OF_ONE_CHUNK = (GstnAmbiguousSubmission, GstnTaskFailed, GstnTaskNotFound, GstnResetFailed)
+"""What is wrong with one request and says nothing of the next one."""
+
+
+class Chunk(NamedTuple):
+    """
+    A request of the plan with its number, from 1, and the journal's key.
+
+    :param planned: the request
+    """
+
+    number: int
+    key: str
+    planned: PlannedRequest
+
+
+def chunks_of(plan: GstinPlan) -> list[Chunk]:
+    """Return the requests of a plan; a task instance may come to do another GSTIN, so the key names it."""
+    return [Chunk(n, f"ims_reset_{plan.rtin}_{n:04d}", planned) for n, planned in enumerate(plan.chunks, 1)]
+
+
+def records_of(plan: GstinPlan) -> SentRecords:
+    """Return where it is kept beside the requests what was sent of them."""
+    return SentRecords({chunk.key: chunk.planned.path for chunk in chunks_of(plan)})
+
+
+class BulkReset:
+    """
+    The resets of one GSTIN, of which the service allows one at a time.
+
+    Everything that was done is in the journal, so that :meth:`advance` can be called in any process, as often as it
+    takes.
+
+    :param hook: speaks to the service
+    :param journal: what was done so far
+    :param plan: the requests
+    :param outcomes: keeps what became of each document
+    :param records: what was sent from the same folder
+    :param attempt: which try of the task this is
+    :param policy: what the user decided about sending
+    :param on_failure: after a request that failed or whose fate is not known: ``stop``, or ``continue`` with the next
+    :param timeout: how long one request may run, seconds
+    :param audit: where a record of each reset is left, if anywhere
+    :param clock: seconds since the epoch
+    """
+
+    def __init__(
+        self,
+        hook: GstnHook,
+        journal: Journal,
+        plan: GstinPlan,
+        outcomes: Outcomes,
+        records: SentRecords,
+        *,
+        attempt: Attempt,
+        policy: Policy = Policy(),  # noqa: B008 - frozen
+        on_failure: OnFailure = "stop",
+        timeout: float = TIMEOUT,
+        audit: AuditTrail | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._hook = hook
+        self._journal = journal
+        self._plan = plan
+        self._outcomes = outcomes
+        self._records = records
+        self._attempt = attempt
+        self._on_failure = on_failure
+        self._timeout = timeout
+        self._policy = policy
+        self._audit = audit
+        self._clock = clock
+        self.chunks = chunks_of(plan)
+
+    def advance(self, ended: AwaitTasks | None = None) -> AwaitTasks | AwaitMoment | None:
+        """
+        Do what can be done now.
+
+        :param ended: what the last call said has to be waited for, if that has ended
+        :return: what has to be waited for before this is called again, or ``None`` when every request is dealt with
+        :raises GstnError: when the rest cannot or shall not be sent; :meth:`done` says how far it got
+        """
+        self._mind_an_earlier_plan()
+        for chunk in self.chunks:
+            if self._is_settled(chunk):
+                continue
+            try:
+                step = self._carry_on(chunk, ended if ended and ended.key == chunk.key else None)
+            except _OF_ONE_CHUNK as error:
+                self._note_failure(chunk, error)
+                if self._on_failure == "stop":
+                    raise
+                step = None
+            if step is not None:
+                return step
+        return None
+
+    def done(self) -> list[ChunkOutcome]:
+        """Say how far each request got, in their order."""
+        return [self._outcome_of(chunk) for chunk in self.chunks]
+
+    def _mind_an_earlier_plan(self) -> None:
+        """
+        Have GSTN's documents looked at before anything is sent that an earlier plan may have sent.
+
+        Its requests may have had the same documents in any other order, so this is about all that are new. Each is
+        marked before the last trace of the earlier plan is written over.
+        """
+        new = [chunk for chunk in self.chunks if self._entry(chunk) is None]
+        if not new:
+            return
+        mine = {chunk.planned.sha256 for chunk in self.chunks}
+        known = [self._journal.read(chunk.key) for chunk in new]
+        recorded = [entry_of("a record beside the requests", record) for record in self._records.all()]
+        earlier = [entry for entry in (*known, *recorded) if entry is not None and entry.sha256 not in mine]
+        earlier = [entry for entry in earlier if entry.sends]
+        if not earlier:
+            return
+        log.warning(
+            "Requests of another plan were sent for GSTIN %s from here (%d). Before anything of this plan is sent that"
+            " was not in it, GSTN's documents are looked at.",
+            self._plan.rtin,
+            len(earlier),
+        )
+        now = self._clock()
+        since = max(entry.in_flight_since if entry.at else now for entry in earlier)
+        for chunk in sorted(new, key=lambda chunk: self._journal.read(chunk.key) is not None):
+            mark = Entry(
+                **{"phase": "intent", "fingerprint": "", "sha256": chunk.planned.sha256, "attempt": self._attempt},
+                **{"at": now, "sends": 1, "sends_before": 1, "in_flight_since": since, "look": True},
+            )
+            self._journal.write(chunk.key, mark)
+
+    def _is_settled(self, chunk: Chunk) -> bool:
+        entry = self._entry(chunk)
+        if entry is None:
+            return False
+        if not entry.is_of(self._attempt):
+            # A person has cleared the task.
+            if entry.phase != "ended" or self._policy.asks_again(*entry.came_to):
+                return False
+            kept = {"cleared": self._attempt.max_tries, "cleared_at": self._clock(), "look": False}
+            self._journal.write(chunk.key, entry.model_copy(update=kept))
+            return True
+        if entry.failure and (entry.phase == "ended" or self._journal.is_mine(entry)):
+            if self._on_failure == "stop" and not self._attempt.cleared_since(entry.attempt):
+                # The worker died between this and the end of the task, or another task met this failure.
+                raise (GstnAmbiguousSubmission if entry.phase == "intent" else GstnResetFailed)(entry.failure)
+            return True
+        return entry.phase == "ended" and not entry.look
+
+    def _carry_on(self, chunk: Chunk, ended: AwaitTasks | None) -> AwaitTasks | AwaitMoment | None:
+        payload = chunk.planned.load(self._plan.rtin)
+        name = f"GSTIN {self._plan.rtin}, request {chunk.number} of {len(self.chunks)}"
+        log.info("%s.", name)
+        reset = SingleReset(
+            self._hook,
+            self._journal,
+            payload,
+            attempt=self._attempt,
+            policy=self._policy,
+            timeout=self._timeout,
+            key=chunk.key,
+            name=name,
+            sha256=chunk.planned.sha256,
+            audit=self._audit,
+            clock=self._clock,
+        )
+        step = reset.advance(ended)
+        if not isinstance(step, Report):
+            return step
+        self._finish(chunk, step)
+        return None
+
+    def _finish(self, chunk: Chunk, report: Report) -> None:
+        self._outcomes.keep(chunk.planned, report)
+        summary = report.summary()
+        if self._audit:
+            self._audit.ended(report.reference_id, summary, report.refused, report.unknown)
+        error = report.error()
+        failure = error if isinstance(error, GstnResetFailed) else None
+        changes = {"phase": "ended", "told": {"outcome": report.outcome, **report.counts()}}
+        self._note(chunk, **changes, failure=str(failure or ""), in_flight_since=0.0)
+        if failure is not None:
+            raise failure
+        if error is not None:
+            log.warning("%s", error)
+
+    def _note_failure(self, chunk: Chunk, error: GstnError) -> None:
+        log.error("Request %d of %d failed. %s", chunk.number, len(self.chunks), error)
+        if isinstance(error, GstnResetFailed):
+            # That is known for good, and another sending comes to the same unless a person thinks otherwise.
+            told = entry.told if (entry := self._entry(chunk)) and entry.phase == "ended" else {"outcome": "failed"}
+            self._note(chunk, failure=str(error), phase="ended", told=told, in_flight_since=0.0)
+        else:
+            self._note(chunk, failure=str(error))
+
+    def _note(self, chunk: Chunk, **changes: object) -> None:
+        entry = self._entry(chunk)
+        if entry is not None:
+            changes |= {"attempt": self._attempt, "cleared": None}
+            self._journal.keep(chunk.key, entry.model_copy(update=changes))
+
+    def _outcome_of(self, chunk: Chunk) -> ChunkOutcome:
+        entry = self._entry(chunk)
+        if entry is None:
+            return ChunkOutcome(chunk.planned, "not sent")
+        if entry.phase == "ended" and "reset" in entry.told:
+            return ChunkOutcome(chunk.planned, "ended", entry.reference_id, entry.told, entry.failure)
+        state = "not sent" if entry.phase == "unsent" else "unknown"
+        return ChunkOutcome(
+            chunk.planned, state, entry.reference_id, failure=entry.failure, already_reset=entry.already_reset
+        )
+
+    def _entry(self, chunk: Chunk) -> Entry | None:
+        """Return the journal's entry of a request, or ``None`` if it is about another one."""
+        entry = self._journal.read(chunk.key)
+        return entry if entry is None or entry.sha256 == chunk.planned.sha256 else None

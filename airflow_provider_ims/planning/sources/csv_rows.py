@@ -1,0 +1,81 @@
+"""Rows as CSV: a header, then one document a line; every cell is text."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+from airflow_provider_ims.planning.errors import SourceUnusable
+from airflow_provider_ims.planning.sources.columns import Columns
+from airflow_provider_ims.planning.sources.rows import NumberedRow, Unreadable, empty_file, opened
+from airflow_provider_ims.planning.sources.table_rows import table_rows
+from airflow_provider_ims.planning.sources.text_lines import BadLine, text_lines
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+
+class CsvFile:
+    """
+    A CSV file with a header; an empty cell is no value, blank lines are passed over.
+
+    :param path: the file
+    :param columns: the names of its columns
+    :param delimiter: what stands between two cells
+    """
+
+    unit = "line"
+    text_amounts = True
+
+    def __init__(self, path: ObjectStoragePath, columns: Columns, delimiter: str = ",") -> None:
+        self.name = str(path)
+        self._path = path
+        self._columns = columns
+        self._delimiter = delimiter
+
+    def rows(self) -> Iterator[NumberedRow]:
+        """Yield each row with the number of its first line."""
+        with opened(self._path) as stream:
+            rows = self._cells(stream)
+            number, header = next(rows, (0, None))
+            if header is None:
+                raise empty_file(self.name)
+            if isinstance(header, Unreadable):
+                raise SourceUnusable(self.name, f"line {number}, the header: {header.rule}")
+            yield from table_rows(
+                [str(name) for name in header], rows, columns=self._columns, name=self.name, nothing=""
+            )
+
+    def _cells(self, stream: IO[bytes]) -> Iterator[tuple[int, Sequence[Any] | Unreadable]]:
+        bad: list[BadLine] = []
+
+        def lines() -> Iterator[str]:
+            for line in text_lines(stream, self.name):
+                if isinstance(line, BadLine):
+                    bad.append(line)
+                yield line + "\n"
+
+        reader = csv.reader(lines(), delimiter=self._delimiter, strict=True)
+        before = 0
+        while True:
+            try:
+                row = next(reader, None)
+            except csv.Error as error:
+                # After a broken quote nobody can say where rows begin.
+                raise SourceUnusable(
+                    self.name,
+                    f"line {before + 1}: a row begins here that is not valid CSV ({error}); look for a quote"
+                    " that is never closed",
+                ) from None
+            if row is None:
+                return
+            first, before = before + 1, reader.line_num
+            if bad:
+                yield first, Unreadable(bad[0][:200], bad[0].fault())
+                bad.clear()
+            elif row and before > first and any("\n" in cell for cell in row):
+                rule = f"one row a line; a quoted cell runs from line {first} to line {before}. Is a quote missing?"
+                yield first, Unreadable(",".join(row)[:200], rule)
+            elif row:
+                yield first, row

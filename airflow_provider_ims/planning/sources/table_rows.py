@@ -1,0 +1,49 @@
+"""Rows of a table: cells under one header."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from airflow_provider_ims.planning.errors import SourceUnusable
+from airflow_provider_ims.planning.sources.columns import Columns, lacking
+from airflow_provider_ims.planning.sources.rows import NumberedRow, Unreadable
+
+
+def table_rows(
+    header: Sequence[str],
+    cells: Iterable[tuple[int, Sequence[Any] | Unreadable]],
+    *,
+    columns: Columns,
+    name: str,
+    nothing: object,
+) -> Iterator[NumberedRow]:
+    """
+    Turn the cells of a table into rows.
+
+    :param header: the names of the columns
+    :param cells: the number of each row, with its cells in the order of the header
+    :param name: the table, for the error
+    :param nothing: what stands in a cell without a value
+    :raises SourceUnusable: when the columns do not suffice, for every row or for the section of the first one
+    """
+    fields = columns.of_header(header, name)
+    first = True
+    for number, row in cells:
+        if isinstance(row, Unreadable):
+            yield number, row
+            continue
+        if len(row) != len(fields):
+            yield number, Unreadable(len(row), f"as many cells as the header has columns: {len(fields)}")
+            continue
+        named = {field: cell for field, cell in zip(fields, row, strict=True) if field is not None and cell != nothing}
+        if first:
+            first = False
+            missing = lacking(fields, named.get("section"))
+            if missing:
+                raise SourceUnusable(
+                    name,
+                    f"has no column for {', '.join(missing)}, which section {named['section']} needs (row {number})."
+                    f' If it stands under another name, say so: columns={{"the name": "{missing[0]}"}}',
+                )
+        yield number, named
