@@ -3,6 +3,7 @@
 # make lint   ruff and mypy --strict
 # make wheel  build the wheel, install it into an empty environment and ask Airflow for the provider
 # make days   live N simulated days (10,000) on all cores; make days-mutants sees whether they notice a broken package
+# make mutants MODULE=models/result.py   break that module (or all) in one small place at a time: does a test notice?
 # make bench  measure plan, polls, waits and worker slots; prints a table and writes bench/results.json (about 10 minutes)
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint wheel bench days days-mutants setup clean
+.PHONY: demo test lint wheel bench days days-mutants mutants setup clean
 
 setup: $(READY)
 
@@ -40,6 +41,9 @@ days: $(READY)
 
 days-mutants: $(READY)
 	@$(BIN)/python -m tests.days.mutants
+
+mutants: $(READY)
+	@$(BIN)/python -m tests.mutants $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 bench: $(READY)
 	@$(BIN)/python -m bench

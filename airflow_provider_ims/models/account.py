@@ -130,7 +130,7 @@ class ListedRefusals:
         if name in self._of_name:
             return self._of_name[name]
         # Under a section's name that we do not know, it may still fit the documents of one section alone.
-        alike = self._of_number.get(name[1:], []) if name.number else []
+        alike = self._of_number.get(name[1:], [])
         return alike if len({key.section for key in alike}) == 1 else []
 
     def _may_be_meant(self, name: UndatedKey) -> Sequence[DocumentKey]:

@@ -253,7 +253,9 @@ class TokenKeeper:
         return (yield from self._keep(renewed, kept))
 
     def _log_in(self, refused: str | None) -> Exchange[KeptToken]:
-        for attempt in range(1, self._login_attempts + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 token = theodore.read_login((yield theodore.login(self._settings)))
             except ServiceError as error:
@@ -267,7 +269,6 @@ class TokenKeeper:
             stored = yield from self._stored(refused)
             if stored is not None:
                 return stored
-        raise AssertionError("the last attempt returns or raises")
 
     def _keep_or_yield(self, token: theodore.Token, refused: str | None) -> Exchange[KeptToken]:
         """Keep the token of a login, unless another worker's has come to stand in the store meanwhile."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ims.models import RefusedDocument, ResetResult
-from tests.unit.builders import OTHER_STIN, STIN, document, numbered, payload
+from tests.unit.builders import OTHER_STIN, RTIN, STIN, document, numbered, payload
 
 
 def entry(*numbers: str, stin: str = STIN, rtnprd: str = "012023", code: str = "IMSSAV0010") -> dict[str, Any]:
@@ -135,7 +135,8 @@ def test_without_a_count_the_rows_of_the_report_are_counted(err_cnt: Any):
 
 @pytest.mark.parametrize("counts", [{}, {"err_cnt": "0"}, {"err_cnt": ""}, {"proc_cnt": "8", "err_cnt": None}])
 def test_a_clean_result_has_no_refusals(counts: dict):
-    for report in ({}, {"error_report": None}, {"error_report": {}}, {"error_report": ""}):
+    empty = [None, {}, "", {"b2b": []}, {"b2b": {}}, {"b2b": None, "cn": ""}]
+    for report in ({}, *({"error_report": each} for each in empty)):
         clean = result("P", **counts, **report)
         assert (clean.outcome, clean.refused, clean.errors) == ("processed", [], 0)
 
@@ -214,6 +215,30 @@ def test_what_is_not_of_the_documented_shape_is_shown_and_not_dropped(report: An
     assert result("P", error_report=report).outcome == "partial"
 
 
+@pytest.mark.parametrize(("report", "section"), [("all of them", ""), ({"cn": ["all of them"]}, "b2bcn")])
+def test_a_refusal_in_words_names_its_section_at_most(report: Any, section: str):
+    [row] = partial(report).refused
+    assert row[:-1] == (section, "", "", "", "", "all of them")
+    assert "GST portal" in row.remedy
+
+
+def test_a_refusal_in_very_many_words_is_cut_short():
+    [row] = partial("x" * 501).refused
+    assert row.message == "x" * 500
+
+
+def test_what_cannot_be_read_does_not_hide_what_comes_after_it():
+    read = partial({"b2b": ["all of them", entry("1")]})
+    assert [row.number for row in read.refused] == ["", "1"]
+
+
+def test_code_and_message_may_bear_the_names_that_the_whole_result_uses():
+    odd = {"stin": STIN, "err_cd": "IMSSAV0054", "err_msg": "in other words", "inv": [{"inum": "1"}]}
+    [row] = partial({"b2b": [odd]}).refused
+    assert (row.code, row.message) == ("IMSSAV0054", "in other words")
+    assert "itcRedReq" in row.remedy
+
+
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: (
@@ -233,6 +258,26 @@ def test_no_result_is_too_odd_to_be_read_and_accounted_for(data: dict[str, Any])
     account = read.account(sent)
     assert len(account.outcomes) == 3
     assert account.stray or account.total("refused") or not read.refused
+
+
+@pytest.mark.parametrize("code", ["IMSSAV0015", "AUTH4033", "GEN4004", " imssav0015 "])
+def test_nothing_was_done_if_gstn_was_busy_or_down_or_had_no_session(code: str):
+    assert result("ER", err_cd=code).nothing_done
+
+
+@pytest.mark.parametrize(
+    "done",
+    [
+        result("ER", err_cd="IMSSAV005"),
+        result("ER"),
+        result("ER", err_cd="IMSSAV0015", error_report={"b2b": [entry("1")]}),
+        result("PE", err_cd="IMSSAV0015"),
+        result("P", err_cd="IMSSAV0015"),
+        result("P"),
+    ],
+)
+def test_any_other_end_may_have_done_something(done: ResetResult):
+    assert not done.nothing_done
 
 
 def test_codes_and_words_for_the_whole_request_are_kept():
@@ -349,6 +394,30 @@ def test_a_refusal_of_something_that_was_not_sent_is_told():
 
 
 @pytest.mark.parametrize(
+    ("section", "stin", "unsure"),
+    [
+        ("b2b", STIN, ["b2b 1"]),
+        ("cn", STIN, ["b2bcn 3"]),
+        ("invoices", STIN, ["b2b 1", "b2bcn 3"]),
+        ("ecom", STIN, ["b2b 1", "b2bcn 3"]),
+        ("b2b", OTHER_STIN, ["b2b 2"]),
+        ("b2b", RTIN, ["b2b 1", "b2b 2"]),
+        ("cn", RTIN, ["b2bcn 3"]),
+        ("ecom", RTIN, ["b2b 1", "b2b 2", "b2bcn 3"]),
+    ],
+)
+def test_a_refusal_of_a_number_that_was_not_sent_may_mean_what_has_its_supplier_and_section(
+    section: str, stin: str, unsure: list[str]
+):
+    """Of its supplier if nothing has both, of its section if nothing is the supplier's; else it may mean anything."""
+    read = partial({section: [entry("0777", stin=stin)]})
+    sent = [*numbered("b2b", "1"), *numbered("b2b", "2", stin=OTHER_STIN)]
+    said = outcomes(read, b2b=sent, b2bcn=numbered("b2bcn", "3"))
+    assert [name for name, outcome in said.items() if outcome == "unknown"] == unsure
+    assert {outcome for name, outcome in said.items() if name not in unsure} <= {"reset"}
+
+
+@pytest.mark.parametrize(
     ("vague", "unsure"),
     [
         ({"stin": STIN}, ["b2b 1", "b2b 2"]),
@@ -425,6 +494,26 @@ def test_a_refusal_that_is_listed_twice_is_one_refusal():
     assert read.unexplained == 1
 
 
+def test_a_refusal_of_something_that_was_not_sent_counts_once_however_often_it_is_listed():
+    read = partial({"b2b": [entry("777"), entry("777")]}, err_cnt="2")
+    sent = payload(b2b=[*numbered("b2b", "1"), *numbered("b2b", "2", stin=OTHER_STIN)])
+    account = read.account(sent)
+    assert list(account.outcomes.values()) == ["unknown", "unknown"]
+    assert [row.number for row in account.stray] == ["777", "777"]
+
+
+def test_every_refusal_of_something_that_was_not_sent_is_told():
+    account = partial({"b2b": [entry("777", "888")], "cn": [entry("999")]}).account(payload(b2b=[document()]))
+    assert [row.number for row in account.stray] == ["777", "888", "999"]
+
+
+def test_a_document_that_gstn_holds_at_no_action_is_reset_whatever_its_result_says():
+    sent = payload(b2b=numbered("b2b", "1", "2"))
+    first, second = (key for key, _ in sent.documents())
+    read = partial({"b2b": [entry("1", "2")]}, err_cnt="2")
+    assert read.account(sent, seen_reset=[first]).outcomes == {first: "reset", second: "refused"}
+
+
 def test_a_refusal_under_another_writing_of_the_number_casts_doubt_on_the_suppliers_documents():
     read = partial({"b2b": [entry("0001")]}, err_cnt="1")
     assert set(outcomes(read, b2b=numbered("b2b", "1", "2")).values()) == {"unknown"}
@@ -464,6 +553,11 @@ class TestDocumentsThatDifferInTheirDateAlone:
     def test_keep_the_refusal_that_may_be_about_them(self):
         account = partial({"b2b": [entry("1")]}).account(payload(b2b=list(self.TWINS)))
         assert [row.code for row in account.refusals.values()] == ["IMSSAV0010"] * 2
+
+    def test_keep_a_refusal_each_if_there_are_as_many(self):
+        report = {"b2b": [entry("1"), entry("1", code="IMSSAV0054")]}
+        account = partial(report, "2").account(payload(b2b=list(self.TWINS)))
+        assert [row.code for row in account.refusals.values()] == ["IMSSAV0010", "IMSSAV0054"]
 
     def test_are_found_under_a_section_name_that_nobody_knows(self):
         assert self.said(partial({"invoices": [entry("1", "1")]}, "1", "2")) == ["unknown", "unknown"]

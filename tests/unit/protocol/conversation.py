@@ -36,6 +36,7 @@ class Conversation:
         self.store: dict[str, str] = {}
         self.pauses: list[float] = []
         self.exclusive: list[str] = []
+        self.ever_exclusive: set[str] = set()
         self.is_read_only = False
         self.reasons: list[str] = []
 
@@ -92,6 +93,7 @@ class Conversation:
             case Exclusive(key, exchange):
                 assert key not in self.exclusive, "exclusive within exclusive would wait for itself"
                 self.exclusive.append(key)
+                self.ever_exclusive.add(key)
                 try:
                     return self._carry_out(exchange, script)
                 finally:

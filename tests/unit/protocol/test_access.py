@@ -5,13 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
 
 from airflow_provider_ims.models.codes import Kind
 from airflow_provider_ims.protocol import access, kept_token, tasks
-from airflow_provider_ims.protocol.access import LOGIN_ATTEMPTS, LONGEST_WAIT, REFRESH_AHEAD, Access, TokenKeeper
+from airflow_provider_ims.protocol.access import (
+    LOGIN_ATTEMPTS,
+    LONGEST_WAIT,
+    REFRESH_AHEAD,
+    RENEWALS,
+    Access,
+    TokenKeeper,
+)
 from airflow_provider_ims.protocol.claim import CLAIM_SECONDS
 from airflow_provider_ims.protocol.errors import ServiceError, read_data
 from airflow_provider_ims.protocol.kept_token import KeptToken
@@ -196,8 +204,49 @@ def test_a_refused_token_is_replaced_by_one_login_and_the_call_repeated_once(log
 def test_a_second_refusal_in_a_row_is_a_login_error(logged_in: Service):
     with pytest.raises(ServiceError) as caught:
         logged_in.call(EXPIRED, logged_in.gives(SECOND), EXPIRED)
-    assert caught.value.kind is Kind.LOGIN
+    told = caught.value
+    assert (told.kind, told.call, told.code, told.http_status) == (Kind.LOGIN, CALL, "err-expired-token", 403)
+    assert "a new token was refused, too" in str(told)
+    assert "Check org_id" in str(told)
     assert logged_in.sent == [CALL, LOGIN, CALL]
+
+
+def test_a_first_token_that_is_refused_is_replaced_once(service: Service):
+    assert service.call(service.gives(FIRST), EXPIRED, service.gives(SECOND), DONE) == "done"
+    assert service.sent == [LOGIN, CALL, LOGIN, CALL]
+    service.call(DONE)
+    assert service.tokens_used() == [FIRST, SECOND, SECOND]
+
+
+def test_a_token_that_was_just_refreshed_and_is_refused_is_replaced_by_a_login(logged_in: Service):
+    """It was another's refresh or a logout that ended it, and says nothing against the user."""
+    logged_in.clock.now += LIFE - 60
+    assert logged_in.call(logged_in.gives(SECOND), EXPIRED, logged_in.gives(THIRD), DONE) == "done"
+    assert logged_in.sent == [REFRESH, CALL, LOGIN, CALL]
+
+
+def test_a_refused_token_of_an_earlier_call_says_nothing_against_the_one_of_this(logged_in: Service):
+    logged_in.call(EXPIRED, logged_in.gives(SECOND), DONE)
+    assert logged_in.call(EXPIRED, logged_in.gives(THIRD), DONE) == "done"
+    assert logged_in.tokens_used() == [FIRST, SECOND, SECOND, THIRD]
+
+
+def test_tokens_of_other_workers_are_tried_as_they_come_but_not_for_ever(logged_in: Service):
+    """Each is refused, and each time another worker's is found in the store."""
+    logged_in.secrets = ()
+
+    def refused(number: int) -> Reply:
+        other = Service()
+        other.secrets = ()
+        other.clock.now = logged_in.clock.now
+        other.call(other.gives(f"token-{number}"), DONE)
+        logged_in.store.update({other.keeper.key: other.store[other.keeper.key]})
+        return EXPIRED
+
+    with pytest.raises(ServiceError) as caught:
+        logged_in.call(*[partial(refused, number) for number in range(RENEWALS + 1)])
+    assert caught.value.kind is Kind.LOGIN
+    assert logged_in.tokens_used() == [FIRST, "token-0", "token-1", "token-2"]
 
 
 @pytest.mark.parametrize(
@@ -396,6 +445,11 @@ class TestAmongHosts:
         assert service.call(service.gives(FIRST), DONE) == "done"
         assert service.sent == [LOGIN, CALL]
 
+    def test_while_there_are_too_many_sessions_the_refused_token_is_not_taken_again(self, logged_in: Service):
+        assert logged_in.call(EXPIRED, LIMIT, logged_in.gives(SECOND), DONE) == "done"
+        assert logged_in.sent == [CALL, LOGIN, LOGIN, CALL]
+        assert logged_in.tokens_used() == [FIRST, SECOND]
+
     def test_a_claim_that_never_ends_is_passed_over(self, service: Service):
         """Of a host whose clock is years ahead."""
         self.claimed_by_another(service)
@@ -418,6 +472,7 @@ class TestAmongHosts:
         service.on_pause = lambda: service.store.update({service.keeper.key: token})
         assert service.call(DONE) == "done"
         assert service.sent == [CALL]
+        assert list(service.store) == [service.keeper.key], "nobody waits for the claim any more"
 
     def test_who_logged_in_beside_another_takes_that_ones_token_and_logs_out_its_own(self, service: Service):
         token = self.another_host_logs_in(service)
@@ -486,6 +541,26 @@ class TestAmongHosts:
         service.hold(service.keeper.log_out(), reply())
         assert service.sent == [LOGIN, CALL, CALL, LOGOUT]
 
+    def test_only_one_of_a_host_renews_a_users_token_at_a_time(self, service: Service):
+        service.call(service.gives(FIRST), DONE)
+        assert service.ever_exclusive == {service.keeper.key}
+
+    def test_a_login_of_another_user_is_not_waited_for(self, service: Service):
+        """What stands in the store while one user logs in keeps only workers of that user waiting."""
+        during: dict[str, str] = {}
+
+        def login() -> Reply:
+            during.update(service.store)
+            return service.gives(FIRST)
+
+        service.call(login, DONE)
+        same, other = Service(), Service(handle="other@acme.test")
+        for each in (same, other):
+            each.store.update(during)
+            each.call(each.gives(SECOND), DONE)
+        assert any("about to log in" in why for why in same.reasons)
+        assert other.reasons == []
+
     def test_where_the_store_is_not_shared_nobody_is_waited_for(self):
         service = Service(is_shared=False)
         self.claimed_by_another(service)
@@ -520,6 +595,13 @@ def test_a_refresh_that_lists_no_organisations_keeps_those_of_the_login():
 def test_the_only_organisation_of_the_login_survives_a_refresh_that_lists_none(logged_in: Service):
     logged_in.clock.now += LIFE - 60
     assert logged_in.call(logged_in.gives(SECOND, orgs=()), DONE) == "done"
+    assert logged_in.tokens_used() == [SECOND]
+
+
+def test_a_refresh_that_lists_other_organisations_counts(logged_in: Service):
+    logged_in.clock.now += LIFE - 60
+    logged_in.call(logged_in.gives(SECOND, orgs=("org-2",)), DONE)
+    assert logged_in.requests[-1].headers["X-FLYNN-N-ORG-ID"] == "org-2"
 
 
 @pytest.mark.parametrize("ahead", [LIFE, LIFE - REFRESH_AHEAD, 2 * LIFE, 86_400])
@@ -529,6 +611,17 @@ def test_a_clock_that_is_ahead_does_not_refresh_at_every_call(service: Service, 
         service.call(DONE)
         service.clock.now += 60
     assert service.sent == [LOGIN, *[CALL] * 11]
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(20, 20 * 60 - REFRESH_AHEAD), (1, REFRESH_AHEAD)])
+def test_with_a_clock_that_is_ahead_a_token_is_refreshed_once_its_time_has_passed(minutes: int, seconds: float):
+    service = Service(token_minutes=minutes)
+    service.call(service.gives(FIRST, life=-3600), DONE)
+    service.clock.now += seconds - 1
+    service.call(DONE)
+    service.clock.now += 1
+    service.call(service.gives(SECOND, life=-3600), DONE)
+    assert service.sent == [LOGIN, CALL, CALL, REFRESH, CALL]
 
 
 def test_with_a_clock_that_is_ahead_a_dead_token_is_still_replaced(service: Service):
@@ -623,6 +716,13 @@ def test_extra_headers_do_not_reach_the_login_server():
     login, call = service.requests
     assert "X-Trace" not in login.headers
     assert call.headers["X-Trace"] == "airflow"
+
+
+@pytest.mark.parametrize(("value", "is_secret"), [("a-key-of-8", True), ("8-of-key", True), ("airflow", False)])
+def test_token_and_keys_in_extra_headers_are_struck_out_of_what_the_service_answers(value: str, is_secret: bool):
+    request = access.ping(settings(extra_headers={"X-Key": value}), ACCESS)
+    assert TOKEN in request.secrets
+    assert (value in request.secrets) is is_secret
 
 
 def test_the_ping():

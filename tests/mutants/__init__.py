@@ -1,0 +1,1 @@
+"""Breaks the package in one small place at a time, and sees whether a test notices."""
