@@ -27,6 +27,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_ims.operators.download",
                     "airflow_provider_ims.operators.ims",
                     "airflow_provider_ims.operators.plan",
+                    "airflow_provider_ims.operators.reconcile",
                     "airflow_provider_ims.operators.session",
                 ],
             }

@@ -99,7 +99,8 @@ def amount(value: str, column: str, kind: str) -> str:
 def _written_for_people(value: str) -> str:
     sign = "(?:-|\u2212|\u2013)"
     bare = f"regexp_replace({value}, '[\\s\\x{{a0}}]', '', 'g')"
-    digits = f"regexp_extract({bare}, '({_GROUPED})', 1)"
+    # With the currency before them: the point of "Rs.1180" is none of the amount's.
+    digits = f"regexp_extract({bare}, '{_CURRENCY}[-\u2212\u2013(]*({_GROUPED})', 1)"
     money = f"try_cast(try_cast(replace({digits}, ',', '') AS {_FINE}) AS {MONEY})"
     plus = f"^\\+?{_CURRENCY}(?:{_GROUPED})(?:/-)?$"
     minus = "|".join(

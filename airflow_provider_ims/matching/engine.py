@@ -65,6 +65,7 @@ def reconcile(
     decisions: Decisions | None = None,
     options: Options | None = None,
     rtins: Sequence[str] = (),
+    expected: Mapping[tuple[str, str], int] | None = None,
 ) -> dict[str, Any]:
     """
     Match documents with books, decide, and write the result.
@@ -78,9 +79,12 @@ def reconcile(
     :param decisions: what is to be done
     :param options: how books are read
     :param rtins: own GSTINs of the snapshots, so that a GSTIN without a document is known, too
+    :param expected: (own GSTIN, name of its snapshot) -> number of documents that must be found; ``None``: whatever is
+        there
     :return: the content of ``reconciliation.json``: ``documents``, ``book_rows``, ``rejected``, ``left_out``,
         ``warnings``, ``snapshots``, ``rtins``, ``matches`` and ``decisions`` (word -> rows), ``counts`` (one entry for
-        each match, action and decision: ``rows``, ``documents``, ``book_rows``, ``tax``, ``book_tax``, taxes as text)
+        each match, action and decision: ``rows``, ``documents``, ``book_rows``, ``tax``, ``book_tax``, taxes as text),
+        ``largest`` (the documents with the largest tax among those to reset)
     :raises TableError: when a file is not what it must be, or cannot be read now, or there is no room
     :raises MatchError: when rows are rejected, arguments are wrong, or the result does not add up
     :raises CannotWrite: when a file cannot be written
@@ -99,6 +103,7 @@ def reconcile(
             threads=options.threads,
         ) as database:
             found = read_documents(database, [str(path) for path in documents], snapshots, rtins)
+            _look_for(expected, found)
             reader = BooksReader(database, names, found.rtins, options.other_gstins, options.date_order)
             read = reader.read(books, fetched)
             _look_at(read, books, options)
@@ -108,6 +113,19 @@ def reconcile(
             Pairing(database, rules or MatchRules()).run()
             judgement = Judgement(database, snapshots, read, decisions or Decisions(), folder)
             return result.write(database, judgement, read, _summary(found, read))
+
+
+def _look_for(expected: Mapping[tuple[str, str], int] | None, found: Snapshots) -> None:
+    if expected is None:
+        return
+    there = {key: count for key, count in expected.items() if count}
+    if there != found.counts:
+        wrong = sorted(set(there.items()) ^ set(found.counts.items()))
+        listed = "; ".join(f"{rtin}, {name}: {count}" for (rtin, name), count in wrong[:6])
+        raise FileUnusable(
+            "documents.parquet",
+            f"is not the one that snapshot.json describes ({listed} documents); take the snapshot again",
+        )
 
 
 def _summary(found: Snapshots, read: BooksRead) -> dict[str, Any]:

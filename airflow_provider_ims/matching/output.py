@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
     from duckdb import DuckDBPyConnection
 
+_LARGEST: Final = 10
+
 FILES: Final = ("reconciliation.parquet", "resets.parquet", "review.csv", "rejects.csv", "reconciliation.json")
 """What is written."""
 
@@ -82,7 +84,7 @@ class Output:
                     f" {expected}, {crossed} of two kinds or GSTINs"
                 )
             )
-        whole = {**summary, **_counts(database, source)}
+        whole = {**summary, **_counts(database, source), "largest": _largest(database, source)}
         database.execute(f"COPY ({_resets_sql(source)}) TO {literal(resets)} (FORMAT parquet)")
         _write_csv(database, _review_sql(source), review)
         for file in (local, resets, review):
@@ -102,6 +104,20 @@ def _counts(database: DuckDBPyConnection, source: str) -> dict[str, Any]:
     names = [column[0] for column in found.description or ()]
     counts = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
     return {"matches": _rows_by("match", counts), "decisions": _rows_by("decision", counts), "counts": counts}
+
+
+def _largest(database: DuckDBPyConnection, source: str) -> list[dict[str, Any]]:
+    """Return the documents to reset with the largest tax, for a person to look at."""
+    columns = "rtin, section, stin, trade_name, number, date, action, txval, match, rule"
+    found = database.execute(
+        f"SELECT {columns.replace('date', 'date::VARCHAR AS date').replace('txval', 'txval::VARCHAR AS txval')},"
+        " coalesce(iamt + camt + samt + cess, 0)::DECIMAL(38,2)::VARCHAR AS tax"
+        f" FROM {source} WHERE decision = 'reset'"
+        " ORDER BY coalesce(iamt + camt + samt + cess, 0) DESC, rtin, stin, number, date"
+        f" LIMIT {_LARGEST}"
+    )
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def _rows_by(name: str, counts: Sequence[dict[str, Any]]) -> dict[str, int]:

@@ -40,12 +40,14 @@ class Snapshots(NamedTuple):
     :param rtins: own GSTINs, sorted
     :param snapshots: the snapshots' names, sorted
     :param warnings: what is not wrong but worth a look
+    :param counts: (own GSTIN, name of its snapshot) -> number of documents
     """
 
     documents: int
     rtins: list[str]
     snapshots: list[str]
     warnings: list[str]
+    counts: dict[tuple[str, str], int]
 
 
 def documents_sql(paths: Sequence[Path]) -> str:
@@ -113,8 +115,12 @@ def read_documents(
         str(rtin) for (rtin,) in database.execute("SELECT DISTINCT rtin FROM docs WHERE rtin IS NOT NULL").fetchall()
     }
     [(count,)] = database.execute("SELECT count(*) FROM docs").fetchall()
-    taken = database.execute(
-        f"SELECT DISTINCT snapshot FROM ({documents_sql(paths)}) WHERE snapshot IS NOT NULL ORDER BY 1"
-    ).fetchall()
+    counts = {
+        (str(rtin), str(name)): int(rows)
+        for rtin, name, rows in database.execute(
+            f"SELECT rtin, snapshot, count(*) FROM ({documents_sql(paths)}) WHERE snapshot IS NOT NULL GROUP BY ALL"
+        ).fetchall()
+    }
     warnings = [] if count else ["The snapshot has no documents."]
-    return Snapshots(int(count), sorted(own | set(rtins)), [str(name) for (name,) in taken], warnings)
+    names_found = sorted({name for _, name in counts})
+    return Snapshots(int(count), sorted(own | set(rtins)), names_found, warnings, counts)

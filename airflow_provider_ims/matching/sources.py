@@ -263,6 +263,8 @@ class _Json:
             f"SELECT key FROM (SELECT unnest(json_keys(json)) AS key FROM {objects}) GROUP BY key ORDER BY key",
         )
         header = [str(key) for (key,) in found]
+        if header and self.layout == "array" and not _ends_with(self.path, b"]"):
+            raise FileUnusable(self.name, "is not a whole file of its kind (its list has no end); write it again")
         if not header:
             raise FileUnusable(self.name, "has no objects with fields in it: one object a row is needed")
         columns = ", ".join(
@@ -286,6 +288,12 @@ class _Parquet:
         columns = ", ".join(f"{identifier(name)} AS c{place}" for place, name in enumerate(header))
         _created(database, self.name, f"CREATE TEMP TABLE {table} AS SELECT {columns} FROM {source}")
         return Raw(self.name, table, header, types, 1, [], [])
+
+
+def _ends_with(path: Path, end: bytes) -> bool:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4096))
+        return file.read().rstrip().endswith(end)
 
 
 def _asked(database: DuckDBPyConnection, name: str, sql: str) -> list[tuple[Any, ...]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta, timezone
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 INDIA: Final = timezone(timedelta(hours=5, minutes=30), "IST")
 """India's time: one zone, no summer time."""
 
 Filing = Literal["monthly", "quarterly"]
+
+OnWindow = Literal["warn", "fail", "ignore"]
+"""What is done when GSTR-3B is due shortly or was due: warn before sending, fail and send nothing, or go on."""
 
 # The states whose quarterly GSTR-3B is due on the 22nd; all others file until the 24th (notification 46/2020 with
 # rule 61, as commonly cited). Codes as a GSTIN begins: Chhattisgarh, Madhya Pradesh, Gujarat, Daman and Diu, Dadra and
@@ -114,6 +117,112 @@ def pending_until(period: str, *, filing: Filing = "monthly", state: str | None 
     later = month + (1 if filing == "monthly" else 3)
     following = f"{(later - 1) % 12 + 1:02}{year + (later - 1) // 12}"
     return period_dates(following, filing=filing, state=state).due_3b
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """
+    How a company files, so that the dates that matter can be told for each of its GSTINs.
+
+    :param filing: how often GSTR-3B is filed
+    :param overrides: days that are not the usual ones
+    :param close_days: how many days before the due date a person is warned
+    """
+
+    filing: Filing = "monthly"
+    overrides: Overrides | None = None
+    close_days: int = 2
+
+    @classmethod
+    def of(cls, given: Calendar | Mapping[str, Any] | None) -> Calendar:
+        """
+        Read what a user gives: one, the arguments of one, or nothing.
+
+        :raises ValueError: when it is none
+        """
+        if given is None or isinstance(given, Calendar):
+            return given or cls()
+        if unknown := sorted(set(given) - {field.name for field in fields(cls)}):
+            known = ", ".join(field.name for field in fields(cls))
+            raise ValueError(f"calendar names {', '.join(unknown)}; it takes {known}")
+        return cls(**given)
+
+    def __post_init__(self) -> None:
+        if self.filing not in get_args(Filing):
+            raise ValueError(f"filing is {self.filing!r}; it takes {' or '.join(get_args(Filing))}")
+        for period in self.overrides or {}:
+            state = "27" if self.filing == "quarterly" else None
+            if self.filing == "monthly" or _month(period)[0] % 3 == 0:
+                period_dates(period, filing=self.filing, state=state, overrides=self.overrides)
+
+    def of_gstins(self, gstins: Iterable[str], at: datetime) -> dict[PeriodDates, list[str]]:
+        """
+        Return the dates of the period whose GSTR-3B is being prepared, with the GSTINs for which they hold.
+
+        :param gstins: own GSTINs
+        :param at: a time with its zone
+        """
+        found: dict[PeriodDates, list[str]] = {}
+        for gstin in sorted(set(gstins)):
+            dates = period_dates(self.period(at), filing=self.filing, state=gstin, overrides=self.overrides)
+            found.setdefault(dates, []).append(gstin)
+        return found
+
+    def period(self, at: datetime) -> str:
+        """Return the return period whose GSTR-3B is being prepared, MMYYYY."""
+        return period_of(at, filing=self.filing)
+
+    def notes(self, gstins: Iterable[str], at: datetime) -> list[str]:
+        """
+        Say what a person who resets documents now has to do so that the resets count.
+
+        :param gstins: own GSTINs of the documents
+        :param at: a time with its zone
+        """
+        period = _spelt(self.period(at))
+        return [
+            f"GSTR-2B of {period} was drawn on {_day_spelt(dates.draft_2b)}. It does not show what is reset now:"
+            f" compute it again on the GST portal before GSTR-3B is filed{_for(own, self.of_gstins(gstins, at))}."
+            for dates, own in self.of_gstins(gstins, at).items()
+            if dates.is_drawn(at) and dates.days_left(at) >= 0
+        ]
+
+    def warnings(self, gstins: Iterable[str], at: datetime) -> list[str]:
+        """
+        Say that GSTR-3B is due shortly, or was due already; nothing if there is time.
+
+        :param gstins: own GSTINs of the documents
+        :param at: a time with its zone
+        """
+        period = _spelt(self.period(at))
+        of_dates = self.of_gstins(gstins, at)
+        told = []
+        for dates, own in of_dates.items():
+            left, due = dates.days_left(at), f"{_day_spelt(dates.due_3b)}{_for(own, of_dates)}"
+            if left < 0:
+                told.append(
+                    f"GSTR-3B of {period} was due on {due}, {-left} days ago. Once it is filed, GSTN takes no action on"
+                    " the documents of its period."
+                )
+            elif left <= self.close_days:
+                when = "today" if left == 0 else "tomorrow" if left == 1 else f"in {left} days"
+                told.append(
+                    f"GSTR-3B of {period} is due {when}, on {due}. What is reset now and is not looked at again before"
+                    " it is filed is deemed accepted."
+                )
+        return told
+
+
+def _spelt(period: str) -> str:
+    return date(int(period[2:]), int(period[:2]), 1).strftime("%B %Y")
+
+
+def _day_spelt(day: date) -> str:
+    return f"{day.day} {day:%B %Y}"
+
+
+def _for(gstins: Sequence[str], of_dates: Mapping[PeriodDates, object]) -> str:
+    return "" if len(of_dates) == 1 else f" (for {', '.join(gstins)})"
 
 
 def day_in_india(at: datetime) -> date:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook, BaseOperator, ObjectStoragePath
+from airflow.sdk import BaseOperator
 
 from airflow_provider_ims.exceptions import (
     GstnInvalidPayload,
@@ -19,6 +17,7 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
 from airflow_provider_ims.operators.arguments import folder, is_true
+from airflow_provider_ims.operators.sources import files_of, sql_hook
 from airflow_provider_ims.planning.errors import (
     CountsDisagree,
     NoRoom,
@@ -33,7 +32,7 @@ from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.files import file_source
 from airflow_provider_ims.planning.sources.rows import Source
 from airflow_provider_ims.planning.sources.sql_rows import Query
-from airflow_provider_ims.storage import StorageError, names_in, place, shown
+from airflow_provider_ims.storage import StorageError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -61,6 +60,8 @@ class ImsPlanOperator(BaseOperator):
     :param max_documents: largest number of documents of a request; ``None``: as many as fit
     :param strict_gstin: reject GSTINs whose check digit is wrong
     :param allow_no_action: accept documents whose ``prev_status`` is ``N`` already
+    :param allow_empty: a source without a row is no fault, such as the resets of a reconciliation that found none; the
+        plan is an empty list then
     """
 
     template_fields: Sequence[str] = (
@@ -92,6 +93,7 @@ class ImsPlanOperator(BaseOperator):
         max_documents: int | None = None,
         strict_gstin: bool = False,
         allow_no_action: bool = False,
+        allow_empty: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -113,6 +115,7 @@ class ImsPlanOperator(BaseOperator):
         self.max_documents = max_documents
         self.strict_gstin = strict_gstin
         self.allow_no_action = allow_no_action
+        self.allow_empty = allow_empty
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """
@@ -152,24 +155,14 @@ class ImsPlanOperator(BaseOperator):
             self.max_documents,
             is_true("strict_gstin", self.strict_gstin),
             is_true("allow_no_action", self.allow_no_action),
+            is_true("allow_empty", self.allow_empty),
         )
 
     def _sources(self) -> list[Source]:
         columns = Columns(self.columns)
         if self.sql is not None:
-            return [Query(self._hook().get_conn, self.sql, columns, self.parameters)]
-        one = isinstance(self.source, (str, PurePath, ObjectStoragePath))
-        named: list[Any] = [self.source] if one else list(self.source or ())
-        return [
-            file_source(path, columns, self.file_format, self.delimiter) for name in named for path in _files(str(name))
-        ]
-
-    def _hook(self) -> Any:
-        hook = BaseHook.get_hook(str(self.conn_id))
-        # Duck typing: DbApiHook is in a provider that not every Airflow has, nor is it the base of every SQL hook.
-        if not hasattr(hook, "get_conn") or not hasattr(hook, "get_records"):
-            raise PlanError(f"The connection {self.conn_id} is not one for SQL: {type(hook).__name__} runs no queries")
-        return hook
+            return [Query(sql_hook(str(self.conn_id)).get_conn, self.sql, columns, self.parameters)]
+        return [file_source(path, columns, self.file_format, self.delimiter) for path in files_of(self.source)]
 
     def _tell(self, plan: Plan) -> None:
         for warning in plan.warnings:
@@ -186,18 +179,3 @@ class ImsPlanOperator(BaseOperator):
             len(plan.gstins),
             plan.rejected,
         )
-
-
-def _files(name: str) -> list[ObjectStoragePath]:
-    try:
-        path = place(name)
-        if "*" not in path.name:
-            return [path]
-        found = [path.with_name(each) for each in names_in(path.parent) if fnmatchcase(each, path.name)]
-    except StorageError as error:
-        if error.passes:
-            raise SourceUnavailable(f"{error} Nothing was planned.") from error
-        raise SourceUnusable(shown(name), f"is no file that this worker can read: {error.why}") from None
-    if not found:
-        raise SourceUnusable(shown(name), "no file fits this pattern")
-    return found

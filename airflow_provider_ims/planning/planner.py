@@ -40,6 +40,7 @@ class Rules:
     :param max_documents: largest number of documents of a request; ``None``: as many as fit
     :param strict_gstin: reject GSTINs whose check digit is wrong
     :param allow_no_action: accept documents whose ``prev_status`` is ``N`` already
+    :param allow_empty: sources without a row are no fault: there is nothing to send
     """
 
     on_invalid: OnInvalid = "fail"
@@ -47,6 +48,7 @@ class Rules:
     max_documents: int | None = None
     strict_gstin: bool = False
     allow_no_action: bool = False
+    allow_empty: bool = False
 
     def __post_init__(self) -> None:
         if self.on_invalid not in {"fail", "skip"}:
@@ -145,7 +147,7 @@ class _Planner:
         plan = self._plan
         for index, source in enumerate(self._sources):
             self._read(index, source)
-        if not plan.rows:
+        if not plan.rows and not self._rules.allow_empty:
             names = ", ".join(source.name for source in self._sources) or "source"
             raise SourceUnusable(names, "no rows at all: is it the right source?")
         self._spills.write()
@@ -153,7 +155,7 @@ class _Planner:
             self._reject_duplicate(duplicate)
         plan.rejected = self._rejects.rows
         self._write_rejects()
-        if plan.rejected == plan.rows or (plan.rejected and self._rules.on_invalid == "fail"):
+        if (plan.rows and plan.rejected == plan.rows) or (plan.rejected and self._rules.on_invalid == "fail"):
             raise self._rows_rejected()
         for rtin in self._spills.rtins():
             self._pack(rtin)

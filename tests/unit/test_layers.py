@@ -64,7 +64,7 @@ def files_of(layer: str) -> list[Path]:
     [
         ("models", {"models"}),
         ("protocol", {"models", "protocol"}),
-        ("planning", {"models", "planning", "spreadsheets", "storage"}),
+        ("planning", {"models", "planning", "spreadsheets", "storage", "tables"}),
         ("tables", {"tables"}),
         ("matching", {"models", "tables", "matching", "storage"}),
         ("snapshots", {"models", "tables", "snapshots", "storage"}),
@@ -102,7 +102,7 @@ def test_the_providers_metadata_is_read_without_importing_anything():
 
 
 def test_the_scheduler_imports_operators_and_sensors_without_the_heavy_libraries():
-    operators = [f"operators.{name}" for name in ("bulk", "download", "ims", "plan", "session")]
+    operators = [f"operators.{name}" for name in ("bulk", "download", "ims", "plan", "reconcile", "session")]
     everything = [
         f"{NAME}.{part}" for part in (*operators, "retry_policy", "sensors.ims", "triggers.ims", "hooks.gstn")
     ]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_ims.planning.errors import PlanError, SourceUnusable
+from airflow_provider_ims.planning.errors import NoRoom, SourceUnusable
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.rows import NumberedRow, empty_file, opened
 from airflow_provider_ims.planning.sources.table_rows import table_rows
-from airflow_provider_ims.storage import CannotRead
+from airflow_provider_ims.tables.database import no_room, open_database, workspace
+from airflow_provider_ims.tables.errors import NoRoom as NoRoomForTable
+from airflow_provider_ims.tables.sql import literal
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
+    from duckdb import DuckDBPyConnection
 
 _BATCH = 4096
+_MEMORY_LIMIT: Final = "256MB"
 
 
 class ParquetFile:
@@ -35,32 +40,36 @@ class ParquetFile:
 
     def rows(self) -> Iterator[NumberedRow]:
         """Yield each row with its number, from 1."""
+        import duckdb
+
         try:
-            import pyarrow
-            from pyarrow import parquet
-        except ImportError:
-            raise PlanError(
-                f"{self.name}: Parquet files need pyarrow. Install airflow-provider-ims[parquet] on the workers."
-            ) from None
-        with opened(self._path) as stream:
-            try:
-                if not stream.read(1):
+            with workspace() as folder:
+                copy = folder / "rows.parquet"
+                with opened(self._path) as stream, copy.open("xb") as target:
+                    try:
+                        shutil.copyfileobj(stream, target, 1 << 20)
+                    except OSError as error:
+                        if error.filename is None and error.errno is not None:  # not the source's: there is no room
+                            raise no_room(error) from error
+                        raise
+                if not copy.stat().st_size:
                     raise empty_file(self.name)
-                stream.seek(0)
-                file = parquet.ParquetFile(pyarrow.PythonFile(stream, mode="r"))
-                yield from table_rows(
-                    file.schema_arrow.names, self._cells(file), columns=self._columns, name=self.name, nothing=None
-                )
-            except CannotRead:
-                raise  # the storage's fault; pyarrow's own OSErrors are about the content
-            except (pyarrow.ArrowException, OSError) as error:
-                raise SourceUnusable(self.name, f"is not a whole Parquet file ({error}); write it again") from None
+                source = f"FROM read_parquet({literal(copy)})"
+                with open_database(folder, memory_limit=_MEMORY_LIMIT, threads=1) as database:
+                    names = [str(row[0]) for row in database.execute(f"DESCRIBE {source}").fetchall()]
+                    cells = self._cells(database, source)
+                    yield from table_rows(names, cells, columns=self._columns, name=self.name, nothing=None)
+        except NoRoomForTable as error:
+            raise NoRoom(str(error)) from error
+        except duckdb.Error as error:
+            said = str(error).strip().splitlines()[0][:200]
+            raise SourceUnusable(self.name, f"is not a whole Parquet file ({said}); write it again") from None
 
     @staticmethod
-    def _cells(file: Any) -> Iterator[tuple[int, Sequence[Any]]]:
+    def _cells(database: DuckDBPyConnection, source: str) -> Iterator[tuple[int, Sequence[Any]]]:
+        found = database.execute(source)
         number = 0
-        for batch in file.iter_batches(batch_size=_BATCH):
-            columns = [column.to_pylist() for column in batch.columns]
-            for row in zip(*columns, strict=True):
+        while batch := found.fetchmany(_BATCH):
+            for row in batch:
                 number += 1
                 yield number, row
