@@ -112,7 +112,8 @@ class BookColumns:
         carried: list[tuple[int, str]] = []
         for place, name in enumerate(header):
             key = name.strip().lower()
-            field = self.names[name] if name in self.names else by_name.get(key, key if key in FIELDS else "")
+            own = key if key in FIELDS and key not in self.names.values() else ""  # a column that was named comes first
+            field = self.names[name] if name in self.names else by_name.get(key, own)
             if field == "" or field in self.fixed:  # a column of our name, but every row is to have another value
                 carried.append((place, name.strip() or f"column_{place + 1}"))
             fields.append(field or None)

@@ -246,7 +246,8 @@ def test_odd_text_of_the_service_does_no_harm(session, tmp_path):
     hold(session, "b2b", "1", tradenm='a\x00b\x1b\n"\\')
     session.fault("page", "odd_text", times=2)
     download(session, tmp_path).attempt()
-    assert "\x00" not in documents(tmp_path)["1"]["trade_name"]
+    [row] = documents(tmp_path).values()
+    assert "\x00" not in row["trade_name"] + row["number"] + row["raw"]
 
 
 def test_no_session_asks_for_nothing(simulator, tmp_path):
