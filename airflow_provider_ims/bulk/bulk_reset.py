@@ -23,7 +23,7 @@ from airflow_provider_ims.submissions.audit import AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal, entry_of
 from airflow_provider_ims.submissions.policy import Policy
 from airflow_provider_ims.submissions.single import TIMEOUT, SingleReset
-from airflow_provider_ims.submissions.steps import AwaitMoment, AwaitTasks
+from airflow_provider_ims.waits.steps import AwaitMoment, AwaitTasks
 
 OnFailure = Literal["stop", "continue"]
 

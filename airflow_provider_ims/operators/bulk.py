@@ -15,6 +15,7 @@ from airflow_provider_ims._compat import (
     AirflowSensorTimeout,
     AirflowSkipException,
 )
+from airflow_provider_ims.backoff import backoff
 from airflow_provider_ims.bulk.bulk_reset import BulkReset, OnFailure, records_of
 from airflow_provider_ims.bulk.outcomes import ChunkOutcome, Outcomes
 from airflow_provider_ims.bulk.plan_entry import GstinPlan
@@ -25,18 +26,17 @@ from airflow_provider_ims.exceptions import (
     GstnResetFailed,
     GstnResetPartial,
     GstnTransientError,
-    by_name,
 )
-from airflow_provider_ims.hooks._retries import backoff
 from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.operators._deferral import hand_over
 from airflow_provider_ims.operators.arguments import force_of, seconds
 from airflow_provider_ims.operators.ims import OnPartial
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, OnAmbiguous, Policy
-from airflow_provider_ims.submissions.steps import AwaitMoment, AwaitTasks
-from airflow_provider_ims.submissions.waiting import hand_over
-from airflow_provider_ims.triggers.ims import abandoned_message
+from airflow_provider_ims.waits.events import failure_of
+from airflow_provider_ims.waits.steps import AwaitMoment, AwaitTasks
+from airflow_provider_ims.waits.watch import abandoned_message
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -143,7 +143,7 @@ class ImsBulkResetOperator(BaseOperator):
         journal = Journal.of(context, carried)
         trouble: AirflowException | None = None
         if told.get("status") == "error":
-            trouble = by_name(told.get("error", ""), told.get("message", ""), told.get("code", ""))
+            trouble = failure_of(told)
         elif told.get("status") == "timeout" and (journal.awaited or {}).get("kind") != "reset":
             trouble = AirflowSensorTimeout(f"The downloads of GSTN's documents took too long: {told.get('message')}")
         if trouble is not None:

@@ -29,17 +29,18 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models.documents import SECTIONS, section_of
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
+from airflow_provider_ims.operators._deferral import trigger_for
 from airflow_provider_ims.operators.arguments import folder, seconds
-from airflow_provider_ims.sensors.ims import read_event
 from airflow_provider_ims.snapshots.errors import PageUnreadable
 from airflow_provider_ims.snapshots.pages import MEMORY_LIMIT, DocumentsTable
 from airflow_provider_ims.snapshots.snapshot import DOCUMENTS_FILE, SNAPSHOT_FILE, Snapshot
 from airflow_provider_ims.storage import CannotWrite, copy_whole, remove, write_whole
 from airflow_provider_ims.submissions.journal import Attempt
-from airflow_provider_ims.submissions.steps import AwaitTasks
-from airflow_provider_ims.submissions.waiting import trigger_for, wait_here
 from airflow_provider_ims.tables.database import open_database, workspace
 from airflow_provider_ims.tables.errors import NoRoom, TableError
+from airflow_provider_ims.waits.events import read_event
+from airflow_provider_ims.waits.on_worker import wait_here
+from airflow_provider_ims.waits.steps import AwaitTasks
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

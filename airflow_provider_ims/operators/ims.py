@@ -26,21 +26,22 @@ from airflow_provider_ims.file_names import file_name
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models.payload import ResetPayload
 from airflow_provider_ims.models.reconciliation import Reconciliation
+from airflow_provider_ims.operators._deferral import ended_of, hand_over, trigger_for
 from airflow_provider_ims.operators.arguments import folder, force_of, is_several, is_true, seconds, shortest
 from airflow_provider_ims.operators.payload import Payload, load_payload
 from airflow_provider_ims.results.report import RefusedRow, Report, listed
 from airflow_provider_ims.results.several import error_over, summary_of_failure, summary_over
-from airflow_provider_ims.sensors.ims import read_event
 from airflow_provider_ims.spreadsheets import SheetWriter
 from airflow_provider_ims.storage import CannotWrite, as_json, is_given, shown, write_whole
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, OnAmbiguous, Policy
 from airflow_provider_ims.submissions.single import SingleReset, accounted
-from airflow_provider_ims.submissions.steps import KEY, AwaitMoment, AwaitTasks, Sent
-from airflow_provider_ims.submissions.submission import Submission
-from airflow_provider_ims.submissions.waiting import ended_of, hand_over, trigger_for, wait_here
-from airflow_provider_ims.triggers.ims import ids_of
+from airflow_provider_ims.submissions.submission import Sent, Submission
+from airflow_provider_ims.waits.events import read_event
+from airflow_provider_ims.waits.on_worker import wait_here
+from airflow_provider_ims.waits.steps import KEY, AwaitMoment, AwaitTasks
+from airflow_provider_ims.waits.watch import ids_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

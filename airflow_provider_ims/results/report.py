@@ -16,7 +16,6 @@ from airflow_provider_ims.exceptions import (
     GstnServiceUnavailable,
     of_code,
 )
-from airflow_provider_ims.hooks._retries import until_ready
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models.account import Account
 from airflow_provider_ims.models.codes import nothing_was_done, remedy_for
@@ -25,6 +24,7 @@ from airflow_provider_ims.models.payload import DocumentKey, ResetPayload, Undat
 from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.models.sent_request import SentRequest
+from airflow_provider_ims.results._ready import until_ready
 
 
 class DocumentRow(NamedTuple):

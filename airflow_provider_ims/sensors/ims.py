@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
@@ -18,15 +17,15 @@ from airflow_provider_ims._compat import (
     TaskDeferralTimeout,
     conf,
 )
-from airflow_provider_ims.exceptions import GstnError, GstnPermanentError, GstnTransientError, by_name
+from airflow_provider_ims.exceptions import GstnTransientError
 from airflow_provider_ims.hooks.gstn import GstnHook
-from airflow_provider_ims.triggers.ims import ImsTaskTrigger, TaskWatch, abandoned_message, ids_of
+from airflow_provider_ims.triggers.ims import ImsTaskTrigger
+from airflow_provider_ims.waits.deadlines import safety_net
+from airflow_provider_ims.waits.events import not_complete_in_time, read_event
+from airflow_provider_ims.waits.watch import TaskWatch, abandoned_message, ask, ids_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-FRAMEWORK_SLACK = 60.0
-"""Seconds, on top of two polls, that a trigger has to report its deadline before Airflow fails the task by its own."""
 
 
 class ImsTaskSensor(BaseSensorOperator):
@@ -99,11 +98,7 @@ class ImsTaskSensor(BaseSensorOperator):
         if time.time() < self._quiet_until:
             return PokeReturnValue(is_done=False)
         try:
-            for reference_id in list(watch.pending):
-                try:
-                    watch.tell(hook.get_task_status(reference_id))
-                except GstnError as error:
-                    watch.miss(reference_id, error)
+            ask(watch, hook.get_task_status)
         except GstnTransientError as error:
             self._quiet_until = time.time() + (error.retry_after or 0.0)
             self.log.warning("Poll failed; the next one may work. %s", error)
@@ -146,8 +141,6 @@ class ImsTaskSensor(BaseSensorOperator):
         if self.execution_timeout is not None:
             budget = min(budget, self.execution_timeout.total_seconds())
         end = start + budget
-        # The trigger keeps the deadline; Airflow's own timeout is a safety net for a trigger that never runs.
-        slack = 2 * self.poke_interval + FRAMEWORK_SLACK
         self.defer(
             trigger=ImsTaskTrigger(
                 reference_id=self._done(),
@@ -159,7 +152,8 @@ class ImsTaskSensor(BaseSensorOperator):
                 max_wait=self.max_wait.total_seconds() if self.max_wait else None,
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=max(0.0, end - time.time()) + slack),
+            # The trigger keeps the deadline; Airflow's own timeout is for a trigger that never runs.
+            timeout=safety_net(end - time.time(), self.poke_interval),
         )
 
     def _start_of_wait(self, context: Context) -> float:
@@ -178,7 +172,7 @@ class ImsTaskSensor(BaseSensorOperator):
         return ids if is_list else ids[0]
 
     def _timeout(self, last_seen: str) -> AirflowSensorTimeout:
-        return _timeout(self._ids(), last_seen)
+        return not_complete_in_time(self._ids(), last_seen)
 
     def _skip_or_raise(self, error: Exception) -> NoReturn:
         if self.never_fail:
@@ -186,40 +180,6 @@ class ImsTaskSensor(BaseSensorOperator):
         if self.soft_fail and isinstance(error, (AirflowSensorTimeout, AirflowFailException)):
             raise AirflowSkipException(f"Skipped since soft_fail is set. {error}") from error
         raise error
-
-
-def read_event(event: Mapping[str, Any] | None, waited_for: list[str]) -> None:
-    """
-    Return if a trigger's event says that what was waited for is complete.
-
-    :param event: the event of an :class:`ImsTaskTrigger`
-    :param waited_for: reference ids
-    :raises AirflowSensorTimeout: when the deadline came
-    :raises GstnError: when a task failed, or the event is not the one that was waited for
-    """
-    event = event or {}
-    told = ids_of(event.get("reference_id", ""))
-    if told != waited_for:
-        raise GstnPermanentError(
-            f"The trigger reports on {', '.join(told)!r}, but this task waits for {', '.join(waited_for)!r}."
-            " Clear it to wait again."
-        )
-    match event.get("status"):
-        case "completed":
-            return
-        case "timeout":
-            raise _timeout(waited_for, str(event.get("message")))
-        case "error":
-            raise by_name(event.get("error", ""), event.get("message", ""), event.get("code", ""))
-        case other:
-            raise GstnPermanentError(f"The trigger's event for {', '.join(told)} has the status {other!r}.")
-
-
-def _timeout(reference_ids: list[str], last_seen: str) -> AirflowSensorTimeout:
-    return AirflowSensorTimeout(
-        f"Task {', '.join(reference_ids)} was not complete at the deadline. Last seen: {last_seen}."
-        " It may still run: clear this sensor to wait on; do not send the reset again."
-    )
 
 
 def _start_of_attempt(context: Context) -> float:

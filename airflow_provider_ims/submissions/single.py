@@ -7,17 +7,16 @@ import time
 from collections.abc import Callable
 
 from airflow_provider_ims._compat import AirflowSensorTimeout
-from airflow_provider_ims.exceptions import GstnResetNotDone, GstnTaskNotFound, GstnTransientError
+from airflow_provider_ims.exceptions import GstnResetNotDone, GstnTransientError
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models.payload import ResetPayload
-from airflow_provider_ims.models.task import is_gone
 from airflow_provider_ims.results.report import Report
 from airflow_provider_ims.submissions.audit import AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
 from airflow_provider_ims.submissions.policy import Policy
-from airflow_provider_ims.submissions.steps import KEY, AwaitMoment, AwaitTasks, Sent
-from airflow_provider_ims.submissions.submission import Submission
-from airflow_provider_ims.triggers.ims import TaskWatch
+from airflow_provider_ims.submissions.submission import Sent, Submission
+from airflow_provider_ims.waits.steps import KEY, AwaitMoment, AwaitTasks
+from airflow_provider_ims.waits.watch import TaskWatch, ask
 
 TIMEOUT = 6 * 3600.0
 """Seconds that one reset may run, unless the user says otherwise."""
@@ -107,15 +106,11 @@ class SingleReset:
         """Return what has to be waited for; a person who clears the task has it waited for anew."""
         since = max(entry.at, entry.cleared_at)
         until = since + self._timeout
-        watch = TaskWatch([entry.reference_id], since)
+        watch = TaskWatch([entry.reference_id], since, self._clock)
         try:
-            watch.tell(self._hook.get_task_status(entry.reference_id))
+            ask(watch, self._hook.get_task_status)
         except GstnTransientError as error:
             log.warning("Poll failed; the next one may work. %s", error)
-        except GstnTaskNotFound as error:
-            if is_gone(since, self._clock()):
-                raise
-            log.info("Task %s is not there yet. %s", entry.reference_id, error)
         if watch.is_over():
             return None
         if self._clock() >= until:

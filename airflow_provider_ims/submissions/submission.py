@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from airflow_provider_ims.exceptions import (
     GstnAmbiguousSubmission,
@@ -30,7 +31,7 @@ from airflow_provider_ims.results.report import Report
 from airflow_provider_ims.submissions.audit import AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
 from airflow_provider_ims.submissions.policy import Policy
-from airflow_provider_ims.submissions.steps import KEY, AwaitMoment, AwaitTasks, Sent, Step
+from airflow_provider_ims.waits.steps import KEY, AwaitMoment, AwaitTasks
 
 MOST_SENDS = 3
 """How often a request goes out when its replies are lost, with ``on_ambiguous`` other than ``fail``. It is counted anew
@@ -41,6 +42,15 @@ LONGEST_WAIT = 300.0
 """Seconds between two tries while GSTN is busy, and between two looks at its documents."""
 
 log = logging.getLogger(__name__)
+
+
+class Sent(NamedTuple):
+    """The service has the reset, under this reference id."""
+
+    reference_id: str
+
+
+Step = Sent | AwaitTasks | AwaitMoment
 
 
 class Submission:

@@ -6,133 +6,21 @@ import logging
 import random
 import time
 from asyncio import timeout
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_ims._compat import AirflowException
-from airflow_provider_ims.exceptions import (
-    GstnError,
-    GstnPermanentError,
-    GstnTaskFailed,
-    GstnTaskNotFound,
-)
-from airflow_provider_ims.hooks._retries import backoff
+from airflow_provider_ims.backoff import backoff
+from airflow_provider_ims.exceptions import GstnError, GstnPermanentError
 from airflow_provider_ims.hooks.gstn import GstnAsyncHook
-from airflow_provider_ims.models.printable import clean_lines
-from airflow_provider_ims.models.task import TaskStatus, is_gone
 from airflow_provider_ims.triggers._poll_loop import repeat
-
-LONGEST_BACKOFF = 300.0
-"""Seconds; cap of the wait after failed polls, and of an exponential wait that was given no cap."""
-
-LONGEST_POLL = 90.0
-"""Seconds that the last poll may take, however near the deadline is."""
-
-SETTLING = 5.0
-"""Seconds before the first poll: Airflow's LocalExecutor fails a task that is resumed before the scheduler has heard
-that the process which deferred it has ended."""
+from airflow_provider_ims.waits.deadlines import LONGEST_BACKOFF, LONGEST_POLL, SETTLING
+from airflow_provider_ims.waits.events import COMPLETED, event_about, failed, timed_out
+from airflow_provider_ims.waits.watch import TaskWatch, aask, abandoned_message, ids_of
 
 log = logging.getLogger(__name__)
-
-
-class TaskWatch:
-    """
-    Which of some tasks still run, and how the others ended. Sensor and trigger both decide here.
-
-    :param reference_ids: the tasks to wait for
-    :param since: since when they are waited for, seconds since the epoch
-    """
-
-    def __init__(self, reference_ids: Iterable[str], since: float) -> None:
-        self._since = since
-        self.pending = list(dict.fromkeys(reference_ids))
-        self._failures: list[GstnError] = []
-        self._last: dict[str, TaskStatus] = {}
-
-    def tell(self, status: TaskStatus) -> None:
-        """Take note of what the service says of a task; a word that nobody knows means waiting on."""
-        if self._last.get(status.reference_id) == status:
-            return  # as before, when it was not the end: ended ones are not asked about again
-        state = status.state
-        if state == "completed":
-            self.pending.remove(status.reference_id)
-        elif state == "failed":
-            self.pending.remove(status.reference_id)
-            self._failures.append(
-                GstnTaskFailed(
-                    f"Task {status.reference_id} ended as {status.word!r}. Its documents may or may not be reset: read"
-                    " its result if there is one, or look on the GST portal. A GSTN logout while a task runs makes it"
-                    " fail.",
-                    code=status.word,
-                ),
-            )
-        self._last[status.reference_id] = status
-        if state == "unknown":
-            log.warning(
-                "Task %s has the status %r, which means nothing to us: neither done nor failed. Waiting on.",
-                status.reference_id,
-                status.word,
-            )
-        else:
-            log.info("Task %s: %s", status.reference_id, status)
-
-    def miss(self, reference_id: str, error: GstnError) -> None:
-        """
-        Take note that the service could not be asked about a task.
-
-        A task that is not found may not be there yet, or is given up: the others go on, and it is told when they have
-        ended. Else the task is asked about last from now on, so that it does not keep the others from being asked
-        about.
-
-        :raises GstnError: the error, when it is not about this task alone
-        """
-        self.pending.remove(reference_id)
-        if isinstance(error, GstnTaskNotFound) and is_gone(self._since, time.time()):
-            self._failures.append(error)
-            return
-        self.pending.append(reference_id)
-        if not isinstance(error, GstnTaskNotFound):
-            raise error
-        log.info("Task %s is not there yet. %s", reference_id, error)
-
-    def is_over(self) -> bool:
-        """
-        Say whether every task has ended.
-
-        :raises GstnTaskFailed: when all have ended and some failed
-        """
-        if self.pending:
-            return False
-        if self._failures:
-            first = self._failures[0]
-            raise type(first)("\n".join(str(error) for error in self._failures), code=first.code)
-        return True
-
-    @property
-    def last_seen(self) -> str:
-        """What is known of the tasks that still run, in words."""
-        seen = [(reference_id, self._last.get(reference_id)) for reference_id in self.pending[:5]]
-        words = [f"{reference_id}: {status or 'nothing yet'}" for reference_id, status in seen]
-        more = [f"and {len(self.pending) - 5} more"] if len(self.pending) > 5 else []
-        failed = [f"; {len(self._failures)} failed, first: {self._failures[0]}"] if self._failures else []
-        return ", ".join(words + more) + "".join(failed)
-
-
-def ids_of(reference_id: Any) -> list[str]:
-    """Return reference ids as a list, from one or from several, such as the output of a mapped task."""
-    if isinstance(reference_id, str) or not isinstance(reference_id, Iterable):
-        return [str(reference_id).strip()]
-    return [str(each).strip() for each in reference_id]
-
-
-def abandoned_message(reference_id: Any) -> str:
-    """Say what becomes of tasks for which nobody waits any more."""
-    return (
-        f"The wait for {', '.join(ids_of(reference_id))} was ended from outside. The service has no cancel: it goes on"
-        " with what was sent. To learn what came of it, clear the task that waited; do not send the reset again."
-    )
 
 
 class ImsTaskTrigger(BaseTrigger):
@@ -190,12 +78,10 @@ class ImsTaskTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event: ``completed``, ``timeout`` or ``error``, always with the reference id."""
         try:
-            event = await self._wait()
+            said = await self._wait()
         except GstnError as error:
-            event = {"status": "error", "error": type(error).__name__, "code": error.code, "message": str(error)}
-        # Goes to Airflow's database, where a NUL would end the triggerer; what Airflow itself said may hold one.
-        event = {key: clean_lines(text) for key, text in event.items()}
-        yield TriggerEvent({**event, "reference_id": self.reference_id})
+            said = failed(error)
+        yield TriggerEvent(event_about(self.reference_id, said))
 
     async def on_kill(self) -> None:
         """Say what becomes of the task when a person ends the wait (called from Airflow 3.3 on)."""
@@ -261,11 +147,11 @@ class _Wait:
             log.warning("Poll failed %d times in a row; next in %.0f s. %s", self._failures, delay, trouble)
         else:
             if self._watch.is_over():
-                self.event = {"status": "completed"}
+                self.event = COMPLETED
                 return None
             self._failures, delay = 0, self._trigger.next_wait()
         if time.time() >= self._trigger.end_time:
-            self.event = {"status": "timeout", "message": trouble or self._watch.last_seen}
+            self.event = timed_out(trouble or self._watch.last_seen)
             return None
         return self.capped(delay)
 
@@ -281,8 +167,4 @@ class _Wait:
     async def _ask(self) -> None:
         if self._hook is None:
             self._hook = await GstnAsyncHook(self._trigger.gstn_conn_id, read_attempts=1).__aenter__()
-        for reference_id in list(self._watch.pending):
-            try:
-                self._watch.tell(await self._hook.get_task_status(reference_id))
-            except GstnError as error:
-                self._watch.miss(reference_id, error)
+        await aask(self._watch, self._hook.get_task_status)

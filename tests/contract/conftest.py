@@ -103,4 +103,4 @@ def read(request: pytest.FixtureRequest, simulator: Simulator) -> Callable[..., 
 @pytest.fixture
 def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries at once, unless the service asks for a pause."""
-    monkeypatch.setattr("airflow_provider_ims.hooks._retries.random.uniform", lambda low, high: 0.0)
+    monkeypatch.setattr("airflow_provider_ims.backoff.random.uniform", lambda low, high: 0.0)

@@ -110,7 +110,7 @@ def test_some_sections_or_one_action_make_an_incomplete_snapshot(session, tmp_pa
 
 def test_it_can_wait_on_the_worker(session, tmp_path, monkeypatch):
     hold(session, "b2b", "1")
-    monkeypatch.setattr("airflow_provider_ims.submissions.waiting.time.sleep", lambda _: session.gst.advance(60))
+    monkeypatch.setattr("airflow_provider_ims.waits.on_worker.time.sleep", lambda _: session.gst.advance(60))
     task = download(session, tmp_path, deferrable=False)
     assert task.attempt()["documents"] == 1
     assert task.deferrals == []

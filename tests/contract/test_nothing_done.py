@@ -13,9 +13,10 @@ from airflow_provider_ims._compat import AirflowFailException
 from airflow_provider_ims.exceptions import GstnResetFailed, GstnResetNotDone, GstnResetPartial, GstnSessionExpired
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models import ResetPayload
+from airflow_provider_ims.operators import _deferral
 from airflow_provider_ims.operators import bulk as operator
 from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
-from airflow_provider_ims.submissions import waiting
+from airflow_provider_ims.waits import on_worker
 from tests.contract.task_instance import (
     ALL,
     CHUNKS,
@@ -211,7 +212,8 @@ class TestInTheThreeTasks:
     def test_the_result_task_waits_and_sends_it_again(self, simulator, ended, code, deferrable, monkeypatch, tmp_path):
         gst = simulator.gst
         clock = SimpleNamespace(time=gst.clock.now, sleep=lambda seconds: gst.advance(max(10, seconds)))
-        monkeypatch.setattr(waiting, "time", clock)
+        for module in (_deferral, on_worker):
+            monkeypatch.setattr(module, "time", clock)
         reference_id = ended(code)
         task = self.result(simulator, reference_id, deferrable=deferrable, audit_path=str(tmp_path))
         summary = task.attempt()

@@ -70,8 +70,9 @@ def files_of(layer: str) -> list[Path]:
         ("snapshots", {"models", "tables", "snapshots", "storage"}),
         ("simulator", {"models", "simulator"}),
         ("sessions", {"sessions", "exceptions", "_compat", "_metadata"}),
-        ("hooks", {"models", "protocol", "sessions", "hooks", "exceptions", "_compat", "_metadata"}),
-        ("triggers", {"models", "hooks", "triggers", "exceptions", "_compat"}),
+        ("hooks", {"models", "backoff", "protocol", "sessions", "hooks", "exceptions", "_compat", "_metadata"}),
+        ("waits", {"models", "hooks", "waits", "exceptions", "_compat"}),
+        ("triggers", {"models", "hooks", "waits", "triggers", "exceptions", "_compat", "backoff"}),
     ],
 )
 def test_a_layer_knows_only_those_below_it(layer: str, may_know: set[str]):

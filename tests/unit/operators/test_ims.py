@@ -110,7 +110,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Hook:
     hook = Hook()
     monkeypatch.setattr(ims, "GstnHook", lambda conn_id, gstin=None: hook)
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
-    monkeypatch.setattr("airflow_provider_ims.submissions.waiting.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("airflow_provider_ims.waits.on_worker.time.sleep", lambda seconds: None)
     return hook
 
 

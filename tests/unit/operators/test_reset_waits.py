@@ -22,10 +22,10 @@ from airflow_provider_ims.exceptions import (
     GstnTaskNotFound,
 )
 from airflow_provider_ims.models import ResetPayload, ResetResult, TaskStatus
-from airflow_provider_ims.operators import ims
+from airflow_provider_ims.operators import _deferral, ims
 from airflow_provider_ims.operators.ims import ImsResetOperator
-from airflow_provider_ims.submissions import waiting
 from airflow_provider_ims.triggers.ims import ImsTaskTrigger
+from airflow_provider_ims.waits import on_worker
 from tests.unit.builders import document, numbered, request
 
 NOW = 1_700_000_000.0
@@ -116,7 +116,9 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Hook:
     hook = Hook()
     monkeypatch.setattr(ims, "GstnHook", lambda conn_id, gstin=None: hook)
     monkeypatch.setattr(ims, "Submission", functools.partial(ims.Submission, clock=lambda: hook.now))
-    monkeypatch.setattr(waiting, "time", SimpleNamespace(time=lambda: hook.now, sleep=hook.sleep))
+    clock = SimpleNamespace(time=lambda: hook.now, sleep=hook.sleep)
+    for module in (_deferral, on_worker):
+        monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr("random.uniform", lambda low, high: 1.0)
     return hook
 

@@ -27,8 +27,8 @@ from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.submissions import submission as module
 from airflow_provider_ims.submissions.journal import Attempt, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, Policy
-from airflow_provider_ims.submissions.steps import AwaitMoment, AwaitTasks, Sent
-from airflow_provider_ims.submissions.submission import Submission
+from airflow_provider_ims.submissions.submission import Sent, Submission
+from airflow_provider_ims.waits.steps import AwaitMoment, AwaitTasks
 from tests.unit.builders import RTIN, STIN, document, numbered, payload
 
 NOW = 1_700_000_000.0

@@ -21,6 +21,7 @@ from airflow_provider_ims.models import TaskStatus
 from airflow_provider_ims.triggers import ims
 from airflow_provider_ims.triggers._poll_loop import Poll
 from airflow_provider_ims.triggers.ims import ImsTaskTrigger
+from airflow_provider_ims.waits import watch
 
 START = 1_700_000_000.0
 
@@ -69,7 +70,8 @@ class Service:
 def service(monkeypatch: pytest.MonkeyPatch) -> Service:
     service = Service()
     monkeypatch.setattr(ims, "repeat", service.repeat)
-    monkeypatch.setattr(ims, "time", SimpleNamespace(time=lambda: service.now))
+    for module in (ims, watch):
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: service.now))
     monkeypatch.setattr(ims, "GstnAsyncHook", lambda conn_id, read_attempts: service)
     # The first poll as late as it may come, the others as if there were no jitter.
     monkeypatch.setattr("random.uniform", lambda low, high: high if low == ims.SETTLING else (low + high) / 2)

@@ -1,30 +1,28 @@
-"""How a submission waits: in the triggerer, or on the worker."""
+"""How an operator defers: what the triggerer waits for, and what the process after it is told."""
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_ims._compat import AirflowSensorTimeout
-from airflow_provider_ims.exceptions import GstnError, GstnTransientError
-from airflow_provider_ims.hooks.gstn import GstnHook
-from airflow_provider_ims.sensors.ims import FRAMEWORK_SLACK, read_event
 from airflow_provider_ims.submissions.journal import Journal
-from airflow_provider_ims.submissions.steps import KEY, Awaited, AwaitMoment, AwaitTasks
-from airflow_provider_ims.triggers.ims import SETTLING, ImsTaskTrigger, TaskWatch, ids_of
+from airflow_provider_ims.triggers.ims import ImsTaskTrigger
+from airflow_provider_ims.waits.deadlines import (
+    LONGEST_LOOK,
+    LONGEST_POLL_INTERVAL,
+    POLL_INTERVAL,
+    SETTLING,
+    safety_net,
+)
+from airflow_provider_ims.waits.events import read_event
+from airflow_provider_ims.waits.steps import KEY, Awaited, AwaitMoment, AwaitTasks
+from airflow_provider_ims.waits.watch import ids_of
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.triggers.base import BaseTrigger
-
-LONGEST_LOOK = 3600.0
-"""Seconds that the downloads of a reconciliation may take."""
-
-POLL_INTERVAL = 10.0
-LONGEST_POLL_INTERVAL = 120.0
 
 
 def trigger_for(
@@ -52,7 +50,7 @@ def trigger_for(
         exponential_backoff=True,
         max_wait=longest,
     )
-    return trigger, timedelta(seconds=max(0.0, end - now) + 2 * longest + FRAMEWORK_SLACK)
+    return trigger, safety_net(end - now, longest)
 
 
 def hand_over(
@@ -95,34 +93,3 @@ def ended_of(journal: Journal, event: Mapping[str, Any] | None, kind: Awaited) -
     if step.kind != "reset":
         read_event(event, step.reference_ids)
     return step
-
-
-def wait_here(hook: GstnHook, step: AwaitTasks | AwaitMoment) -> AwaitTasks | None:
-    """
-    Wait on the worker.
-
-    :return: the tasks that were waited for and have ended, if any
-    :raises AirflowSensorTimeout: when downloads take longer than :data:`LONGEST_LOOK`
-    """
-    if isinstance(step, AwaitMoment):
-        time.sleep(max(0.0, step.moment - time.time()))
-        return None
-    watch = TaskWatch(step.reference_ids, time.time())
-    end = time.time() + LONGEST_LOOK if step.until is None else step.until
-    pause = POLL_INTERVAL / 4
-    while time.time() < end:
-        time.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - jitter, not a secret
-        pause = min(LONGEST_POLL_INTERVAL, pause * 2)
-        try:
-            for reference_id in list(watch.pending):
-                try:
-                    watch.tell(hook.get_task_status(reference_id))
-                except GstnError as error:
-                    watch.miss(reference_id, error)
-        except GstnTransientError:
-            continue
-        if watch.is_over():
-            return step
-    if step.kind == "reset":
-        return None  # whoever sent it knows what to say of it
-    raise AirflowSensorTimeout(f"The downloads did not end within {LONGEST_LOOK:.0f} s: {watch.last_seen}.")

@@ -11,11 +11,12 @@ from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims.exceptions import GstnServiceUnavailable, GstnTaskFailed, GstnTaskNotFound
 from airflow_provider_ims.models import TaskStatus
-from airflow_provider_ims.submissions import waiting
-from airflow_provider_ims.submissions.steps import AwaitMoment, AwaitTasks
-from airflow_provider_ims.submissions.waiting import LONGEST_LOOK, LONGEST_POLL_INTERVAL, trigger_for, wait_here
-from airflow_provider_ims.triggers import ims as triggers
-from airflow_provider_ims.triggers.ims import SETTLING
+from airflow_provider_ims.operators import _deferral
+from airflow_provider_ims.operators._deferral import trigger_for
+from airflow_provider_ims.waits import on_worker, watch
+from airflow_provider_ims.waits.deadlines import LONGEST_LOOK, LONGEST_POLL_INTERVAL, SETTLING
+from airflow_provider_ims.waits.on_worker import wait_here
+from airflow_provider_ims.waits.steps import AwaitMoment, AwaitTasks
 
 NOW = 1_700_000_000.0
 
@@ -46,7 +47,7 @@ class Hook:
 def hook(monkeypatch: pytest.MonkeyPatch) -> Hook:
     hook = Hook()
     clock = SimpleNamespace(time=lambda: hook.now, sleep=hook.sleep)
-    for module in (waiting, triggers):
+    for module in (_deferral, on_worker, watch):
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr("random.uniform", lambda low, high: 1.0)
     return hook

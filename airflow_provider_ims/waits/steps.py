@@ -1,23 +1,17 @@
-"""What a reset has to wait for before it can go on."""
+"""What has to be waited for before a request can go on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from airflow_provider_ims.triggers.ims import ids_of
+from airflow_provider_ims.waits.watch import ids_of
 
 KEY = "ims_reset"
 """The journal's key of a task that has one request."""
 
 Awaited = Literal["reset", "reconcile", "account"]
 """What the tasks are: the reset itself; downloads that tell what to send; downloads that tell what became of it."""
-
-
-class Sent(NamedTuple):
-    """The service has the reset, under this reference id."""
-
-    reference_id: str
 
 
 class AwaitTasks(NamedTuple):
@@ -57,6 +51,3 @@ class AwaitMoment(NamedTuple):
     """Nothing can be done before this time, seconds since the epoch."""
 
     moment: float
-
-
-Step = Sent | AwaitTasks | AwaitMoment

@@ -1,0 +1,40 @@
+"""Waits on the worker, for those who do not defer."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from airflow_provider_ims._compat import AirflowSensorTimeout
+from airflow_provider_ims.exceptions import GstnTransientError
+from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.waits.deadlines import LONGEST_LOOK, LONGEST_POLL_INTERVAL, POLL_INTERVAL
+from airflow_provider_ims.waits.steps import AwaitMoment, AwaitTasks
+from airflow_provider_ims.waits.watch import TaskWatch, ask
+
+
+def wait_here(hook: GstnHook, step: AwaitTasks | AwaitMoment) -> AwaitTasks | None:
+    """
+    Wait on the worker.
+
+    :return: the tasks that were waited for and have ended, if any
+    :raises AirflowSensorTimeout: when downloads take longer than :data:`LONGEST_LOOK`
+    """
+    if isinstance(step, AwaitMoment):
+        time.sleep(max(0.0, step.moment - time.time()))
+        return None
+    watch = TaskWatch(step.reference_ids, time.time())
+    end = time.time() + LONGEST_LOOK if step.until is None else step.until
+    pause = POLL_INTERVAL / 4
+    while time.time() < end:
+        time.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - jitter, not a secret
+        pause = min(LONGEST_POLL_INTERVAL, pause * 2)
+        try:
+            ask(watch, hook.get_task_status)
+        except GstnTransientError:
+            continue
+        if watch.is_over():
+            return step
+    if step.kind == "reset":
+        return None  # whoever sent it knows what to say of it
+    raise AirflowSensorTimeout(f"The downloads did not end within {LONGEST_LOOK:.0f} s: {watch.last_seen}.")

@@ -1,0 +1,136 @@
+"""Which tasks still run, which have ended and how, and which are not there yet."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from airflow_provider_ims.exceptions import GstnError, GstnTaskFailed, GstnTaskNotFound
+from airflow_provider_ims.models.task import TaskStatus, is_gone
+
+log = logging.getLogger(__name__)
+
+
+class TaskWatch:
+    """
+    Which of some tasks still run, and how the others ended. Sensor and trigger both decide here.
+
+    :param reference_ids: the tasks to wait for
+    :param since: since when they are waited for, seconds since the epoch
+    :param clock: seconds since the epoch
+    """
+
+    def __init__(self, reference_ids: Iterable[str], since: float, clock: Callable[[], float] | None = None) -> None:
+        self._since = since
+        self._clock = clock or time.time
+        self.pending = list(dict.fromkeys(reference_ids))
+        self._failures: list[GstnError] = []
+        self._last: dict[str, TaskStatus] = {}
+
+    def tell(self, status: TaskStatus) -> None:
+        """Take note of what the service says of a task; a word that nobody knows means waiting on."""
+        if self._last.get(status.reference_id) == status:
+            return  # as before, when it was not the end: ended ones are not asked about again
+        state = status.state
+        if state == "completed":
+            self.pending.remove(status.reference_id)
+        elif state == "failed":
+            self.pending.remove(status.reference_id)
+            self._failures.append(
+                GstnTaskFailed(
+                    f"Task {status.reference_id} ended as {status.word!r}. Its documents may or may not be reset: read"
+                    " its result if there is one, or look on the GST portal. A GSTN logout while a task runs makes it"
+                    " fail.",
+                    code=status.word,
+                ),
+            )
+        self._last[status.reference_id] = status
+        if state == "unknown":
+            log.warning(
+                "Task %s has the status %r, which means nothing to us: neither done nor failed. Waiting on.",
+                status.reference_id,
+                status.word,
+            )
+        else:
+            log.info("Task %s: %s", status.reference_id, status)
+
+    def miss(self, reference_id: str, error: GstnError) -> None:
+        """
+        Take note that the service could not be asked about a task.
+
+        A task that is not found may not be there yet, or is given up: the others go on, and it is told when they have
+        ended. Else the task is asked about last from now on, so that it does not keep the others from being asked
+        about.
+
+        :raises GstnError: the error, when it is not about this task alone
+        """
+        self.pending.remove(reference_id)
+        if isinstance(error, GstnTaskNotFound) and is_gone(self._since, self._clock()):
+            self._failures.append(error)
+            return
+        self.pending.append(reference_id)
+        if not isinstance(error, GstnTaskNotFound):
+            raise error
+        log.info("Task %s is not there yet. %s", reference_id, error)
+
+    def is_over(self) -> bool:
+        """
+        Say whether every task has ended.
+
+        :raises GstnTaskFailed: when all have ended and some failed
+        """
+        if self.pending:
+            return False
+        if self._failures:
+            first = self._failures[0]
+            raise type(first)("\n".join(str(error) for error in self._failures), code=first.code)
+        return True
+
+    @property
+    def last_seen(self) -> str:
+        """What is known of the tasks that still run, in words."""
+        seen = [(reference_id, self._last.get(reference_id)) for reference_id in self.pending[:5]]
+        words = [f"{reference_id}: {status or 'nothing yet'}" for reference_id, status in seen]
+        more = [f"and {len(self.pending) - 5} more"] if len(self.pending) > 5 else []
+        failed = [f"; {len(self._failures)} failed, first: {self._failures[0]}"] if self._failures else []
+        return ", ".join(words + more) + "".join(failed)
+
+
+def ask(watch: TaskWatch, get_task_status: Callable[[str], TaskStatus]) -> None:
+    """
+    Ask once about each task that has not ended.
+
+    :param get_task_status: asks the service; see :meth:`GstnHook.get_task_status`
+    :raises GstnError: when the service could not be asked, for a reason that is not one task's own
+    """
+    for reference_id in list(watch.pending):
+        try:
+            watch.tell(get_task_status(reference_id))
+        except GstnError as error:
+            watch.miss(reference_id, error)
+
+
+async def aask(watch: TaskWatch, get_task_status: Callable[[str], Awaitable[TaskStatus]]) -> None:
+    """Ask once about each task that has not ended; the awaited twin of :func:`ask`."""
+    for reference_id in list(watch.pending):
+        try:
+            watch.tell(await get_task_status(reference_id))
+        except GstnError as error:
+            watch.miss(reference_id, error)
+
+
+def ids_of(reference_id: Any) -> list[str]:
+    """Return reference ids as a list, from one or from several, such as the output of a mapped task."""
+    if isinstance(reference_id, str) or not isinstance(reference_id, Iterable):
+        return [str(reference_id).strip()]
+    return [str(each).strip() for each in reference_id]
+
+
+def abandoned_message(reference_id: Any) -> str:
+    """Say what becomes of tasks for which nobody waits any more."""
+    return (
+        f"The wait for {', '.join(ids_of(reference_id))} was ended from outside. The service has no cancel: it goes on"
+        " with what was sent. To learn what came of it, clear the task that waited; do not send the reset again."
+    )
