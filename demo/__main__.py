@@ -1,5 +1,6 @@
 """
-The main job for real: the simulator of the service, a real Airflow, one reset of eight documents.
+The main job for real: the simulator of the service, a real Airflow, one reset of eight documents, then the loop of a
+small company: what GSTN holds, its books, the resets that follow from them, and whether they were done.
 
     python -m demo [--keep] [--home DIR] [--documents FILE]
 """
@@ -14,12 +15,14 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from demo import company
 from demo.report import Report, Verdict, read_refused
 from local_airflow.api import AirflowApi, AirflowError
 from local_airflow.processes import ProcessSet
@@ -29,6 +32,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 DAGS_FOLDER = CHECKOUT / "example_dags"
 SAMPLE = DAGS_FOLDER / "ims_reset_sample.json"
 DAG_ID = "ims_reset"
+LOOP_DAG_ID = "ims_reconciliation_unattended"
 GSTN_USERNAME = "demo"
 SIMULATOR_SECONDS = 30
 SESSION_SECONDS = 60
@@ -60,6 +64,17 @@ class Simulator:
         answer = requests.get(f"{self.url}/admin/counters", timeout=10)
         answer.raise_for_status()
         return answer.json()
+
+    def hold(self, documents: list[dict[str, Any]]) -> None:
+        """Let GSTN hold documents."""
+        self._post("documents", documents)
+
+    def open_session(self, gstin: str) -> None:
+        """Open a GSTN session without a one-time password."""
+        self._post("sessions", {"gstin": gstin})
+
+    def _post(self, path: str, body: Any) -> None:
+        requests.post(f"{self.url}/admin/{path}", json=body, timeout=30).raise_for_status()
 
     def _printed(self, pattern: str) -> str:
         deadline = time.monotonic() + SIMULATOR_SECONDS
@@ -94,6 +109,7 @@ def run(home: Path, options: argparse.Namespace, report: Report) -> Verdict:
                 raise DemoError(f"No GSTN session for {gstin}. {log} ends:\n{tail}")
             report.step("session", f"GSTN session opened for {gstin} with a one-time password")
             verdict = run_dag(airflow, report)
+            verdict = replace(verdict, reconciliation=reconcile(airflow, simulator, folder, report))
             counters = ", ".join(f"{name} {count}" for name, count in simulator.counters().items() if count)
             report.line(f"Calls that the simulator counted: {counters}")
             if options.keep:
@@ -125,10 +141,36 @@ def run_dag(airflow: AirflowApi, report: Report) -> Verdict:
     return Verdict(summary["outcome"], reference_id, summary["processed"], summary["errors"])
 
 
-def xcom(airflow: AirflowApi, run_id: str, task_id: str) -> Any:
+def reconcile(airflow: AirflowApi, simulator: Simulator, folder: Path, report: Report) -> dict[str, int]:
+    """Run the loop of a small company: snapshot, books, reset, verification; return the counts, none if it failed."""
+    simulator.hold(list(company.documents()))
+    for gstin in company.GSTINS:
+        simulator.open_session(gstin)
+    company.write_books(folder / "books.csv")
+    run_id = airflow.trigger_dag(LOOP_DAG_ID, {"gstins": list(company.GSTINS), "books": "books.csv"})
+    report.step(LOOP_DAG_ID, f"triggered as {run_id}: {len(company.GSTINS)} GSTINs, books of an ERP")
+    for change in airflow.watch(LOOP_DAG_ID, run_id, RUN_SECONDS):
+        report.task(change.task_id, change.state)
+    for task in airflow.task_instances(LOOP_DAG_ID, run_id):
+        if task["state"] == "failed":
+            error = airflow.task_error(
+                LOOP_DAG_ID, run_id, task["task_id"], task["try_number"], map_index=task["map_index"]
+            )
+            report.step(task["task_id"], error or "failed, and its log tells no reason", "red")
+    total = xcom(airflow, run_id, "summary", LOOP_DAG_ID)
+    found = xcom(airflow, run_id, "reconcile", LOOP_DAG_ID)
+    if total is None or found is None:
+        report.fault("the loop ended without a summary; the reason stands above")
+        return {}
+    counts = {"documents": found["documents"], **total.pop("matches"), **total.pop("decisions"), **total}
+    report.line(f"Books: {', '.join(f'{name} {count}' for name, count in counts.items())}")
+    return counts
+
+
+def xcom(airflow: AirflowApi, run_id: str, task_id: str, dag_id: str = DAG_ID) -> Any:
     """Return what the task returned, also one that failed after all; None if it got nowhere."""
     try:
-        return airflow.xcom(DAG_ID, run_id, task_id)
+        return airflow.xcom(dag_id, run_id, task_id)
     except KeyError:
         return None
 

@@ -44,11 +44,13 @@ class Verdict:
     reference_id: str | None = None
     processed: int = 0
     errors: int = 0
+    reconciliation: dict[str, int] | None = None
+    """What the second act came to: ``documents`` and the number of each match, decision and verification."""
 
     @property
     def exit_code(self) -> int:
         """A partial result is a result; only a failure is one."""
-        return 1 if self.outcome == "failed" else 0
+        return 1 if self.outcome == "failed" or self.reconciliation == {} else 0
 
     def print(self) -> None:
         """Print the one JSON object, for whoever called the demo from a script."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_ims._compat import AirflowSkipException
 from airflow_provider_ims.exceptions import (
     GstnInvalidPayload,
     GstnInvalidRequest,
@@ -36,10 +40,13 @@ from airflow_provider_ims.models.calendar import Calendar, OnWindow
 from airflow_provider_ims.operators.arguments import folder, is_true
 from airflow_provider_ims.operators.sources import files_of, sql_hook
 from airflow_provider_ims.snapshots.errors import SnapshotUnavailable, SnapshotUnusable
-from airflow_provider_ims.snapshots.snapshot import MAX_AGE, several, usable
-from airflow_provider_ims.storage import StorageError, read_whole
-from airflow_provider_ims.tables.database import MEMORY_LIMIT, checked_memory_limit
+from airflow_provider_ims.snapshots.snapshot import MAX_AGE, FoundSnapshot, several, usable
+from airflow_provider_ims.snapshots.verification import COLUMNS, VERIFICATIONS, Told, verify
+from airflow_provider_ims.spreadsheets import SheetWriter
+from airflow_provider_ims.storage import StorageError, copy_whole, names_in, place, read_whole
+from airflow_provider_ims.tables.database import MEMORY_LIMIT, checked_memory_limit, open_database, workspace
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, NoRoom, TableError
+from airflow_provider_ims.tables.files import local_file
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -166,7 +173,7 @@ class ImsReconcileOperator(BaseOperator):
                 allow_incomplete=is_true("allow_incomplete", self.allow_incomplete),
             )
             summary = reconcile(
-                [each.documents for each in found if each.head.documents],
+                [each.documents for each in found],
                 self._sources(),
                 output,
                 columns=BookColumns(self.columns),
@@ -215,6 +222,163 @@ class ImsReconcileOperator(BaseOperator):
         if self.sql is not None:
             return [BookQuery(sql_hook(str(self.conn_id)).get_conn, self.sql, self.parameters)]
         return [BookFile(path, self.file_format, self.delimiter, self.encoding) for path in files_of(self.books)]
+
+
+OnDifference = Literal["fail", "warn"]
+
+
+class ImsVerifyOperator(BaseOperator):
+    """
+    Compare what bulk said of each document with a fresh snapshot.
+
+    Each document is ``verified`` (it stands at "no action"), ``not_reset``, ``changed_by_supplier`` (an amount or the
+    place of supply is another one than was sent, whatever its action) or ``gone`` (its supplier took it back).
+    ``verified.csv`` has all of them.
+
+    :param outcomes: what :class:`ImsBulkResetOperator` returned, or a list of it, such as the output of a mapped task
+        (templated)
+    :param snapshot: what :class:`ImsDownloadOperator` returned after the reset, or the path of a snapshot, or a list of
+        either, one for each GSTIN (templated)
+    :param output_path: directory for ``verified.csv`` (templated)
+    :param before: the snapshots from which the resets were made, in the same forms: then a document whose hash is
+        another one now is changed, too (templated). That GSTN's hash does not follow the action is inferred
+    :param on_difference: when a document that was said to be reset does not stand at "no action": ``fail`` or ``warn``.
+        One that is gone is no difference
+    :param max_age: how old the snapshot may be; ``None``: any age
+    :param memory_limit: of the tables, such as ``1GB``
+    """
+
+    template_fields: Sequence[str] = ("outcomes", "snapshot", "output_path", "before")
+    ui_color = "#dff7d7"
+
+    def __init__(
+        self,
+        *,
+        outcomes: Any,
+        snapshot: Any,
+        output_path: str,
+        before: Any = None,
+        on_difference: OnDifference = "fail",
+        max_age: timedelta | None = MAX_AGE,
+        memory_limit: str = MEMORY_LIMIT,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if on_difference not in get_args(OnDifference):
+            raise ValueError(f"on_difference is {on_difference!r}; it takes {', '.join(get_args(OnDifference))}")
+        checked_memory_limit(memory_limit)
+        self.outcomes = outcomes
+        self.snapshot = snapshot
+        self.output_path = output_path
+        self.before = before
+        self.on_difference = on_difference
+        self.max_age = max_age
+        self.memory_limit = memory_limit
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Compare.
+
+        :return: ``path`` of ``verified.csv``, ``documents``, the number of each word, ``differences`` (documents that
+            were said to be reset and do not stand at "no action") and ``counts`` (``outcome``, ``verification``,
+            ``documents``). On failure it is pushed to XCom before the task fails
+        :raises AirflowSkipException: when nothing was sent
+        :raises GstnPermanentError: when there are differences and ``on_difference`` is ``fail``
+        :raises GstnInvalidRequest: when a snapshot is missing, or does not hold what is to be compared
+        """
+        outcomes = [each for each in several(self.outcomes) if each is not None]
+        if not outcomes:
+            raise AirflowSkipException("Nothing was sent, so there is nothing to verify.")
+        target = folder("output_path", self.output_path) / "verified.csv"
+        counts: Counter[tuple[str, str]] = Counter()
+        differences = 0
+        with told_to_airflow("Nothing was verified."):
+            fresh = self._by_gstin(self.snapshot, self.max_age)
+            earlier = self._by_gstin(self.before, None) if self.before is not None else {}
+            with workspace() as local, (local / "verified.csv").open("w", encoding="utf-8", newline="") as file:
+                sheet = SheetWriter(file, COLUMNS)
+                for number, outcome in enumerate(outcomes):
+                    own = local / str(number)
+                    own.mkdir()
+                    told = self._fetch(outcome, fresh, earlier, own)
+                    readable = [*told.requests, told.snapshot, *([told.before] if told.before else [])]
+                    with open_database(own, readable=readable, memory_limit=self.memory_limit) as database:
+                        for row in verify(database, told, own):
+                            found = dict(zip(COLUMNS, row, strict=True))
+                            self._check_section(found["section"], fresh[told.rtin])
+                            counts[found["outcome"], found["verification"]] += 1
+                            is_there = found["verification"] != "gone"
+                            differences += found["outcome"] == "reset" and is_there and found["action"] != "N"
+                            sheet.write(row)
+                file.flush()
+                copy_whole(local / "verified.csv", target)
+        summary = self._summary(str(target), counts, differences)
+        told_of = ", ".join(f"{summary[word]:,} {word}" for word in VERIFICATIONS if summary[word])
+        text = f"Of {summary['documents']:,} documents {told_of or 'none is left'}. Every document: {target}"
+        if not differences:
+            self.log.info("%s", text)
+            return summary
+        text = f"{differences:,} documents were said to be reset and do not stand at no action. {text}"
+        if self.on_difference == "fail":
+            context["ti"].xcom_push(key="return_value", value=summary)
+            raise GstnPermanentError(text)
+        self.log.warning("%s", text)
+        return summary
+
+    def _by_gstin(self, source: Any, max_age: timedelta | None) -> dict[str, FoundSnapshot]:
+        found = usable(several(source), max_age=max_age, allow_incomplete=True)
+        if partly := [each.head for each in found if each.head.status]:
+            raise SnapshotUnusable(
+                f"The snapshot {partly[0].snapshot} holds only documents with the action {partly[0].status}, so that"
+                " nobody knows what became of the others.\nTake it without status."
+            )
+        return {each.head.gstin: each for each in found}
+
+    @staticmethod
+    def _fetch(
+        outcome: Any, fresh: Mapping[str, FoundSnapshot], earlier: Mapping[str, FoundSnapshot], local: Path
+    ) -> Told:
+        try:
+            rtin, table = str(outcome["rtin"]), str(outcome["csv_path"])
+        except (TypeError, KeyError):
+            raise MatchError(f"outcomes holds {outcome!r:.200}; it takes what ImsBulkResetOperator returns.") from None
+        if rtin not in fresh:
+            raise SnapshotUnusable(
+                f"There is no snapshot of GSTIN {rtin}, whose documents were reset.\nTake one, and clear this task."
+            )
+        path = place(table)
+        requests = [path.parent / name for name in names_in(path.parent) if re.fullmatch(r"[0-9]+\.json", name)]
+        before = earlier.get(rtin)
+        return Told(
+            rtin,
+            local_file(path, local),
+            [local_file(each, local) for each in requests],
+            local_file(fresh[rtin].documents, local),
+            local_file(before.documents, local) if before else None,
+        )
+
+    @staticmethod
+    def _check_section(section: str, snapshot: FoundSnapshot) -> None:
+        if section and section not in snapshot.head.sections:
+            raise SnapshotUnusable(
+                f"The snapshot {snapshot.head.snapshot} has no section {section}, of which documents were reset."
+                "\nTake it with all sections."
+            )
+
+    @staticmethod
+    def _summary(path: str, counts: Mapping[tuple[str, str], int], differences: int) -> dict[str, Any]:
+        words: dict[str, int] = {}
+        words |= {word: sum(count for (_, found), count in counts.items() if found == word) for word in VERIFICATIONS}
+        return {
+            "path": path,
+            "documents": sum(counts.values()),
+            **words,
+            "differences": differences,
+            "counts": [
+                {"outcome": outcome, "verification": word, "documents": count}
+                for (outcome, word), count in sorted(counts.items())
+            ],
+        }
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import ipaddress
 import signal
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = Options.model_validate({name: value for name, value in wanted.items() if value is not None})
         server = SimulatorServer(options, port=given.port, host=given.host, on_otp=_show_otp)
         if given.documents:
-            server.gst.add_documents(_DOCUMENTS.validate_json(given.documents.read_bytes()))
+            server.gst.add_documents(_documents(given.documents))
     except ValidationError as error:
         parser.error(explain(error.errors()))
     except OSError as error:
@@ -52,6 +53,14 @@ def main(arguments: list[str] | None = None) -> int:
         _say(f"AIRFLOW_CONN_GSTN_DEFAULT='{server.connection_json}'")
         threading.Event().wait()
     return 0
+
+
+def _documents(path: Path) -> Iterable[Document]:
+    """Read documents from a JSON list or, one a line, from a file of any size."""
+    if path.suffix in {".jsonl", ".ndjson"}:
+        with path.open("rb") as lines:
+            return [Document.model_validate_json(line) for line in lines if line.strip()]
+    return _DOCUMENTS.validate_json(path.read_bytes())
 
 
 def _is_loopback(host: str) -> bool:
@@ -80,7 +89,8 @@ def _parser() -> argparse.ArgumentParser:
         "--documents",
         type=Path,
         metavar="FILE",
-        help="JSON list of documents GSTN holds: [{rtin, section, stin, number, rtnprd, status}, ...]",
+        help="documents GSTN holds: a JSON list [{rtin, section, stin, number, rtnprd, status}, ...], or one a line"
+        " (.jsonl)",
     )
     parser.add_argument(
         "--session",

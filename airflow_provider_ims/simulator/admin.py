@@ -28,6 +28,22 @@ class SessionOrder(BaseModel):
     org_id: str | None = None
 
 
+class DocumentName(BaseModel):
+    """A document that its supplier takes back."""
+
+    model_config = ConfigDict(extra="forbid")
+    rtin: str
+    section: str
+    stin: str
+    number: str
+
+
+class DocumentEdit(DocumentName):
+    """A document that its supplier edits; ``record`` holds the fields that change."""
+
+    record: dict[str, Any]
+
+
 def admin_routes(app: FastAPI, gst: Gst) -> None:
     """Add the routes. None of them asks who is calling: the simulator listens on 127.0.0.1."""
     router = APIRouter(prefix="/admin", tags=["admin"])
@@ -67,6 +83,18 @@ def admin_routes(app: FastAPI, gst: Gst) -> None:
     @router.post("/documents", status_code=204)
     async def documents(new: list[Document]) -> None:
         gst.add_documents(new)
+
+    @router.get("/documents/counts")
+    async def document_counts() -> dict[str, dict[str, dict[str, int]]]:
+        return gst.document_counts()
+
+    @router.post("/documents/edit")
+    async def edit(order: DocumentEdit) -> dict[str, int]:
+        return {"documents": gst.edit_document(order.rtin, order.section, order.stin, order.number, order.record)}
+
+    @router.post("/documents/withdraw")
+    async def withdraw(order: DocumentName) -> dict[str, int]:
+        return {"documents": gst.withdraw_document(order.rtin, order.section, order.stin, order.number)}
 
     @router.post("/clock")
     async def clock(move: ClockMove) -> dict[str, float]:

@@ -240,6 +240,21 @@ class Gst:
             self._documents.add(document)
 
     @_locked
+    def edit_document(self, rtin: str, section: str, stin: str, number: str, record: dict[str, Any]) -> int:
+        """Let a supplier edit a document; return how many there were. The recipient's action is lost by it."""
+        return self._documents.edit(rtin, section, stin, number, record)
+
+    @_locked
+    def withdraw_document(self, rtin: str, section: str, stin: str, number: str) -> int:
+        """Let a supplier take a document back; return how many there were."""
+        return self._documents.withdraw(rtin, section, stin, number)
+
+    @_locked
+    def document_counts(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Return GSTIN -> section -> action -> number of documents."""
+        return self._documents.counts()
+
+    @_locked
     def open_session(self, gstin: str, org: str | None = None) -> None:
         """Open a GSTN session without an OTP."""
         self._sessions.open(org or self.options.org_id, gstin)

@@ -124,6 +124,41 @@ class Documents:
         """Return the documents of one section of a taxpayer."""
         return [document for of_number in self._sections[rtin, section].values() for document in of_number]
 
+    def edit(self, rtin: str, section: str, stin: str, number: str, record: dict[str, Any]) -> int:
+        """
+        Change what a supplier reported of a document; the action that was taken on it is lost, as GSTN does it.
+
+        :return: how many documents have this number
+        """
+        found = self._of_number(rtin, section, stin, number)
+        for document in found:
+            document.record = {**(document.record or {}), **record}
+            document.status = "N"
+        return len(found)
+
+    def withdraw(self, rtin: str, section: str, stin: str, number: str) -> int:
+        """
+        Take back what a supplier reported.
+
+        :return: how many documents had this number
+        """
+        found = self._of_number(rtin, section, stin, number)
+        for of_number in self._sections[rtin, section].values():
+            of_number[:] = [document for document in of_number if all(document is not gone for gone in found)]
+        return len(found)
+
+    def counts(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Return GSTIN -> section -> action -> number of documents."""
+        counts: dict[str, dict[str, dict[str, int]]] = {}
+        for rtin, section in sorted(self._sections):
+            for document in self.held(rtin, section):
+                of_section = counts.setdefault(rtin, {}).setdefault(section, dict.fromkeys("ARPN", 0))
+                of_section[document.status] += 1
+        return counts
+
+    def _of_number(self, rtin: str, section: str, stin: str, number: str) -> list[Document]:
+        return [each for each in self.held(rtin, section) if (each.stin, each.number) == (stin, number)]
+
     def state(self) -> list[dict[str, Any]]:
         """Return all documents, without their records."""
         every = (document for rtin, section in list(self._sections) for document in self.held(rtin, section))

@@ -31,6 +31,16 @@ class Page:
 
     def answer(self, otp: str) -> None:
         """Type a one-time password as soon as the page asks for it."""
+        self.choose("OK", otp_token=otp)
+
+    def choose(self, option: str, **typed: str) -> None:
+        """Answer as soon as the page asks."""
+        self.wait()
+        self.airflow.patch(self.path, {"chosen_options": [option], "params_input": typed})
+        self.answered += 1
+
+    def wait(self) -> None:
+        """Wait until the page asks."""
         try:
             wait_until(self.asks)
         except AssertionError:
@@ -38,8 +48,6 @@ class Page:
             raise AssertionError(
                 f"{self.task_id} does not ask; {states(self.airflow, self.dag_id, self.run_id)}, {found}"
             ) from None
-        self.airflow.patch(self.path, {"chosen_options": ["OK"], "params_input": {"otp_token": otp}})
-        self.answered += 1
 
     def asks(self) -> bool:
         # A person takes longer than the process of the task that parks: until the scheduler has heard of its end,

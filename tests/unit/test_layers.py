@@ -67,7 +67,7 @@ def files_of(layer: str) -> list[Path]:
         ("planning", {"models", "planning", "spreadsheets", "storage", "tables"}),
         ("tables", {"tables"}),
         ("matching", {"models", "tables", "matching", "storage"}),
-        ("snapshots", {"models", "tables", "snapshots", "storage"}),
+        ("snapshots", {"models", "tables", "snapshots", "storage", "spreadsheets"}),
         ("simulator", {"models", "simulator"}),
         ("sessions", {"sessions", "exceptions", "_compat", "_metadata"}),
         ("hooks", {"models", "backoff", "protocol", "sessions", "hooks", "exceptions", "_compat", "_metadata"}),

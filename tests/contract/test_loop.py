@@ -1,0 +1,259 @@
+"""The whole loop over HTTP: download, reconcile, plan, reset, download again, verify."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_ims._compat import AirflowSkipException
+from airflow_provider_ims.exceptions import (
+    GstnInvalidPayload,
+    GstnInvalidRequest,
+    GstnPermanentError,
+)
+from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
+from airflow_provider_ims.operators.download import ImsDownloadOperator
+from airflow_provider_ims.operators.plan import ImsPlanOperator
+from airflow_provider_ims.operators.reconcile import ImsReconcileOperator, ImsVerifyOperator
+from demo.company import ERP_COLUMNS, GSTINS, documents, write_books
+from tests.contract.task_instance import TaskInstance
+from tests.unit.matching.builders import read
+
+GSTIN = GSTINS[0]
+PER_GSTIN = 40
+
+
+class Company:
+    """A company with one GSTIN, and the tasks of its loop."""
+
+    def __init__(self, simulator: Any, folder: Path) -> None:
+        self.simulator, self.folder = simulator, folder
+        self.books = folder / "books.csv"
+        simulator.gst.add_documents(documents((GSTIN,), PER_GSTIN))
+        simulator.gst.open_session(GSTIN)
+        write_books(self.books, (GSTIN,), PER_GSTIN)
+        self.pushed: Any = None
+
+    def download(self, name: str = "before", **arguments: Any) -> dict[str, Any]:
+        named = {"gstin": GSTIN, "output_path": str(self.folder / name), "deferrable": True, **arguments}
+        return TaskInstance(self.simulator, ImsDownloadOperator, task_id="download", **named).attempt()
+
+    def reconcile(self, snapshot: Any, **arguments: Any) -> dict[str, Any]:
+        named = {"books": str(self.books), "columns": ERP_COLUMNS, "on_window": "ignore", **arguments}
+        if "sql" in named:
+            del named["books"]
+        task = ImsReconcileOperator(
+            task_id="reconcile", snapshot=snapshot, output_path=str(self.folder / "reconciled"), **named
+        )
+        return task.execute({})
+
+    def plan(self, reconciled: dict[str, Any]) -> list[dict[str, Any]]:
+        return ImsPlanOperator(
+            task_id="plan",
+            source=reconciled["resets_path"],
+            output_path=str(self.folder / "plan"),
+            allow_empty=True,
+            max_documents=5,
+        ).execute({})
+
+    def reset(self, plan: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [
+            TaskInstance(
+                self.simulator, ImsBulkResetOperator, task_id="reset", plan_entry=entry, on_partial="warn"
+            ).attempt()
+            for entry in plan
+        ]
+
+    def verify(self, outcomes: Any, snapshot: Any, **arguments: Any) -> dict[str, Any]:
+        def push(key: str, value: Any) -> None:
+            self.pushed = value
+
+        task = ImsVerifyOperator(
+            task_id="verify",
+            outcomes=outcomes,
+            snapshot=snapshot,
+            output_path=str(self.folder / "verified"),
+            **arguments,
+        )
+        return task.execute({"ti": SimpleNamespace(xcom_push=push)})
+
+    @property
+    def verified(self) -> dict[str, dict[str, str]]:
+        with (self.folder / "verified" / "verified.csv").open(newline="") as file:
+            return {row["number"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def company(simulator: Any, tmp_path: Path) -> Company:
+    return Company(simulator, tmp_path)
+
+
+def test_what_agrees_with_the_books_is_reset_and_verified_and_a_second_run_sends_nothing(company):
+    first = company.reconcile(company.download())
+    assert (first["documents"], first["rejected"]) == (PER_GSTIN, 0)
+    assert set(first["matches"]) == {"matched", "within_tolerance", "mismatch", "only_in_ims"}
+    resets = first["decisions"]["reset"]
+    assert 10 < resets < 20
+    assert len(first["largest"]) == 10
+    rows = read(Path(first["path"]).parent / "reconciliation.parquet")
+    assert len(rows) == PER_GSTIN
+    assert {row["book_Cost Centre"] for row in rows} >= {"CC0", "CC1"}
+    assert {row["action"] for row in rows if row["decision"] == "reset"} == {"R", "P"}
+    plan = company.plan(first)
+    assert [entry["documents"] for entry in plan] == [resets]
+    outcomes = company.reset(plan)
+    assert outcomes[0]["reset"] == resets
+    verified = company.verify(outcomes, [company.download("after")])
+    assert (verified["documents"], verified["verified"], verified["differences"]) == (resets, resets, 0)
+    assert {row["action"] for row in company.verified.values()} == {"N"}
+
+    sent = company.simulator["resets"]
+    second = company.reconcile(company.download("again"))
+    assert "reset" not in second["decisions"]
+    assert company.plan(second) == []
+    assert company.simulator["resets"] == sent
+    with pytest.raises(AirflowSkipException):
+        company.verify([], company.download("nothing"))
+
+
+def test_what_a_supplier_edits_or_withdraws_meanwhile_is_told(company):
+    plan = company.plan(company.reconcile(company.download()))
+    chosen = read(company.folder / "reconciled" / "resets.parquet")[:2]
+    names = [(row["section"], row["stin"], row["inum"] or row["nt_num"]) for row in chosen]
+    assert company.simulator.gst.edit_document(GSTIN, *names[0], {"txval": 1.5, "val": 1.77}) == 1
+    assert company.simulator.gst.withdraw_document(GSTIN, *names[1]) == 1
+    company.simulator.gst.change_options({"strict_documents": True})
+    outcomes = company.reset(plan)
+    assert outcomes[0]["refused"] == 2
+    found = company.verify(outcomes, company.download("after"))
+    assert (found["changed_by_supplier"], found["gone"], found["not_reset"], found["differences"]) == (1, 1, 0, 0)
+    edited, withdrawn = (company.verified[name] for _, _, name in names)
+    assert (edited["outcome"], edited["verification"], edited["txval_now"]) == (
+        "refused",
+        "changed_by_supplier",
+        "1.50",
+    )
+    assert (withdrawn["outcome"], withdrawn["verification"]) == ("refused", "gone")
+
+
+def test_a_document_that_was_said_to_be_reset_and_is_not_fails_the_task(company):
+    plan = company.plan(company.reconcile(company.download()))
+    outcomes = company.reset(plan)
+    by_number = {document["number"]: document for document in documents((GSTIN,), PER_GSTIN)}
+    name = read(company.folder / "reconciled" / "resets.parquet")[0]["inum"]
+    company.simulator.gst.add_documents([by_number[name]])  # as it was before
+    after = company.download("after")
+    with pytest.raises(GstnPermanentError, match="1 documents were said to be reset and do not stand at no action"):
+        company.verify(outcomes, after)
+    assert company.pushed["differences"] == 1
+    assert company.verified[name]["verification"] == "not_reset"
+    assert company.verify(outcomes, after, on_difference="warn")["not_reset"] == 1
+
+
+def test_a_hash_that_changed_shows_when_the_earlier_snapshot_is_given(company):
+    before = company.download()
+    plan = company.plan(company.reconcile(before))
+    outcomes = company.reset(plan)
+    row = read(company.folder / "reconciled" / "resets.parquet")[0]
+    company.simulator.gst.edit_document(GSTIN, row["section"], row["stin"], row["inum"], {"tradenm": "Another name"})
+    after = company.download("after")
+    assert company.verify(outcomes, after)["changed_by_supplier"] == 0
+    assert company.verify(outcomes, after, before=before)["changed_by_supplier"] == 1
+
+
+def test_a_snapshot_that_cannot_tell_is_refused_for_verifying(company):
+    outcomes = company.reset(company.plan(company.reconcile(company.download())))
+    for arguments in ({"status": "N"}, {"sections": ["b2bcn"]}):
+        with pytest.raises(GstnInvalidRequest, match="Take it with"):
+            company.verify(outcomes, company.download("after", **arguments))
+    with pytest.raises(GstnInvalidRequest, match="no snapshot of GSTIN"):
+        company.verify([{**outcomes[0], "rtin": GSTINS[1]}], company.download("after"))
+
+
+def test_incomplete_old_doubled_and_missing_snapshots_are_refused_all_at_once(company, tmp_path):
+    whole, partly = company.download(), company.download("partly", status="R")
+    with pytest.raises(GstnInvalidRequest) as told:
+        company.reconcile([whole, partly, str(tmp_path / "nowhere")])
+    assert "is incomplete: it does not hold documents whose action is not R" in str(told.value)
+    assert "There are 2 snapshots of GSTIN" in str(told.value)
+    assert "nowhere is no whole snapshot" in str(told.value)
+    assert not (tmp_path / "reconciled").exists()
+    head = Path(whole["path"])
+    head.write_text(head.read_text().replace(whole["taken_at"][:10], "2026-01-01"))
+    with pytest.raises(GstnInvalidRequest, match=r"days old, and at most 24\.0 hours is allowed"):
+        company.reconcile(str(head.parent))
+    assert company.reconcile(str(head.parent), max_age=None)["documents"] == PER_GSTIN
+    assert company.reconcile(partly, allow_incomplete=True)["documents"] < PER_GSTIN
+
+
+def test_documents_that_are_not_those_of_the_snapshot_are_refused(company):
+    first = company.download()
+    [one] = documents((GSTIN,), 1)
+    company.simulator.gst.withdraw_document(GSTIN, one["section"], one["stin"], one["number"])
+    other = company.download("other")
+    Path(other["path"]).with_name("documents.parquet").replace(Path(first["path"]).with_name("documents.parquet"))
+    with pytest.raises(GstnInvalidPayload, match="is not the one that snapshot.json describes"):
+        company.reconcile(first)
+
+
+def test_books_that_cannot_be_read_are_rejected_with_their_reason(company):
+    with company.books.open("a", newline="") as file:
+        file.write(f"{GSTIN},24AABCK1000D1Z5,RE,1E+05,04/10/2026,100,18,0,0,0,V9,CC1\r\n")
+        file.write("27ZZZZZ9999Z1Z5,24AABCK1000D1Z5,RE,7,04/10/2026,100,18,0,0,0,V10,CC1\r\n")
+    snapshot = company.download()
+    with pytest.raises(GstnInvalidPayload, match="2 of 40 rows"):
+        company.reconcile(snapshot)
+    assert not (company.folder / "reconciled" / "reconciliation.json").exists()
+    found = company.reconcile(snapshot, on_invalid="skip")
+    assert found["rejected"] == 2
+    with (company.folder / "reconciled" / "rejects.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 2
+
+
+def test_an_empty_snapshot_makes_only_rows_of_the_books(company):
+    company.simulator.gst.reset()
+    company.simulator.gst.change_options({"otp": "424242", "task_seconds": 30})
+    company.simulator.gst.open_session(GSTIN)
+    found = company.reconcile(company.download())
+    assert found["matches"] == {"only_in_books": found["book_rows"]}
+    assert company.plan(found) == []
+
+
+def test_a_table_of_decisions_as_csv_and_a_teams_own_function(company, tmp_path):
+    from airflow_provider_ims.matching import Decisions
+
+    snapshot = company.download()
+    table = tmp_path / "decisions.csv"
+    table.write_text("match,action,decision\nmatched,*,keep\nwithin_tolerance,*,keep\n")
+    assert "reset" not in company.reconcile(snapshot, decisions=str(table))["decisions"]
+    assert (
+        "reset"
+        not in company.reconcile(snapshot, decisions={"matched": "review", "within_tolerance": "keep"})["decisions"]
+    )
+    only = company.reconcile(
+        snapshot, decisions=Decisions(function=lambda row: "reset" if row["number"] == "INV/26-27/0001" else "keep")
+    )
+    assert only["decisions"]["reset"] == 1
+
+
+def test_the_window_is_told_or_fails(company, monkeypatch):
+    from datetime import UTC, datetime
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime(2026, 11, 19, 12, tzinfo=UTC)
+
+    monkeypatch.setattr("airflow_provider_ims.operators.reconcile.datetime", Clock)
+    snapshot = company.download()
+    notes = company.reconcile(snapshot, on_window="warn", max_age=None)["notes"]
+    assert "GSTR-3B of October 2026 is due tomorrow, on 20 November 2026" in notes[0]
+    assert "GSTR-2B of October 2026 was drawn on 14 November 2026" in notes[1]
+    with pytest.raises(GstnInvalidRequest, match="due tomorrow"):
+        company.reconcile(snapshot, on_window="fail", max_age=None)
+    extended = {"overrides": {"102026": {"due_3b": "2026-11-30", "draft_2b": "2026-11-25"}}}
+    assert company.reconcile(snapshot, on_window="fail", max_age=None, calendar=extended)["notes"] == []
