@@ -1,6 +1,7 @@
 """
-The main job for real: the simulator of the service, a real Airflow, one reset of eight documents, then the loop of a
-small company: what GSTN holds, its books, the resets that follow from them, and whether they were done.
+The main job for real: the simulator of the service, a real Airflow, one reset of eight documents, then a company.
+
+The company's loop: what GSTN holds, its books, the resets that follow from them, and whether they were done.
 
     python -m demo [--keep] [--home DIR] [--documents FILE]
 """
@@ -37,6 +38,7 @@ GSTN_USERNAME = "demo"
 SIMULATOR_SECONDS = 30
 SESSION_SECONDS = 60
 RUN_SECONDS = 180
+LOOP_SECONDS = 420
 TASK_SECONDS = 10  # long enough to see the wait deferred
 
 
@@ -149,7 +151,7 @@ def reconcile(airflow: AirflowApi, simulator: Simulator, folder: Path, report: R
     company.write_books(folder / "books.csv")
     run_id = airflow.trigger_dag(LOOP_DAG_ID, {"gstins": list(company.GSTINS), "books": "books.csv"})
     report.step(LOOP_DAG_ID, f"triggered as {run_id}: {len(company.GSTINS)} GSTINs, books of an ERP")
-    for change in airflow.watch(LOOP_DAG_ID, run_id, RUN_SECONDS):
+    for change in airflow.watch(LOOP_DAG_ID, run_id, LOOP_SECONDS):
         report.task(change.task_id, change.state)
     for task in airflow.task_instances(LOOP_DAG_ID, run_id):
         if task["state"] == "failed":

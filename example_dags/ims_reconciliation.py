@@ -2,8 +2,8 @@
 The monthly loop: what GSTN holds -> the books -> what to reset -> a person approves -> reset -> verify.
 
 Runs each evening (India) from the 1st to the 20th, when GSTR-3B is due. Set `gstins` and `books` to your own: `books`
-is the name of a file in the folder that the Variable `ims_folder` holds, and so is everything that is written. What goes
-from task to task are paths and counts. If nothing is to be reset, nobody is asked.
+is the name of a file in the folder that the Variable `ims_folder` holds, and so is everything that is written. What
+goes from task to task are paths and counts. If nothing is to be reset, nobody is asked.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ with DAG(
 
     plan = ImsPlanOperator(
         task_id="plan",
-        source=found.output["resets_path"],
+        source="{{ ti.xcom_pull('reconcile')['resets_path'] }}",
         output_path="{{ below(var.value.ims_folder, 'plans', run_id) }}",
     )
     approve >> plan

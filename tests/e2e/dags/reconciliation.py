@@ -56,7 +56,9 @@ with DAG(dag_id="reconciliation", schedule=None, catchup=False, params={"gstn_co
     text = describe(found.output)
     approve = ApprovalOperator(task_id="approve", subject=text["subject"], body=text["body"])
     anything_to_reset(found.output) >> text
-    plan = ImsPlanOperator(task_id="plan", source=found.output["resets_path"], output_path=f"{folder}/plan")
+    plan = ImsPlanOperator(
+        task_id="plan", source="{{ ti.xcom_pull('reconcile')['resets_path'] }}", output_path=f"{folder}/plan"
+    )
     approve >> plan
     reset = ImsBulkResetOperator.partial(task_id="reset", on_partial="warn", **conn).expand(plan_entry=plan.output)
     again = sent_to(plan.output)
