@@ -17,7 +17,8 @@ from airflow_provider_ims.exceptions import (
     GstnTaskFailed,
     GstnTaskNotFound,
 )
-from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
+from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.results.report import Report
 from airflow_provider_ims.submissions.audit import AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal, entry_of
@@ -72,6 +73,7 @@ class BulkReset:
     :param on_failure: after a request that failed or whose fate is not known: ``stop``, or ``continue`` with the next
     :param timeout: how long one request may run, seconds
     :param audit: where a record of each reset is left, if anywhere
+    :param call: which call they are of
     :param clock: seconds since the epoch
     """
 
@@ -88,8 +90,10 @@ class BulkReset:
         on_failure: OnFailure = "stop",
         timeout: float = TIMEOUT,
         audit: AuditTrail | None = None,
+        call: Call[bytes, ResetResult] = RESET,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._call = call
         self._hook = hook
         self._journal = journal
         self._plan = plan
@@ -195,6 +199,7 @@ class BulkReset:
             name=name,
             sha256=chunk.planned.sha256,
             audit=self._audit,
+            call=self._call,
             clock=self._clock,
         )
         step = reset.advance(ended)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from airflow_provider_ims._metadata import afind_connection
 from airflow_provider_ims.exceptions import GstnError, of_service_error
@@ -13,15 +13,16 @@ from airflow_provider_ims.hooks._base import Build, GstnBaseHook, given
 from airflow_provider_ims.hooks._client_cache import Client, acquire, release
 from airflow_provider_ims.hooks._retries import awaited_reads
 from airflow_provider_ims.hooks._runner import arun_exchange
-from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.models.task import TaskStatus
 from airflow_provider_ims.protocol import tasks
 from airflow_provider_ims.protocol.access import TokenKeeper
+from airflow_provider_ims.protocol.calls import RESET, Call
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.settings import Settings
 from airflow_provider_ims.protocol.wire import Exchange, Reply
 
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 class GstnAsyncHook(GstnBaseHook):
@@ -86,12 +87,12 @@ class GstnAsyncHook(GstnBaseHook):
             question = self._asked[reference_id] = tasks.StatusQuestion(reference_id)
         return await self._read(question.build, question.read)
 
-    async def get_task_result(self, reference_id: str) -> ResetResult:
-        """Fetch what came of a reset; see :meth:`GstnHook.get_task_result`."""
+    async def get_task_result(self, reference_id: str, call: Call[Any, _R] = RESET) -> _R:  # type: ignore[assignment]
+        """Fetch what came of a task; see :meth:`GstnHook.get_task_result`."""
         reference_id = given(reference_id)
         return await self._read(
             lambda settings, with_access: tasks.result(settings, with_access, reference_id),
-            lambda reply: ResetResult.parse(tasks.read_result(reply, reference_id)),
+            lambda reply: call.parse(tasks.read_result(reply, reference_id)),
         )
 
     def _read(self, build: Build, read: Callable[[Reply], _T]) -> Awaitable[_T]:

@@ -33,11 +33,11 @@ from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import InvalidPayload
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES, ResetPayload
-from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.models.sent_request import SentRequest
 from airflow_provider_ims.models.task import TaskStatus, is_gone
-from airflow_provider_ims.protocol import access, ims, tasks
+from airflow_provider_ims.protocol import access, tasks
 from airflow_provider_ims.protocol.access import Access, TokenKeeper
+from airflow_provider_ims.protocol.calls import DOWNLOAD, RESET, Call, Download
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.gstn_session import GstnSession, GstnSessions
 from airflow_provider_ims.protocol.settings import Settings
@@ -49,7 +49,7 @@ from airflow_provider_ims.sessions.store import MemorySessionStore
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["GstnAsyncHook", "GstnHook"]
+__all__ = ["DOWNLOAD", "RESET", "Call", "GstnAsyncHook", "GstnHook"]
 
 TEST_TIMEOUT = 10.0
 """Seconds that each call of a connection test may take; the form waits a minute in all."""
@@ -57,6 +57,7 @@ TEST_TIMEOUT = 10.0
 _RECONCILIATION = "gstn_reconciled__{}"
 
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 class GstnHook(GstnBaseHook):
@@ -235,24 +236,32 @@ class GstnHook(GstnBaseHook):
                 payload = ResetPayload.parse(payload)
             except InvalidPayload as error:
                 raise GstnInvalidPayload(str(error), error.faults) from None
+        return self.submit(RESET, payload, before_sending=before_sending)
+
+    def submit(
+        self, call: Call[bytes, Any], payload: ResetPayload, *, before_sending: Callable[[], None] = lambda: None
+    ) -> str:
+        """
+        Send a checked request of any call that changes documents; see :meth:`submit_reset`.
+
+        :param call: which call it is
+        :param payload: the request
+        :param before_sending: see :meth:`submit_reset`
+        """
         rtin = payload.rtin
         self._check_gstin(rtin)
         body = payload.body()
         if len(body) > MAX_BODY_BYTES:
             raise GstnPayloadTooLarge(
-                f"The reset for GSTIN {payload.rtin} is {len(body):,} bytes with {payload.count():,} documents;"
+                f"The {call.noun} for GSTIN {payload.rtin} is {len(body):,} bytes with {payload.count():,} documents;"
                 f" the service takes {MAX_BODY_BYTES:,} bytes. Split it. Nothing was sent."
             )
 
-        def build(settings: Settings, with_access: Access) -> Request:
-            before_sending()
-            return ims.reset(settings, with_access, rtin, body)
-
-        reference_id = self._call(build, lambda reply: ims.read_reset(reply, rtin))
+        reference_id = self._submit(call, rtin, body, before_sending)
         try:
             self._run(self._gstn_sessions.remember_task(rtin, reference_id))
         except Exception:
-            # The reset is accepted: whatever the store does, its reference id must reach the caller.
+            # The request is accepted: whatever the store does, its reference id must reach the caller.
             self.log.warning("Task %s could not be noted; a logout will not know of it.", reference_id, exc_info=True)
         try:
             kept = SentRequest.of(payload).model_dump_json()
@@ -287,10 +296,17 @@ class GstnHook(GstnBaseHook):
         self._check_gstin(gstin)
         if section not in SECTIONS:
             raise GstnInvalidRequest(f"{section!r} is no section; GSTN knows {', '.join(SECTIONS)}. Nothing was sent.")
-        return self._read(
-            lambda settings, with_access: ims.download(settings, with_access, gstin, section, status),
-            lambda reply: ims.read_download(reply, gstin, section),
-        )
+        return self._submit(DOWNLOAD, gstin, Download(section, status))
+
+    def _submit(
+        self, call: Call[_T, Any], gstin: str, asked: _T, before_sending: Callable[[], None] = lambda: None
+    ) -> str:
+        def build(settings: Settings, with_access: Access) -> Request:
+            before_sending()
+            return call.build(settings, with_access, gstin, asked)
+
+        send = self._read if call.repeatable else self._call
+        return send(build, lambda reply: call.read(reply, gstin, asked))
 
     def remember_reconciliation(self, reference_id: str, found: str) -> None:
         """
@@ -318,15 +334,16 @@ class GstnHook(GstnBaseHook):
             lambda reply: tasks.read_status(reply, reference_id),
         )
 
-    def get_task_result(self, reference_id: str) -> ResetResult:
+    def get_task_result(self, reference_id: str, call: Call[Any, _R] = RESET) -> _R:  # type: ignore[assignment]
         """
-        Fetch what came of a reset.
+        Fetch what came of a task.
 
-        :param reference_id: what :meth:`submit_reset` returned
+        :param reference_id: what the request returned
+        :param call: which call it was; says into which model its result is read
         :raises GstnResultNotReady: when the task is not complete
         :raises GstnTaskNotFound: when the service knows no such task, or not any more (7 days)
         """
-        return ResetResult.parse(self._result(given(reference_id)))
+        return call.parse(self._result(given(reference_id)))
 
     def get_task_pages(self, reference_id: str) -> Iterator[Mapping[str, Any]]:
         """

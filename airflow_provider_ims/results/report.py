@@ -1,4 +1,4 @@
-"""Reads what came of one reset, and says it in every form that somebody needs."""
+"""Reads what came of one request, and says it in every form that somebody needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_ims.exceptions import (
     GstnServiceUnavailable,
     of_code,
 )
-from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.models.account import Account
 from airflow_provider_ims.models.codes import nothing_was_done, remedy_for
 from airflow_provider_ims.models.download import actions_of
@@ -70,13 +70,14 @@ class RefusedRow(NamedTuple):
 
 class Report:
     """
-    What came of one reset.
+    What came of one request.
 
-    :param reference_id: the reset
+    :param reference_id: the task that did it
     :param result: GSTN's answer
     :param payload: the request; with it, every document is accounted for
     :param found: what a look at GSTN's documents told before, if there was one
     :param sent: what is kept of the request that was sent, if anything is
+    :param call: which call it was
     """
 
     def __init__(
@@ -86,7 +87,9 @@ class Report:
         payload: ResetPayload | None = None,
         found: Reconciliation | None = None,
         sent: SentRequest | None = None,
+        call: Call[Any, ResetResult] = RESET,
     ) -> None:
+        self._call = call
         self.reference_id = reference_id
         self.result = result
         self.found = found
@@ -109,11 +112,13 @@ class Report:
         reference_id: str,
         payload: ResetPayload | None = None,
         found: Reconciliation | None = None,
+        call: Call[Any, ResetResult] = RESET,
     ) -> Report:
         """
         Fetch the result of a task that is complete.
 
         :param found: what a look at GSTN's documents told before, if the caller knows; else what is kept of it is read
+        :param call: which call it was
         :raises GstnResultNotReady: when GSTN still works on it
         :raises GstnResetNotDone: when nothing was done, since GSTN was busy or down, or had no session for the GSTIN
         :raises GstnResetFailed: when another error is all that came of it
@@ -128,13 +133,13 @@ class Report:
             nothing_sent = {"reconciliation": found.model_dump()}
             result = ResetResult(status_cd="P", processed=found.count, errors=0, raw=nothing_sent)
         else:
-            result = _result_of(hook, reference_id)
+            result = _result_of(hook, call, reference_id)
         if result.outcome == "running":
             raise GstnResultNotReady(
-                f"Task {reference_id} is complete, but GSTN still works on the reset (IP). Read the result again"
+                f"Task {reference_id} is complete, but GSTN still works on the {call.noun} (IP). Read the result again"
                 " later; the task's retries do that."
             )
-        report = cls(reference_id, result, payload, found, sent)
+        report = cls(reference_id, result, payload, found, sent, call)
         report.is_simulated = hook.is_simulator
         return report
 
@@ -155,8 +160,14 @@ class Report:
         """Correct the account by what GSTN holds, now that no reset runs any more."""
         actions = actions_of(page for reference_id in downloads for page in hook.get_task_pages(reference_id))
         outcomes = self.account.outcomes if self.account else {}
-        self._seen_reset = {key for key, said in outcomes.items() if said != "reset" and actions.get(key) == "N"}
+        self._seen_reset = {
+            key for key, said in outcomes.items() if said != "reset" and actions.get(key) == self._call.settles_on
+        }
         self.account = self._accounted()
+
+    @property
+    def _name(self) -> str:
+        return _named(self._call, self.reference_id)
 
     @property
     def unknown(self) -> list[DocumentKey]:
@@ -228,7 +239,7 @@ class Report:
             return None
         if self.outcome == "failed":
             return GstnResetFailed(self._why_failed(), code=self.result.code)
-        lines = [f"Reset {self.reference_id}: {self._counted()}."]
+        lines = [f"{self._name}: {self._counted()}."]
         if not self._adds_up:
             lines.append(
                 f"GSTN counts {self.result.processed} processed and {self.result.errors} refused;"
@@ -244,7 +255,7 @@ class Report:
         what = " ".join(part for part in (result.code, result.message) if part) or "no reason given"
         if result.outcome == "failed":
             advice = remedy_for(result.code) if result.code else "Look at the documents on the GST portal."
-            return f"Reset {self.reference_id} did not succeed (status_cd {result.status_cd!r}): {what}. {advice}"
+            return f"{self._name} did not succeed (status_cd {result.status_cd!r}): {what}. {advice}"
         if result.contradictions:
             against = ", ".join(result.contradictions)
             why = f"its answer contradicts itself: status_cd {result.status_cd!r} with {against}"
@@ -252,7 +263,7 @@ class Report:
             why = f"nobody knows the word status_cd {result.status_cd!r}"
         said = f" GSTN says: {result.message}." if result.message else ""
         return (
-            f"Reset {self.reference_id}: GSTN does not say what was done; {why}.{said}"
+            f"{self._name}: GSTN does not say what was done; {why}.{said}"
             " Look at the documents on the GST portal before you send anything again."
         )
 
@@ -315,31 +326,39 @@ class Report:
             log.warning("GSTN refused what we did not send, or did not name it: %s", row)
 
 
-def _result_of(hook: GstnHook, reference_id: str) -> ResetResult:
+def _result_of(hook: GstnHook, call: Call[Any, ResetResult], reference_id: str) -> ResetResult:
     try:
         # A complete task whose GSTN half says IP is rare and short: worth a moment of this worker.
-        result = until_ready(lambda read: read.outcome == "running")(hook.get_task_result, reference_id)
+        result: ResetResult = until_ready(lambda read: read.outcome == "running")(
+            hook.get_task_result, reference_id, call
+        )
     except GstnError as error:
         if nothing_was_done(error.code):
             # The envelope's code is the task's, except that a gateway with an outage of its own may say the same.
             is_certain = not isinstance(error, GstnServiceUnavailable) or (error.http_status or 200) < 500
-            raise _not_done(reference_id, error, is_certain=is_certain) from None
+            raise _not_done(call, reference_id, error, is_certain=is_certain) from None
         if isinstance(error, (GstnRefused, GstnInvalidRequest)):
             # The task is complete, and an error is all that came of it: asking again gives the same.
-            raise GstnResetFailed(f"Reset {reference_id} ended in an error. {error}", code=error.code) from None
+            raise GstnResetFailed(f"{_named(call, reference_id)} ended in an error. {error}", code=error.code) from None
         raise
     if result.nothing_done:
-        raise _not_done(reference_id, of_code(result.code, f"{result.code} {result.message}.".strip()))
+        raise _not_done(call, reference_id, of_code(result.code, f"{result.code} {result.message}.".strip()))
     return result
 
 
-def _not_done(reference_id: str, cause: GstnError, *, is_certain: bool = True) -> GstnResetNotDone:
+def _not_done(
+    call: Call[Any, Any], reference_id: str, cause: GstnError, *, is_certain: bool = True
+) -> GstnResetNotDone:
     return GstnResetNotDone(
-        f"Nothing of reset {reference_id} was done. Clear the task that sent it, together with those after it: it is"
-        f" sent again.\n{cause}",
+        f"Nothing of {call.noun} {reference_id} was done. Clear the task that sent it, together with those after it: it"
+        f" is sent again.\n{cause}",
         cause=cause,
         is_certain=is_certain,
     )
+
+
+def _named(call: Call[Any, Any], reference_id: str) -> str:
+    return f"{call.noun.capitalize()} {reference_id}"
 
 
 def listed(counts: Mapping[str, int]) -> str:

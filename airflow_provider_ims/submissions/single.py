@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims.exceptions import GstnResetNotDone, GstnTransientError
-from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.results.report import Report
 from airflow_provider_ims.submissions.audit import AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
@@ -41,6 +42,7 @@ class SingleReset:
     :param name: what it is, for messages
     :param sha256: in bulk, of the planned request
     :param audit: where a record is left, if anywhere
+    :param call: which call it is
     :param clock: seconds since the epoch
     """
 
@@ -57,13 +59,15 @@ class SingleReset:
         name: str = "",
         sha256: str = "",
         audit: AuditTrail | None = None,
+        call: Call[bytes, ResetResult] = RESET,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._call = call
         self._hook = hook
         self._payload = payload
         self._timeout = timeout
         self._key = key
-        self._name = name or f"The reset of GSTIN {payload.rtin}"
+        self._name = name or f"The {call.noun} of GSTIN {payload.rtin}"
         self._clock = clock
         self._submission = Submission(
             hook,
@@ -74,6 +78,7 @@ class SingleReset:
             key=key,
             sha256=sha256,
             audit=audit,
+            call=call,
             clock=clock,
         )
 
@@ -97,7 +102,9 @@ class SingleReset:
         if entry.sent and (running := self._running(entry)):
             return running
         try:
-            report = Report.fetch(self._hook, entry.reference_id, self._payload, self._submission.found(entry))
+            report = Report.fetch(
+                self._hook, entry.reference_id, self._payload, self._submission.found(entry), self._call
+            )
         except GstnResetNotDone as error:
             return self._submission.not_done(entry, error)
         return accounted(self._hook, report, ended, self._key)

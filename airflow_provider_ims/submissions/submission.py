@@ -1,4 +1,4 @@
-"""Takes one reset to the service: at most once, unless a look at GSTN's documents shows what is not done."""
+"""Takes one request to the service: at most once, unless a look at GSTN's documents shows what is not done."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from airflow_provider_ims.exceptions import (
     GstnAmbiguousSubmission,
@@ -22,7 +22,7 @@ from airflow_provider_ims.exceptions import (
     GstnTaskNotFound,
     GstnTransientError,
 )
-from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.models.download import actions_of
 from airflow_provider_ims.models.payload import ResetPayload
 from airflow_provider_ims.models.reconciliation import Reconciliation, as_places, of_places
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 class Sent(NamedTuple):
-    """The service has the reset, under this reference id."""
+    """The service has the request, under this reference id."""
 
     reference_id: str
 
@@ -55,7 +55,7 @@ Step = Sent | AwaitTasks | AwaitMoment
 
 class Submission:
     """
-    One reset on its way to the service.
+    One request on its way to the service.
 
     Before the request goes out its intent is written to the journal, and its reference id right after it. So each
     later try knows whether it was sent, was not, or may have been. What a person wants who clears the task is decided
@@ -69,6 +69,7 @@ class Submission:
     :param key: the journal's key
     :param sha256: in bulk, of the planned request
     :param audit: where a record is left, if anywhere
+    :param call: which call it is
     :param clock: seconds since the epoch
     """
 
@@ -83,8 +84,10 @@ class Submission:
         key: str = KEY,
         sha256: str = "",
         audit: AuditTrail | None = None,
+        call: Call[bytes, Any] = RESET,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._call = call
         self._hook = hook
         self._journal = journal
         self._payload = payload
@@ -104,7 +107,7 @@ class Submission:
         :return: the reference id, or what has to be waited for before this is called again
         :raises GstnAmbiguousSubmission: when it may have been accepted, and ``on_ambiguous`` leaves it to a person
         :raises GstnBusy: when GSTN was busy for longer than ``busy_timeout``
-        :raises GstnError: see :meth:`GstnHook.submit_reset`; nothing was sent then
+        :raises GstnError: see :meth:`GstnHook.submit`; nothing was sent then
         """
         entry = self._known_entry()
         if entry is None:
@@ -149,7 +152,8 @@ class Submission:
             return self._wait_for_gstn(unsent, cause)
         self._journal.keep(self._key, unsent)
         raise GstnSessionExpired(
-            f"GSTIN {self._payload.rtin}: nothing of reset {entry.reference_id} was done, as GSTN had no session.\n"
+            f"GSTIN {self._payload.rtin}: nothing of {self._call.noun} {entry.reference_id} was done, as GSTN had no"
+            " session.\n"
             f"{cause}\nThen clear this task: it sends the request again.",
             code=error.code,
         ) from None
@@ -173,7 +177,7 @@ class Submission:
                 f"The payload was changed while it is not known what became of the one before for GSTIN"
                 f" {self._payload.rtin}.\nNothing was sent. The one before was {_story(entry)}.\nGive that payload back"
                 " and clear this task: it looks at what GSTN holds and ends the matter. To send the new one all the"
-                " same, set force_resubmit and clear this task: it sends what GSTN does not hold at no action."
+                f" same, set force_resubmit and clear this task: it sends what GSTN does not hold {self._call.settled}."
             )
         if forced or entry.phase in {"submitted", "ended"}:
             # Both may name the same documents: those that the one before has reset, GSTN would refuse now.
@@ -224,7 +228,7 @@ class Submission:
         if state != "completed":
             return state == "unknown" and self._policy.force is True, {}
         try:
-            outcome = Report.fetch(self._hook, entry.reference_id, self._payload, self.found(entry)).outcome
+            outcome = Report.fetch(self._hook, entry.reference_id, self._payload, self.found(entry), self._call).outcome
         except GstnResetNotDone as error:
             return True, {"phase": "unsent" if error.is_certain else "intent", "in_flight_since": 0.0}
         except GstnResultNotReady:
@@ -237,10 +241,11 @@ class Submission:
         if entry.attempt != self._attempt:
             cleared = self._attempt.cleared_since(entry.attempt)
             log.warning(
-                "This task was %s, but its reset is NOT sent again: %s. Going on with that one.%s",
+                "This task was %s, but its %s is NOT sent again: %s. Going on with that one.%s",
                 "cleared" if cleared else "tried again",
+                self._call.noun,
                 _story(entry),
-                " To send what GSTN does not hold at no action, set force_resubmit and clear the task."
+                f" To send what GSTN does not hold {self._call.settled}, set force_resubmit and clear the task."
                 if cleared
                 else "",
             )
@@ -275,7 +280,7 @@ class Submission:
             self._journal.write(self._key, entry)
 
         try:
-            reference_id = self._hook.submit_reset(payload, before_sending=before_sending)
+            reference_id = self._hook.submit(self._call, payload, before_sending=before_sending)
         except GstnAmbiguousSubmission as error:
             return self._resolve(entry, error)
         except GstnError as error:
@@ -332,11 +337,12 @@ class Submission:
     def _send_the_rest(self, downloads: Sequence[str], entry: Entry) -> Step:
         actions = actions_of(page for reference_id in downloads for page in self._hook.get_task_pages(reference_id))
         keys = {key for key, _ in self._payload.documents()}
-        done = {key for key in keys if actions.get(key) == "N"}
+        done = {key for key in keys if actions.get(key) == self._call.settles_on}
         log.warning(
-            "Of %d documents GSTN holds %d at no action; it holds another action for %d and does not list %d.",
+            "Of %d documents GSTN holds %d %s; it holds another action for %d and does not list %d.",
             len(keys),
             len(done),
+            self._call.settled,
             len([key for key in keys - done if key in actions]),
             len([key for key in keys if key not in actions]),
         )
@@ -397,10 +403,10 @@ class Submission:
         first = next(document for _, document in self._payload.documents())
         counts = ", ".join(f"{count} {section}" for section, count in self._payload.counts().items())
         return (
-            f"It is not known whether the reset of {self._payload.count()} documents of GSTIN"
+            f"It is not known whether the {self._call.noun} of {self._payload.count()} documents of GSTIN"
             f" {self._payload.rtin} was done.\nIt is about {counts}, such as {first.number} of supplier {first.stin}."
             f" It was {_story(entry)}. {what}\nClear this task: it looks at the documents that GSTN holds, and sends"
-            " only those that are not at no action. With on_ambiguous='reconcile' it does so by itself."
+            f" only those that are not {self._call.settled}. With on_ambiguous='reconcile' it does so by itself."
         )
 
 

@@ -68,7 +68,7 @@ class Hook:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def submit_reset(self, payload: ResetPayload, *, before_sending: Callable[[], None]) -> str:
+    def submit(self, call: object, payload: ResetPayload, *, before_sending: Callable[[], None]) -> str:
         before_sending()
         self.sent.append(payload)
         return "r-1"
@@ -89,7 +89,7 @@ class Hook:
     def find_sent_request(self, reference_id: str) -> SentRequest | None:
         return self.known
 
-    def get_task_result(self, reference_id: str) -> ResetResult:
+    def get_task_result(self, reference_id: str, call: object) -> ResetResult:
         self.results_read += 1
         return ResetResult.parse(self.results.pop(0) if len(self.results) > 1 else self.results[0])
 

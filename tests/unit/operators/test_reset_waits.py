@@ -56,7 +56,7 @@ class Hook:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def submit_reset(self, payload: ResetPayload, *, before_sending: Callable[[], None]) -> str:
+    def submit(self, call: object, payload: ResetPayload, *, before_sending: Callable[[], None]) -> str:
         before_sending()
         self.sent.append(payload)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -82,7 +82,7 @@ class Hook:
             raise GstnTaskNotFound(f"No such task: {reference_id!r}")
         return [{"b2b": [{**document(inum=number), "action": action} for number, action in self.held.items()]}]
 
-    def get_task_result(self, reference_id: str) -> ResetResult:
+    def get_task_result(self, reference_id: str, call: object) -> ResetResult:
         return ResetResult(status_cd="P", processed=3, errors=0)
 
     def find_sent_request(self, reference_id: str) -> None:

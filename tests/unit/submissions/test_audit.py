@@ -68,7 +68,7 @@ class Hook:
         self.held: dict[str, str] = {}
         self._folder = folder
 
-    def submit_reset(self, payload: ResetPayload, *, before_sending: Callable[[], None]) -> str:
+    def submit(self, call: object, payload: ResetPayload, *, before_sending: Callable[[], None]) -> str:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer is EXPIRED:
             raise answer  # found before anything is sent

@@ -80,7 +80,7 @@ class Hook:
             raise GstnTaskNotFound(reference_id)
         return TaskStatus(reference_id=reference_id, word=word)
 
-    def get_task_result(self, reference_id: str) -> ResetResult:
+    def get_task_result(self, reference_id: str, call: object) -> ResetResult:
         result = self.results.get(reference_id, {"status_cd": "P"})
         if isinstance(result, GstnError):
             raise result
@@ -92,7 +92,7 @@ class Hook:
     def find_reconciliation(self, reference_id: str) -> str | None:
         return self.remembered.get(reference_id)
 
-    def submit_reset(self, payload: ResetPayload, *, before_sending: Callable[[], None]) -> str:
+    def submit(self, call: object, payload: ResetPayload, *, before_sending: Callable[[], None]) -> str:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, GstnSessionExpired):
             raise answer  # found before anything is sent
