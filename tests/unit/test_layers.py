@@ -107,7 +107,8 @@ def test_the_scheduler_imports_operators_and_sensors_without_the_heavy_libraries
     everything = [
         f"{NAME}.{part}" for part in (*operators, "retry_policy", "sensors.ims", "triggers.ims", "hooks.gstn")
     ]
-    assert not imported_by(*everything) & set(HEAVY)
+    # Below Airflow 3.2 airflow.sdk itself imports fastapi.
+    assert not (imported_by(*everything) - imported_by("airflow.sdk")) & set(HEAVY)
 
 
 def schema(name: str) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def test_an_object_store_holds_source_and_plan(tmp_path: Path):
     store.pipe_file("/acme/plan/plan.json", b"{}")
     [entry] = run("memory://acme/in/a.jsonl", output_path="memory://acme/plan")
     [chunk] = entry["chunks"]
-    assert chunk["path"] == f"memory://acme/plan/{RTIN}/0001.json"
+    assert chunk["path"] == str(ObjectStoragePath("memory://acme/plan") / RTIN / "0001.json")
     assert len(ObjectStoragePath(chunk["path"]).read_bytes()) == chunk["bytes"]
     assert sorted(path.rpartition("plan/")[2] for path in store.find("/acme/plan")) == [
         f"{RTIN}/0001.json",
