@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-STATES = ("nothing", "busy", "intent", "submitted", "ended", "no store")
+STATES = ("nothing", "unsent", "intent", "submitted", "ended", "no store")
 """
-How far the journal was: nothing in it; waiting for GSTN's other request; about to send; sent; result kept. Or there is
-no journal that outlives a worker, below Airflow 3.3.
+How far the journal was: nothing in it; not sent, as GSTN was busy or a session was missing; sent or about to be, its
+fate not known; taken by the service; result kept. Or there is no journal that outlives a worker, below Airflow 3.3.
 """
 
 Cells = Counter[tuple[str, str]]
@@ -16,10 +16,10 @@ Cells = Counter[tuple[str, str]]
 # Why a fault can never meet a state: fault, state, reason.
 NEVER: tuple[tuple[str, str, str], ...] = (
     (r"PUT: .*", "submitted|ended", "a request that was accepted is not sent again, and what is sent has an intent"),
-    (r"PUT: .*", "nothing|busy", "the intent is written before the request goes out"),
+    (r"PUT: .*", "nothing|unsent", "the intent is written before the request goes out"),
     (
         r"(result|page|report|file write): .*",
-        "busy",
+        "unsent",
         "a task that waits for its turn reads no result and writes no file",
     ),
 )

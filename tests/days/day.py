@@ -352,7 +352,7 @@ def _live(world: World, plan: DayPlan) -> Verdict:
         world.coverage,
         sum(service.is_at(doc) != "N" for flow in flows for doc in flow.docs),
         len(world.mishaps.fired),
-        sum(world.mishaps.seen.values()),
+        sum(count for (_, state), count in world.mishaps.seen.items() if not state),
     )
 
 

@@ -18,6 +18,7 @@ class Mishap:
     :param what: what happens then
     :param at: with ``clock``, seconds after the day's beginning; with ``worker ends``, after that
     :param lasts: seconds, where it lasts
+    :param state: with this state of the journal only, and ``nth`` counts the exchanges with it (``coverage.STATES``)
     :param detail: which GSTIN, document, task or code it is about
     """
 
@@ -27,6 +28,7 @@ class Mishap:
     at: float = 0.0
     lasts: float = 0.0
     detail: str = ""
+    state: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return what is not as it is by default."""
@@ -44,15 +46,17 @@ class Mishaps:
         self.planned = list(planned)
         self.fired: list[Mishap] = []
         self.over = False
-        self.seen: Counter[str] = Counter()
-        self._at = {(mishap.where, mishap.nth): mishap for mishap in self.planned if mishap.where != "clock"}
+        self.seen: Counter[tuple[str, str]] = Counter()
+        self._at = {(each.where, each.state, each.nth): each for each in self.planned if each.where != "clock"}
 
-    def take(self, where: str) -> Mishap | None:
-        """Count an exchange; return what goes wrong at it."""
-        self.seen[where] += 1
+    def take(self, where: str, state: str = "") -> Mishap | None:
+        """Count an exchange, which meets a state of the journal; return what goes wrong at it."""
+        self.seen[where, ""] += 1
+        self.seen[where, state] += bool(state)
         if self.over:
             return None
-        mishap = self._at.get((where, self.seen[where]))
+        at = self._at.get
+        mishap = at((where, "", self.seen[where, ""])) or at((where, state, self.seen[where, state]))
         if mishap is not None:
             self.fired.append(mishap)
         return mishap

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from .coverage import STATES
 from .mishaps import Mishap
 
 OTHER_RTIN = "29AAGCB7383J1Z4"
@@ -166,7 +167,10 @@ def _mishaps(rng: random.Random, flows: tuple[Flow, ...]) -> tuple[Mishap, ...]:
         if mishap.where == "clock":
             found[mishap] = mishap
         else:
-            found.setdefault((mishap.where, mishap.nth), mishap)
+            found.setdefault((mishap.where, mishap.state, mishap.nth), mishap)
+            if mishap.state == "unsent":
+                # It comes to that only where GSTN is busy or down.
+                found.setdefault(("PUT", "", 1), Mishap("PUT", "code", 1, detail=rng.choice(CODES_OF_RESULTS[:2])))
     return tuple(found.values())
 
 
@@ -215,10 +219,17 @@ def _put(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
     return Mishap("PUT", what, nth, detail=detail, lasts=lasts)
 
 
+def _moment(rng: random.Random, most: int) -> dict[str, Any]:
+    """Return at which exchange of its kind it is: at any, or at one that meets a certain state of the journal."""
+    if rng.random() < 0.5:
+        return {"nth": rng.randint(1, most)}
+    return {"nth": rng.choice((1, 1, 2, 3)), "state": rng.choice(STATES[:-1])}
+
+
 def _read(where: str, most: int) -> Callable[[random.Random, tuple[Flow, ...]], Mishap]:
     def one(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
         what = rng.choice((*_HTTP_DEATHS, *_HTTP_LOSSES, *_PAGES, "drips", "token expires"))
-        return Mishap(where, what, rng.randint(1, most))
+        return Mishap(where, what, **_moment(rng, most))
 
     return one
 
@@ -236,7 +247,7 @@ def _stale(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
 def _asked(where: str, most: int) -> Callable[[random.Random, tuple[Flow, ...]], Mishap]:
     def one(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
         what = rng.choice(("dies before", "dies after", "fails before", "fails after"))
-        return Mishap(where, what, rng.randint(1, most))
+        return Mishap(where, what, **_moment(rng, most))
 
     return one
 
@@ -245,13 +256,13 @@ def _file(where: str, most: int) -> Callable[[random.Random, tuple[Flow, ...]], 
     def one(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
         what = rng.choice(("dies before", "dies after", "fails before", "fails after", "slow"))
         detail = rng.choice(("", "full", "forbidden")) if what == "fails before" else ""
-        return Mishap(where, what, rng.randint(1, most), detail=detail, lasts=40.0 if what == "slow" else 0.0)
+        return Mishap(where, what, detail=detail, lasts=40.0 if what == "slow" else 0.0, **_moment(rng, most))
 
     return one
 
 
 def _report(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
-    return Mishap("report", "dies before", rng.randint(1, 6))
+    return Mishap("report", "dies before", **_moment(rng, 6))
 
 
 def _sometime(rng: random.Random, what: str, **more: Any) -> Mishap:

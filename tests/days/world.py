@@ -87,6 +87,9 @@ class World:
             return None
         return process.subject if process.subject is not None else watched()
 
+    def _take(self, where: str) -> Mishap | None:
+        return self.mishaps.take(where, self.state_of(self.subject()))
+
     def _meets(self, fault: str) -> None:
         self.coverage[fault, self.state_of(self.subject())] += 1
 
@@ -119,7 +122,7 @@ class World:
         reference_id = _task_of(url)
         if call in {"status"}:
             self._note_poll(instance, reference_id)
-        mishap = self.mishaps.take(call)
+        mishap = self._take(call)
         what = mishap.what if mishap else ""
         rtin = docs_of(body)[0] if call == "PUT" else ""
         if rtin:
@@ -321,7 +324,7 @@ class World:
     def ask_airflow(self, where: str, about: str, act: Callable[[], _T]) -> Generator[float, None, _T]:
         """Have Airflow's API server do something; yields the seconds that pass."""
         self.kernel.check_alive()
-        mishap = self.mishaps.take(where)
+        mishap = self._take(where)
         what = mishap.what if mishap else ""
         if mishap:
             self._meets(f"{where}: {what}")
@@ -354,7 +357,7 @@ class World:
 
     def report(self, instance: TaskInstance, hear: Callable[[], None]) -> None:
         """Have a worker tell Airflow how its task ended. The supervisor repeats it for as long as Airflow is away."""
-        mishap = self.mishaps.take("report")
+        mishap = self._take("report")
         if mishap:
             self._meets(f"report: {mishap.what}")
         if mishap and mishap.what == "dies before":
@@ -420,7 +423,7 @@ class World:
         if self.kernel.current is None:
             return act()
         self.kernel.check_alive()
-        mishap = self.mishaps.take(where)
+        mishap = self._take(where)
         what = mishap.what if mishap else ""
         if mishap:
             self._meets(f"{where}: {what}")
