@@ -106,6 +106,7 @@ class BulkReset:
         self._audit = audit
         self._clock = clock
         self.chunks = chunks_of(plan)
+        self._is_first_plan = False
 
     def advance(self, ended: AwaitTasks | None = None) -> AwaitTasks | AwaitMoment | None:
         """
@@ -150,6 +151,7 @@ class BulkReset:
         earlier = [entry for entry in (*known, *recorded) if entry is not None and entry.sha256 not in mine]
         earlier = [entry for entry in earlier if entry.sends]
         if not earlier:
+            self._is_first_plan = True
             return
         log.warning(
             "Requests of another plan were sent for GSTIN %s from here (%d). Before anything of this plan is sent that"
@@ -240,7 +242,8 @@ class BulkReset:
     def _outcome_of(self, chunk: Chunk) -> ChunkOutcome:
         entry = self._entry(chunk)
         if entry is None:
-            return ChunkOutcome(chunk.planned, "not sent")
+            # Its documents may have been sent by a plan before this one, as long as it is not known that none was.
+            return ChunkOutcome(chunk.planned, "not sent" if self._is_first_plan else "unknown")
         if entry.phase == "ended" and "reset" in entry.told:
             return ChunkOutcome(chunk.planned, "ended", entry.reference_id, entry.told, entry.failure)
         state = "not sent" if entry.phase == "unsent" else "unknown"

@@ -236,21 +236,28 @@ class ImsBulkResetOperator(BaseOperator):
         return AwaitMoment(time.time() + pause)
 
     def _fail(self, context: Context, outcomes: Outcomes, bulk: BulkReset, error: Exception) -> NoReturn:
-        # A failing task's return value is lost, so the summary goes ahead of the failure, in its place.
         try:
             summary = outcomes.gather(bulk.done())
         except Exception as untold:
             self.log.error("What became of each document could not be written. %s: %s", type(untold).__name__, untold)
             raise error from None
-        context["ti"].xcom_push(key="return_value", value=summary)
+        self._push(context, summary)
         raise type(error)(f"GSTIN {summary['rtin']}: {_counts(summary)}. {error}") from None
+
+    def _push(self, context: Context, summary: Mapping[str, Any]) -> None:
+        """Push the summary ahead of a failure, with which the return value is lost; Airflow may be away."""
+        try:
+            context["ti"].xcom_push(key="return_value", value=summary)
+        except Exception as error:
+            # To raise it would have the task tried again, whatever the failure says about that.
+            self.log.error("The summary was not pushed to XCom (%s: %s): %s", type(error).__name__, error, summary)
 
     def _conclude(self, context: Context, summary: dict[str, Any], done: list[ChunkOutcome]) -> dict[str, Any]:
         text = f"GSTIN {summary['rtin']}: {_counts(summary)}"
         self.log.info("%s. Every document: %s", text, summary["csv_path"])
         if summary["outcome"] == "processed":
             return summary
-        context["ti"].xcom_push(key="return_value", value=summary)
+        self._push(context, summary)
         failures = [outcome.failure for outcome in done if outcome.failure]
         error: GstnError
         if failures:

@@ -73,6 +73,7 @@ class TaskInstance:
         self.try_number, self.max_tries = 0, 2
         self.run_id, self.map_index = run_id, map_index
         self.xcom: Any = None
+        self.takes_xcom = True
         self.deferrals: list[Any] = []
         self.trigger_says = {"status": "completed"}
         self._make = operator
@@ -105,6 +106,8 @@ class TaskInstance:
 
     def _context(self) -> Any:
         def push(key: str, value: Any) -> None:
+            if not self.takes_xcom:
+                raise RuntimeError("the API server is away")
             self.xcom = value
 
         instance = SimpleNamespace(

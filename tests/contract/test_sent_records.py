@@ -197,6 +197,21 @@ class TestAnotherPlanInTheSameFolder:
         assert task.attempt_after_a_clear()["outcome"] == "processed"
         assert sent == [["INV-1", "INV-2"], ["INV-3"]]
 
+    def test_that_cannot_be_noted_calls_no_document_not_sent_that_the_one_before_has_sent(
+        self, simulator, entry, tmp_path
+    ):
+        def fail(call: str) -> None:
+            raise GstnTransientError("Airflow is away")
+
+        task = bulk(simulator, entry)
+        task.attempt()
+        task.arguments["plan_entry"] = planned(tmp_path, [["INV-1a", "NEW-1"], ["INV-2a"]])
+        task.store.before_each = fail
+        task.max_tries = task.try_number
+        with pytest.raises(GstnTransientError, match="3 unknown"):
+            task.attempt()
+        assert set(outcomes(tmp_path).values()) == {"unknown"}
+
     def test_a_record_that_cannot_be_read_is_looked_into(self, simulator, entry, tmp_path, sent):
         (tmp_path / RTIN / "0002.sent.json").write_text("{half")
         assert bulk(simulator, entry).attempt()["outcome"] == "processed"
@@ -305,6 +320,13 @@ class TestBelowAirflow33:
         simulator.gst.open_session(RTIN)
         assert task.attempt_after_a_clear()["outcome"] == "processed"
         assert simulator["resets"] == CHUNKS
+
+    def test_a_summary_that_airflow_does_not_take_is_no_reason_to_try_again(self, simulator, task):
+        simulator.fault("reset", "drop_after")
+        task.takes_xcom = False
+        with pytest.raises(GstnAmbiguousSubmission, match="2 unknown"):
+            task.attempt()
+        assert simulator["resets"] == 1
 
     def test_a_wait_that_airflow_gave_up_is_not_tried_again(self, simulator, task):
         context = task._context()
