@@ -74,6 +74,7 @@ class TaskInstance:
     began: float = 0.0
     marked: str = ""
     raised: bool = False
+    deferred_in: set[int] = field(default_factory=set)
 
     @property
     def scope(self) -> tuple[str, str, int]:
@@ -306,6 +307,7 @@ class LittleAirflow:
         self.world.deferring(instance, trigger, kwargs)
         instance.state = "deferred"
         instance.deferrals += 1
+        instance.deferred_in.add(instance.try_number)
         instance.next_method, instance.next_kwargs = method, kwargs
         instance.trigger = trigger
         instance.trigger_timeout = None if timeout is None else self.kernel.now + timeout.total_seconds()

@@ -179,7 +179,7 @@ class FlowOfDay:
     def _wait(self, instance: TaskInstance) -> Any:
         return ImsTaskSensor(
             task_id="wait",
-            reference_id=str(self.world.airflow.xcom_of(self.instances[0])),
+            reference_id=self.world.airflow.xcom_of(self.instances[0]),
             deferrable=self.plan.deferrable,
             poke_interval=30,
             exponential_backoff=True,
@@ -190,7 +190,7 @@ class FlowOfDay:
     def _result(self, instance: TaskInstance) -> Any:
         return ImsResultOperator(
             task_id="result",
-            reference_id=str(self.world.airflow.xcom_of(self.instances[1])),
+            reference_id=self.world.airflow.xcom_of(self.instances[1]),
             payload=self.entry["chunks"][0]["path"],
             on_partial=self.plan.on_partial,
             output_path=self.output,
@@ -271,14 +271,14 @@ class FlowOfDay:
             storage.DayFileSystem.files[path] = content.replace(b'"val":1180', b'"val":1190')
         else:
             first = self.requests[number][0]
-            other = first._replace(number=f"{first.number}X")
-            wanted = replace(self.plan.requests[number][0], number=other.number)
-            if other not in self.strangers:
-                self.strangers.append(other)
-                self.world.service.file(other, wanted.status, _record(wanted), by="the supplier")
-            storage.DayFileSystem.files[path] = content.replace(
-                f'"{first.number}"'.encode(), f'"{other.number}"'.encode()
-            )
+            name = f"{first.number}X"
+            for doc, wanted in zip(self.requests[number], self.plan.requests[number], strict=True):
+                other = doc._replace(number=name)
+                if doc.number == first.number and other not in self.strangers:
+                    self.strangers.append(other)
+                    record = _record(replace(wanted, number=name))
+                    self.world.service.file(other, wanted.status, record, by="the supplier")
+            storage.DayFileSystem.files[path] = content.replace(f'"{first.number}"'.encode(), f'"{name}"'.encode())
 
     def mend(self) -> None:
         """Bring the files back."""
@@ -291,14 +291,23 @@ class FlowOfDay:
         return all(instance.state in DONE for instance in self.instances)
 
 
-def run(plan: DayPlan) -> Verdict:
-    """Live a day."""
+@contextlib.contextmanager
+def world_of(plan: DayPlan) -> Iterator[World]:
+    """Let this process live in the world of a day, in a laboratory."""
     world = World(plan.seed, plan.mishaps, Options(**plan.options), keeps_state=plan.keeps_state)
     _NOW.append(world)
     _LISTENER.world = world
     begin(world, plan.seed)
+    options = world.service.options
+    world.database.connections["gstn_default"] = {
+        "conn_type": "gstn",
+        "host": f"https://{HOST}",
+        "login": options.login,
+        "password": options.password,
+        "extra": json.dumps({"org_id": options.org_id, "auth_url": f"https://{HOST}/theodore/apis/v1"}),
+    }
     try:
-        return _live(world, plan)
+        yield world
     finally:
         world.kernel.end()
         world.airflow.triggerer.end()
@@ -309,16 +318,9 @@ def run(plan: DayPlan) -> Verdict:
         _bury(world)
 
 
-def _live(world: World, plan: DayPlan) -> Verdict:
+def begin_flows(world: World, plan: DayPlan) -> list[FlowOfDay]:
+    """Have the documents filed, the sessions opened, and the runs begun."""
     service = world.service
-    options = service.options
-    world.database.connections["gstn_default"] = {
-        "conn_type": "gstn",
-        "host": f"https://{HOST}",
-        "login": options.login,
-        "password": options.password,
-        "extra": json.dumps({"org_id": options.org_id, "auth_url": f"https://{HOST}/theodore/apis/v1"}),
-    }
     flows = [FlowOfDay(world, flow) for flow in plan.flows]
     for flow in flows:
         service.open_session(flow.plan.rtin)
@@ -329,6 +331,18 @@ def _live(world: World, plan: DayPlan) -> Verdict:
             service.open_session(OTHER_RTIN)
             for wanted in (each for part in flow.plan.grows for each in part):
                 service.file(_doc(OTHER_RTIN, wanted), wanted.status, _record(wanted), by="the morning")
+    return flows
+
+
+def run(plan: DayPlan) -> Verdict:
+    """Live a day."""
+    with world_of(plan) as world:
+        return _live(world, plan)
+
+
+def _live(world: World, plan: DayPlan) -> Verdict:
+    service = world.service
+    flows = begin_flows(world, plan)
     world.carry_out = lambda mishap: _carry_out(world, flows, mishap)
     for mishap in plan.mishaps:
         if mishap.where == "clock":

@@ -39,7 +39,7 @@ def live(name: str, edits: list[dict[str, str]]) -> str:
     with tempfile.TemporaryDirectory(prefix="days-mutant-") as folder:
         here = Path(folder)
         shutil.copytree(ROOT / "airflow_provider_ims", here / "airflow_provider_ims")
-        (here / "tests").symlink_to(ROOT / "tests")
+        shutil.copytree(ROOT / "tests", here / "tests")
         for edit in edits:
             path = here / edit["file"]
             path.write_text(broken(path.read_text(), edit))

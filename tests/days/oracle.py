@@ -11,6 +11,8 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_ims.submissions.submission import MOST_SENDS
+
 from .service import Doc, Put
 from .storage import DayFileSystem
 
@@ -34,6 +36,8 @@ def judge_a_failure(world: World, instance: Any, error: BaseException) -> None:
     fired = world.mishaps.fired
     if sum(mishap.what == "token expires" for mishap in fired) > 1:
         return  # two in a row are no accident
+    if sum(mishap.where == "PUT" for mishap in fired) >= MOST_SENDS:
+        return  # it is not sent more often than that
     if instance.try_number > instance.max_tries or not fired or world.service.has_refused:
         return
     if all(_passes(mishap, instance.flow.plan) for mishap in fired):

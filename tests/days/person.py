@@ -23,6 +23,8 @@ def clean_up(world: World, flows: list[Any]) -> bool:
             continue
         # What was marked success by hand has no result: it is cleared, too.
         failed = next((each for each in flow.instances if each.state in {"failed", "skipped"} or each.marked), None)
+        if failed is None and flow.spoilt:
+            failed = flow.instances[0]  # all went well, with a file that somebody had put there
         if failed is None:
             if oracle.is_accounted(world, flow):
                 world.tell(f"{world.person} looks up what {flow.plan.run_id} warns of")
@@ -48,7 +50,8 @@ def _act(world: World, flow: Any, instance: TaskInstance) -> bool:
         world.tell(f"{world.person} looks up what {flow.plan.run_id} leaves open")
         flow.looked_up = True
         return False
-    if flow.changed and "force_resubmit" in text and "payload was changed" in text:
+    if "payload was changed" in text and "set force_resubmit" in text:
+        # The one before is to be had no more: it was changed on purpose, or what was sent was not meant.
         world.airflow.clear(flow.instances[0], force=True)
         return True
     if "portal" in text:

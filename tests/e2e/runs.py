@@ -92,6 +92,10 @@ class Runs:
         conf = {"payload": str(file), "audit_path": str(self.audit), "gstn_conn_id": self.conn_id, **case.conf}
         self._runs[name] = case.dag_id, self.airflow.trigger_dag(case.dag_id, conf), rtin
 
+    def of_airflow(self, name: str) -> tuple[str, str, str]:
+        """Return the ids of the DAG and of the run, and the taxpayer."""
+        return self._runs[name]
+
     def rtin(self, name: str) -> str:
         return self._runs[name][2]
 
