@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ims.models.codes import Kind
-from airflow_provider_ims.protocol.errors import ServiceError, no_reply, read_data, unreachable
+from airflow_provider_ims.protocol.errors import ServiceError, no_reply, read_data, unreachable, unreadable
 from airflow_provider_ims.protocol.text import spellings
 from airflow_provider_ims.protocol.wire import Reply, Request
 from tests.unit.builders import gstn_error, long, long_error, reply, short, short_error
@@ -194,8 +194,74 @@ def test_what_the_error_is_about_is_told(name: str, value: Any):
     assert error.place in str(error)
 
 
+def test_an_error_tells_what_is_known_of_it_and_nothing_of_what_is_not():
+    bare = ServiceError(Kind.OUTAGE, "the call", advice="Try later.")
+    assert str(bare) == f"the call: {Kind.OUTAGE.value}. Try later."
+    full = ServiceError(Kind.BUSY, "the call", code="C", message="M", advice="A.", place="task t-1", http_status=502)
+    assert str(full) == f"the call (task t-1): {Kind.BUSY.value} [C, M, HTTP 502]. A."
+    assert error_of(reply(short_error("err-new"), 400)).place == ""
+    assert error_of(reply(short_error("err-new"), 400)).message == ""
+
+
+def test_an_error_that_is_read_otherwise_keeps_all_that_the_service_said():
+    body = gstn_error("GEN5008", "in its own words")
+    body["error"]["args"]["task-id"] = "t-1"
+    said = error_of(reply(body, 502, Retry_After="7"))
+    lost, passing = said.as_lost_reply(), said.as_passing()
+    assert (lost.kind, passing.kind) == (Kind.LOST_REPLY, Kind.UNREADABLE)
+    for other in (lost, passing):
+        assert (other.call, other.code, other.message) == ("the call", "GEN5008", "in its own words")
+        assert (other.place, other.http_status, other.retry_after) == ("task-id t-1", 502, 7)
+    assert "before sending it again" in lost.advice
+    assert passing.advice == said.advice
+
+
+@pytest.mark.parametrize("status", [300, 301])
+def test_data_with_the_status_of_a_redirect_is_no_success(status: int):
+    with pytest.raises(ServiceError):
+        read_data(reply(short("data"), status), "the call")
+
+
+def test_a_secret_of_the_request_is_struck_out_of_the_data_that_quotes_it():
+    secret = "a-token-nobody-may-see"
+    got = dataclasses.replace(reply(short({"echo": f"You sent {secret}"})), secrets=spellings(secret))
+    assert secret not in str(read_data(got, "the call"))
+
+
+def test_a_reply_that_is_not_of_the_contract_says_what_it_is_and_to_check_the_host():
+    error = unreadable("the call", "no token in it")
+    assert (error.kind, error.call, error.message) == (Kind.UNREADABLE, "the call", "no token in it")
+    assert error.http_status is None
+    assert "Check the host" in error.advice
+    assert unreadable("the call", "no token in it", reply(b"", 204)).http_status == 204
+    assert error_of(reply(b"<html>", 200)).http_status == 200
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (404, "does not know this address"),
+        (408, "Try again later"),
+        (422, "Correct the request"),
+        (301, "sends us elsewhere"),
+        (503, "Try again later"),
+        (429, "less often"),
+        (401, "password"),
+    ],
+)
+def test_an_http_status_that_has_to_speak_says_what_to_do(status: int, advice: str):
+    assert advice in error_of(reply(short_error("err-new"), status)).advice
+
+
+def test_a_page_that_is_not_the_services_says_where_to_look():
+    assert "proxy or gateway" in error_of(reply(b"<html>", 404)).advice
+    assert "Try again later" in error_of(reply(b"<html>", 503)).advice
+
+
 BY_STATUS = [
+    (300, Kind.REQUEST),
     (400, Kind.REQUEST),
+    (408, Kind.OUTAGE),
     (401, Kind.LOGIN),
     (403, Kind.LOGIN),
     (404, Kind.REQUEST),
@@ -323,7 +389,11 @@ def test_an_error_of_a_call_that_was_not_answered_names_the_host_and_says_whethe
     assert lost.advice == "Look before sending it."
     again = no_reply(Request("status of task t-1", "GET", "https://eas.test/x", {}), "eas.test", "ReadTimeout")
     assert again.kind is Kind.OUTAGE
+    assert (lost.call, again.call) == ("IMS reset", "status of task t-1")
+    assert "Try again later" in again.advice
     away = unreachable("IMS reset", "eas.test", "NewConnectionError")
+    assert away.call == "IMS reset"
+    assert "Check the host" in away.advice
     assert away.kind is Kind.UNREACHABLE
     for error in (lost, again, away):
         assert "eas.test" in str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from types import SimpleNamespace
@@ -36,6 +37,7 @@ class Service:
     is_rate_limited = False
 
     def __init__(self) -> None:
+        self.opened: list[tuple[str, int]] = []
         self.now = START
         self.answers: list[str | Exception] = ["processing"]
         self.tasks: dict[str, list[str | Exception]] = {}
@@ -62,7 +64,7 @@ class Service:
         self.entered += 1
         return self
 
-    async def __aexit__(self, *error: object) -> None:
+    async def __aexit__(self, kind: object, error: object, traceback: object) -> None:
         self.left += 1
 
 
@@ -72,7 +74,12 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Service:
     monkeypatch.setattr(ims, "repeat", service.repeat)
     for module in (ims, watch):
         monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: service.now))
-    monkeypatch.setattr(ims, "GstnAsyncHook", lambda conn_id, read_attempts: service)
+
+    def hook(conn_id: str, read_attempts: int) -> Service:
+        service.opened.append((conn_id, read_attempts))
+        return service
+
+    monkeypatch.setattr(ims, "GstnAsyncHook", hook)
     # The first poll as late as it may come, the others as if there were no jitter.
     monkeypatch.setattr("random.uniform", lambda low, high: high if low == ims.SETTLING else (low + high) / 2)
     return service
@@ -105,6 +112,7 @@ async def test_a_completed_task_ends_the_wait_with_its_reference_id(service):
 async def test_a_failed_task_is_never_success(service, word):
     service.answers = [word]
     [event] = await events(trigger())
+    assert event.payload["code"] == word
     assert event.payload["status"] == "error"
     assert event.payload["error"] == "GstnTaskFailed"
     assert event.payload["reference_id"] == "r-1"
@@ -136,6 +144,45 @@ async def test_a_task_that_completed_while_nobody_looked_is_complete_even_after_
     service.answers = ["completed"]
     [event] = await events(trigger())
     assert event.payload["status"] == "completed"
+
+
+async def test_the_connection_is_the_users_and_a_poll_asks_once_since_the_next_one_comes(service):
+    await events(trigger(gstn_conn_id="gstn_two", end_time=START + 30))
+    assert service.opened == [("gstn_two", 1)]
+
+
+async def test_a_fault_after_polls_that_worked_begins_with_the_shortest_pause(service):
+    service.answers = [GstnServiceUnavailable("503"), "processing", GstnServiceUnavailable("503"), "completed"]
+    await events(trigger())
+    assert service.polls == [10, 15, 25, 30]
+
+
+async def test_at_the_deadline_it_asks_exactly_then(service):
+    await events(trigger(end_time=START + 20.5))
+    assert service.polls == [10, 20, 20.5]
+
+
+async def test_where_requests_are_limited_a_poll_has_until_the_deadline_to_get_its_turn(service, monkeypatch):
+    given = []
+
+    def timeout(seconds):
+        given.append(seconds)
+        return asyncio.timeout(None)
+
+    monkeypatch.setattr(ims, "timeout", timeout)
+    service.is_rate_limited = True
+    service.answers = ["processing", TimeoutError()]
+    [event] = await events(trigger(poll_interval=100, end_time=START + 300))
+    assert (given[0], given[-1]) == (200, ims.LONGEST_POLL)
+    assert event.payload["status"] == "timeout"
+    assert "max_requests_per_second" in event.payload["message"]
+
+
+async def test_where_requests_are_not_limited_no_timer_is_set(service, monkeypatch):
+    given = []
+    monkeypatch.setattr(ims, "timeout", lambda seconds: given.append(seconds) or asyncio.timeout(None))
+    await events(trigger(end_time=START + 30))
+    assert len(given) == 1, "the first poll opens the hook, and only then it is known"
 
 
 async def test_the_poll_interval_of_the_user_is_kept(service):
@@ -323,6 +370,18 @@ class TestSeveralTasks:
         assert event.payload["message"] == (
             "r-2: processing, r-3: processing, r-4: processing, r-5: processing, r-6: processing, and 3 more"
         )
+
+    @pytest.mark.parametrize(("running", "end"), [(5, "r-5: processing"), (6, "r-5: processing, and 1 more")])
+    async def test_at_the_deadline_five_are_named(self, service, running, end):
+        ids = [f"r-{number}" for number in range(1, running + 1)]
+        [event] = await events(trigger(reference_id=ids, end_time=START + 20))
+        assert event.payload["message"].endswith(end)
+
+    async def test_that_failed_are_told_a_line_each(self, service):
+        service.answers = ["failed"]
+        [event] = await events(trigger(reference_id=["r-1", "r-2"]))
+        first, second = event.payload["message"].split("\n")
+        assert (first[:9], second[:9]) == ("Task r-1 ", "Task r-2 ")
 
     async def test_survive_being_kept_and_brought_back(self, service):
         kept = trigger(reference_id=["r-1", "r-2"])
