@@ -68,8 +68,13 @@ class Begun(BaseModel):
 
     @property
     def running(self) -> list[str]:
-        """The reference ids to wait for."""
-        return [reference_id for reference_id in self.ids.values() if reference_id]
+        """The reference ids to wait for, always in one order: PostgreSQL gives the keys of JSON back in its own."""
+        return [self.ids[section] for section in self.sections if self.ids[section]]
+
+    @property
+    def sections(self) -> list[str]:
+        """The sections that were asked for, in GSTN's order."""
+        return [section for section in SECTIONS if section in self.ids]
 
 
 class ImsDownloadOperator(BaseOperator):
@@ -216,7 +221,7 @@ class ImsDownloadOperator(BaseOperator):
     def _take(self, context: Context, hook: GstnHook, begun: Begun, target: ObjectStoragePath) -> dict[str, Any]:
         gstin, status = begun.wanted[:2]
         taken_at = datetime.fromtimestamp(int(begun.at), UTC)
-        digest = hashlib.sha256(" ".join(begun.ids.values()).encode()).hexdigest()[:8]
+        digest = hashlib.sha256(" ".join(begun.running).encode()).hexdigest()[:8]
         name = f"{gstin}-{taken_at:%Y%m%dT%H%M%SZ}-{digest}"
         try:
             with workspace() as local, open_database(local, memory_limit=self.memory_limit, threads=1) as database:
@@ -229,10 +234,10 @@ class ImsDownloadOperator(BaseOperator):
                     taken_at=taken_at,
                     finished_at=datetime.now(UTC),
                     complete=set(begun.ids) == set(SECTIONS) and not status,
-                    sections=list(begun.ids),
+                    sections=begun.sections,
                     status=status,
                     documents=documents,
-                    counts={section: counts.get(section, {}) for section in begun.ids},
+                    counts={section: counts.get(section, {}) for section in begun.sections},
                     reference_ids=begun.ids,
                     warnings=warnings,
                 )
@@ -256,7 +261,8 @@ class ImsDownloadOperator(BaseOperator):
 
     def _read_pages(self, context: Context, hook: GstnHook, begun: Begun, table: DocumentsTable) -> int:
         total = 0
-        for section, reference_id in begun.ids.items():
+        for section in begun.sections:
+            reference_id = begun.ids[section]
             count = pages = 0
             try:
                 for page in hook.get_task_page_texts(reference_id) if reference_id else ():

@@ -102,7 +102,7 @@ class TaskInstance:
         moment = getattr(waiting.trigger, "moment", None)
         self.simulator.gst.advance(max(60.0, moment.timestamp() - self.simulator.gst.clock.now() if moment else 0.0))
         event = {**self.trigger_says, "reference_id": trigger["reference_id"]} if "reference_id" in trigger else None
-        return waiting.method_name, {**json.loads(json.dumps(waiting.kwargs)), "event": event}
+        return waiting.method_name, {**json.loads(json.dumps(waiting.kwargs, sort_keys=True)), "event": event}
 
     def _context(self) -> Any:
         def push(key: str, value: Any) -> None:
