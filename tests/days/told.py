@@ -68,7 +68,9 @@ def record(
     """
     return {
         "tasks": {name: list(tasks[name]) for name in ("reset", "wait", "result")},
-        "service": {name: counters.get(name, 0) for name in ("resets", "reset_calls", "downloads")},
+        "service": {name: counters.get(name, 0) for name in ("resets", "reset_calls")},
+        # How often hangs on how soon Airflow notices a death: until settle_time is over it looks once more.
+        "has looked": counters.get("downloads", 0) > 0,
         "summary": {name: (summary or {}).get(name) for name in ("outcome", "processed", "found_at_no_action")},
     }
 
