@@ -18,8 +18,9 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.models import ResetPayload, ResetResult
 from airflow_provider_ims.models.reconciliation import Reconciliation
+from airflow_provider_ims.models.sent_request import SentRequest
 from airflow_provider_ims.results.report import Report
-from tests.unit.builders import STIN, document, numbered, payload
+from tests.unit.builders import RTIN, STIN, document, numbered, payload
 
 DATE, PERIOD = "23-01-2023", "012023"
 TWO = payload(b2b=numbered("b2b", "1", "2"))
@@ -53,13 +54,19 @@ class TestRows:
         twins = payload(b2b=[document(inum="1"), document(inum="1", idt="24-01-2023"), document(inum="2")])
         rows = [row[5:7] for row in report(refusing("1", err_cnt="2"), twins).rows()]
         assert rows == [("unknown", "IMSSAV0010"), ("unknown", "IMSSAV0010"), ("unknown", "")]
+        *_, last = report(refusing("1", err_cnt="2"), twins).rows()
+        assert last[6:9] == ("", "", "")
+        assert [row.date for row in report(refusing("1", err_cnt="2"), twins).refused] == [""]
 
     def test_what_gstn_holds_at_no_action_after_all_has_no_code_any_more(self):
         found = Reconciliation(fingerprint=TWO.fingerprint(), already_reset="", sent=True)
         told = report(refusing("1", "2"), found=found)
         records = [{**document(inum="1"), "action": "N"}, {**document(inum="2"), "action": "A"}]
-        hook: Any = SimpleNamespace(get_task_pages=lambda reference_id: [{"b2b": records}])
+        pages = {"d-1": [{"b2b": records}]}
+        hook: Any = SimpleNamespace(get_task_pages=pages.__getitem__)
         told.reconcile(hook, ["d-1"])
+        assert "b2b 2 of" in str(told.error())
+        assert "b2b 1 of" not in str(told.error())
         assert [row[5:8] for row in told.rows()] == [("reset", "", ""), ("refused", "IMSSAV0010", "edited")]
         assert told.summary()["found_at_no_action"] == 1
         assert told.outcome == "partial"
@@ -73,6 +80,23 @@ class TestRows:
 
 
 class TestCounts:
+    def test_are_of_the_documents_and_none_without_the_payload(self):
+        assert report(refusing("1")).counts() == {"reset": 1, "refused": 1, "unknown": 0}
+        assert report({"status_cd": "REC"}).counts() == {"reset": 0, "refused": 0, "unknown": 2}
+        assert report(refusing("1"), None).counts() == {"reset": 0, "refused": 0, "unknown": 0}
+
+    def test_say_nothing_of_a_simulator_where_there_is_none(self):
+        assert "simulator" not in report({"status_cd": "P"}).summary()
+
+    @pytest.mark.parametrize(
+        ("proc_cnt", "found", "outcome"),
+        [("2", None, "processed"), ("1", None, "partial"), ("1", True, "partial"), ("1", False, "processed")],
+    )
+    def test_are_held_against_what_was_sent_if_something_was(self, proc_cnt: str, found: bool | None, outcome: str):
+        kept = None if found is None else Reconciliation(fingerprint="f", already_reset="0", sent=found)
+        told = report({"status_cd": "P", "proc_cnt": proc_cnt}, None, found=kept, sent=SentRequest.of(TWO))
+        assert told.outcome == outcome
+
     @pytest.mark.parametrize(("request_", "processed"), [(TWO, 2), (None, 0)])
     def test_a_result_that_counts_nothing_is_counted_by_its_payload(self, request_: Any, processed: int):
         assert report({"status_cd": "P"}, request_).summary()["processed"] == processed
@@ -84,6 +108,28 @@ class TestCounts:
 
 
 class TestTheError:
+    @pytest.mark.parametrize(
+        ("data", "request_", "first"),
+        [
+            (refusing("1"), TWO, "of 2 documents 1 refused by GSTN, 1 reset."),
+            (refusing("1", err_cnt="2"), TWO, "of 2 documents 1 refused by GSTN, 1 not accounted for."),
+            ({"status_cd": "P", "proc_cnt": "1"}, TWO, "of 2 documents 2 not accounted for."),
+            (refusing("1"), None, "GSTN refused 1."),
+            (
+                refusing("1", err_cnt="3", proc_cnt="4"),
+                None,
+                "GSTN refused 3, and does not name 2 of them; it",
+            ),
+        ],
+    )
+    def test_claims_of_no_document_more_than_is_known(self, data: dict, request_: Any, first: str):
+        assert str(report(data, request_).error()).splitlines()[0].startswith(f"Reset r-1: {first}")
+
+    def test_quotes_gstn_only_if_it_says_something(self):
+        assert str(report({"status_cd": "REC"}).error()).count("GSTN says") == 0
+        assert "status_cd 'REC'. Look at the documents" in str(report({"status_cd": "REC"}).error())
+        assert "GSTN says: soon." in str(report({"status_cd": "REC", "err_msg": "soon"}).error())
+
     def test_of_a_failed_reset_has_code_message_and_advice(self):
         error = report({"status_cd": "ER", "err_cd": "IMSSAV005", "err_msg": "schema"}).error()
         assert isinstance(error, GstnResetFailed)
@@ -93,8 +139,7 @@ class TestTheError:
 
     def test_of_a_failed_reset_without_a_reason_leads_to_the_portal(self):
         text = str(report({"status_cd": "ER"}).error())
-        assert "no reason given" in text
-        assert "on the GST portal" in text
+        assert "no reason given. Look at the documents on the GST portal." in text
 
     @pytest.mark.parametrize(
         ("data", "request_", "is_open"),
@@ -115,14 +160,22 @@ class Hook:
     def __init__(self, answer: dict[str, Any] | GstnError, *, is_simulator: bool = False) -> None:
         self.answer = answer
         self.is_simulator = is_simulator
+        self.found: str | None = None
+        self.downloads: list[tuple[str, str]] = []
 
-    def find_reconciliation(self, reference_id: str) -> None:
-        return None
+    def find_reconciliation(self, reference_id: str) -> str | None:
+        assert reference_id == "r-1"
+        return self.found
 
     def find_sent_request(self, reference_id: str) -> None:
-        return None
+        assert reference_id == "r-1"
+
+    def submit_download(self, gstin: str, section: str) -> str:
+        self.downloads.append((gstin, section))
+        return f"d-{section}"
 
     def get_task_result(self, reference_id: str, call: Any = None) -> ResetResult:
+        assert reference_id == "r-1"
         if isinstance(self.answer, GstnError):
             raise self.answer
         return ResetResult.parse(self.answer)
@@ -138,6 +191,26 @@ class TestFetching:
     def test_says_whether_it_was_only_simulated(self, is_simulator: bool):
         summary = fetch({"status_cd": "P", "proc_cnt": "2"}, is_simulator=is_simulator).summary()
         assert summary.get("simulator", False) is is_simulator
+
+    def test_another_error_is_told_as_it_is(self):
+        with pytest.raises(GstnServiceUnavailable, match="the gateway"):
+            fetch(GstnServiceUnavailable("the gateway is away", http_status=503))
+
+    def test_of_a_reset_that_met_nothing_to_do_asks_the_service_nothing(self):
+        hook: Any = Hook(GstnBusy("not to be asked"))
+        kept = Reconciliation(fingerprint=TWO.fingerprint(), already_reset="0-1", sent=False)
+        hook.found = kept.model_dump_json()
+        told = Report.fetch(hook, "r-1", TWO)
+        assert (told.outcome, told.summary()["processed"]) == ("processed", 2)
+        assert told.result.raw == {"reconciliation": kept.model_dump()}
+        assert told.start_reconciliation(hook) == []
+
+    def test_of_a_reset_that_was_sent_again_asks_for_the_sections_that_are_open(self):
+        hook: Any = Hook(refusing("1"))
+        hook.found = Reconciliation(fingerprint=TWO.fingerprint(), already_reset="", sent=True).model_dump_json()
+        assert Report.fetch(hook, "r-1", TWO).start_reconciliation(hook) == ["d-b2b"]
+        assert hook.downloads == [(RTIN, "b2b")]
+        assert Report.fetch(hook, "r-1").start_reconciliation(hook) == []
 
     def test_an_error_that_is_all_that_came_of_it_is_a_failure_with_its_code(self):
         with pytest.raises(GstnResetFailed, match="r-1 ended in an error") as caught:
@@ -155,14 +228,14 @@ class TestFetching:
         ],
     )
     def test_a_gateway_may_say_of_itself_that_it_is_down(self, error: GstnError, is_certain: bool):
-        with pytest.raises(GstnResetNotDone) as caught:
+        with pytest.raises(GstnResetNotDone, match="reset r-1 ") as caught:
             fetch(error)
         assert caught.value.is_certain is is_certain
         assert caught.value.cause is error
         assert caught.value.code == error.code
 
     def test_a_result_that_says_that_nothing_was_done_names_the_cause(self):
-        with pytest.raises(GstnResetNotDone, match="IMSSAV0015 busy") as caught:
+        with pytest.raises(GstnResetNotDone, match=r"(?s)reset r-1 .*IMSSAV0015 busy") as caught:
             fetch({"status_cd": "ER", "err_cd": "IMSSAV0015", "err_msg": "busy"})
         assert isinstance(caught.value.cause, GstnBusy)
         assert caught.value.is_certain
