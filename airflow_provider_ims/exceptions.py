@@ -16,6 +16,35 @@ from airflow_provider_ims.models.printable import clean_lines
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.storage import StorageError
 
+__all__ = [
+    "GstnAirflowUnavailable",
+    "GstnAmbiguousSubmission",
+    "GstnBusy",
+    "GstnError",
+    "GstnInvalidConnection",
+    "GstnInvalidPayload",
+    "GstnInvalidRequest",
+    "GstnLoginError",
+    "GstnNoDocuments",
+    "GstnOtpRefused",
+    "GstnPayloadTooLarge",
+    "GstnPermanentError",
+    "GstnRefused",
+    "GstnResetFailed",
+    "GstnResetNotDone",
+    "GstnResetPartial",
+    "GstnResultNotReady",
+    "GstnServiceUnavailable",
+    "GstnSessionExpired",
+    "GstnStorageUnavailable",
+    "GstnTaskFailed",
+    "GstnTaskNotFound",
+    "GstnThrottled",
+    "GstnTokenLimit",
+    "GstnTransientError",
+    "GstnUnreadableReply",
+]
+
 
 class GstnError(AirflowException):
     """

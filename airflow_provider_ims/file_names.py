@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 
+__all__ = ["below"]
+
+
 _ORDINARY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _DEVICE = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]")
 """Windows takes these for devices, with any suffix."""

@@ -19,6 +19,8 @@ from airflow_provider_ims.exceptions import (
 if TYPE_CHECKING:
     from airflow.sdk import ExceptionRetryPolicy
 
+__all__ = ["retry_policy"]
+
 
 def retry_policy(
     *,

@@ -20,7 +20,7 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.results.report import Report
-from airflow_provider_ims.submissions.audit import AuditTrail
+from airflow_provider_ims.submissions.audit import NO_AUDIT, AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal, entry_of
 from airflow_provider_ims.submissions.policy import Policy
 from airflow_provider_ims.submissions.single import TIMEOUT, SingleReset
@@ -89,7 +89,7 @@ class BulkReset:
         policy: Policy = Policy(),  # noqa: B008 - frozen
         on_failure: OnFailure = "stop",
         timeout: float = TIMEOUT,
-        audit: AuditTrail | None = None,
+        audit: AuditTrail = NO_AUDIT,
         call: Call[bytes, ResetResult] = RESET,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -213,8 +213,7 @@ class BulkReset:
     def _finish(self, chunk: Chunk, report: Report) -> None:
         self._outcomes.keep(chunk.planned, report)
         summary = report.summary()
-        if self._audit:
-            self._audit.ended(report.reference_id, summary, report.refused, report.unknown)
+        self._audit.ended(report.reference_id, summary, report.refused, report.unknown)
         error = report.error()
         failure = error if isinstance(error, GstnResetFailed) else None
         changes = {"phase": "ended", "told": {"outcome": report.outcome, **report.counts()}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
@@ -13,7 +13,6 @@ from airflow_provider_ims._compat import (
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
-    AirflowSkipException,
 )
 from airflow_provider_ims.backoff import backoff
 from airflow_provider_ims.bulk.bulk_reset import BulkReset, OnFailure, records_of
@@ -29,8 +28,8 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.operators._deferral import hand_over
-from airflow_provider_ims.operators.arguments import force_of, seconds
-from airflow_provider_ims.operators.ims import OnPartial
+from airflow_provider_ims.operators._ending import OnPartial, end_task, push_summary
+from airflow_provider_ims.operators.arguments import check_choice, force_of, seconds
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, OnAmbiguous, Policy
@@ -40,6 +39,8 @@ from airflow_provider_ims.waits.watch import abandoned_message
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+__all__ = ["ImsBulkResetOperator"]
 
 
 MOST_FAILURES = 20
@@ -98,13 +99,9 @@ class ImsBulkResetOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for name, value, known in (
-            ("on_failure", on_failure, get_args(OnFailure)),
-            ("on_partial", on_partial, get_args(OnPartial)),
-            ("on_ambiguous", on_ambiguous, get_args(OnAmbiguous)),
-        ):
-            if value not in known:
-                raise ValueError(f"{name} is {value!r}; it takes {', '.join(known)}")
+        check_choice("on_failure", on_failure, OnFailure)
+        check_choice("on_partial", on_partial, OnPartial)
+        check_choice("on_ambiguous", on_ambiguous, OnAmbiguous)
         self.plan_entry = plan_entry
         self.gstn_conn_id = gstn_conn_id
         self.on_failure = on_failure
@@ -241,23 +238,14 @@ class ImsBulkResetOperator(BaseOperator):
         except Exception as untold:
             self.log.error("What became of each document could not be written. %s: %s", type(untold).__name__, untold)
             raise error from None
-        self._push(context, summary)
+        push_summary(context, summary, self.log)
         raise type(error)(f"GSTIN {summary['rtin']}: {_counts(summary)}. {error}") from None
-
-    def _push(self, context: Context, summary: Mapping[str, Any]) -> None:
-        """Push the summary ahead of a failure, with which the return value is lost; Airflow may be away."""
-        try:
-            context["ti"].xcom_push(key="return_value", value=summary)
-        except Exception as error:
-            # To raise it would have the task tried again, whatever the failure says about that.
-            self.log.error("The summary was not pushed to XCom (%s: %s): %s", type(error).__name__, error, summary)
 
     def _conclude(self, context: Context, summary: dict[str, Any], done: list[ChunkOutcome]) -> dict[str, Any]:
         text = f"GSTIN {summary['rtin']}: {_counts(summary)}"
         self.log.info("%s. Every document: %s", text, summary["csv_path"])
         if summary["outcome"] == "processed":
             return summary
-        self._push(context, summary)
         failures = [outcome.failure for outcome in done if outcome.failure]
         error: GstnError
         if failures:
@@ -265,14 +253,9 @@ class ImsBulkResetOperator(BaseOperator):
                 f"{text}. {len(failures)} of {len(done)} requests failed. First: {failures[0]}\nTo send what GSTN"
                 " refused once more, set force_resubmit='failed' and clear this task."
             )
-            raise error
-        error = GstnResetPartial(f"{text}. Which, and what to do about each, is in {summary['csv_path']}")
-        if self.on_partial == "fail":
-            raise error
-        if self.on_partial == "skip":
-            raise AirflowSkipException(str(error))
-        self.log.warning("%s", error)
-        return summary
+        else:
+            error = GstnResetPartial(f"{text}. Which, and what to do about each, is in {summary['csv_path']}")
+        return end_task(context, summary, error, self.on_partial, self.log)
 
 
 def _counts(summary: Mapping[str, Any]) -> str:

@@ -45,6 +45,9 @@ from airflow_provider_ims.waits.steps import AwaitTasks
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+__all__ = ["ImsDownloadOperator"]
+
+
 _STATE: Final = "ims_download"
 _KEPT: Final = timedelta(days=1)
 

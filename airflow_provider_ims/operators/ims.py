@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_ims._compat import AirflowSkipException, conf
+from airflow_provider_ims._compat import conf
 from airflow_provider_ims.exceptions import (
     GstnError,
     GstnInvalidConnection,
@@ -20,19 +19,26 @@ from airflow_provider_ims.exceptions import (
     GstnPermanentError,
     GstnResetFailed,
     GstnResetNotDone,
-    of_storage_error,
 )
-from airflow_provider_ims.file_names import file_name
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models.payload import ResetPayload
 from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.operators._deferral import ended_of, hand_over, trigger_for
-from airflow_provider_ims.operators.arguments import folder, force_of, is_several, is_true, seconds, shortest
+from airflow_provider_ims.operators._ending import OnPartial, end_task
+from airflow_provider_ims.operators.arguments import (
+    check_choice,
+    folder,
+    force_of,
+    is_several,
+    is_true,
+    seconds,
+    shortest,
+)
 from airflow_provider_ims.operators.payload import Payload, load_payload
-from airflow_provider_ims.results.report import RefusedRow, Report, listed
+from airflow_provider_ims.results.files import write_result
+from airflow_provider_ims.results.report import Report, listed
 from airflow_provider_ims.results.several import error_over, summary_of_failure, summary_over
-from airflow_provider_ims.spreadsheets import SheetWriter
-from airflow_provider_ims.storage import CannotWrite, as_json, is_given, shown, write_whole
+from airflow_provider_ims.storage import is_given
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, OnAmbiguous, Policy
@@ -46,7 +52,7 @@ from airflow_provider_ims.waits.watch import ids_of
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-OnPartial = Literal["fail", "warn", "skip"]
+__all__ = ["ImsResetOperator", "ImsResultOperator"]
 
 
 class ImsResetOperator(BaseOperator):
@@ -97,8 +103,7 @@ class ImsResetOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if on_ambiguous not in get_args(OnAmbiguous):
-            raise ValueError(f"on_ambiguous is {on_ambiguous!r}; it takes {', '.join(get_args(OnAmbiguous))}")
+        check_choice("on_ambiguous", on_ambiguous, OnAmbiguous)
         self.payload = payload
         self.gstn_conn_id = gstn_conn_id
         self.strict_gstin = strict_gstin
@@ -223,8 +228,7 @@ class ImsResultOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if on_partial not in {"fail", "warn", "skip"}:
-            raise ValueError(f"on_partial is {on_partial!r}; it takes fail, warn or skip")
+        check_choice("on_partial", on_partial, OnPartial)
         self.reference_id = reference_id
         self.payload = payload
         self.on_partial = on_partial
@@ -407,60 +411,31 @@ class ImsResultOperator(BaseOperator):
         errors: dict[str, GstnError] = dict(failures)
         for report in reports:
             summaries[report.reference_id] = self._tell(context, report)
-            if error := report.error(rest=", all in the log"):
-                errors[report.reference_id] = error
-        for error in errors.values():
-            self.log.warning("%s", error)
+            if wrong := report.error(rest=", all in the log"):
+                errors[report.reference_id] = wrong
+        for each in errors.values():
+            self.log.warning("%s", each)
         order = ids_of(self.reference_id)
         summary = summary_over([summaries[name] for name in order])
-        return self._end(context, summary, error_over(summary, [errors[name] for name in order if name in errors]))
+        error = error_over(summary, [errors[name] for name in order if name in errors])
+        return end_task(context, summary, error, self.on_partial, self.log)
 
     def _conclude(self, context: Context, report: Report) -> dict[str, Any]:
-        return self._end(context, self._tell(context, report), report.error(rest=", all in the log"))
+        error = report.error(rest=", all in the log")
+        return end_task(context, self._tell(context, report), error, self.on_partial, self.log)
 
     def _tell(self, context: Context, report: Report) -> dict[str, Any]:
         summary = report.summary()
         summary.update(self._write(report, summary))
         report.tell(self.log)
-        if trail := AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)):
-            trail.ended(report.reference_id, summary, report.refused, report.unknown)
-        return summary
-
-    def _end(self, context: Context, summary: dict[str, Any], error: GstnError | None) -> dict[str, Any]:
-        if error is None:
-            return summary
-        # A failing task's return value is lost, so the summary goes ahead of the failure, in its place.
-        context["ti"].xcom_push(key="return_value", value=summary)
-        if isinstance(error, GstnResetFailed) or self.on_partial == "fail":
-            raise error
-        if self.on_partial == "skip":
-            raise AirflowSkipException(str(error))
-        self.log.warning("%s", error)
+        trail = AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id))
+        trail.ended(report.reference_id, summary, report.refused, report.unknown)
         return summary
 
     def _write(self, report: Report, summary: Mapping[str, Any]) -> dict[str, str]:
         if not is_given(self.output_path):
             return {}
-        place = folder("output_path", self.output_path)
-        full = {**summary, "result": report.result.raw}
-        if report.account:
-            full["documents"] = [{**key._asdict(), "outcome": said} for key, said in report.account.outcomes.items()]
-        table = io.StringIO(newline="")
-        sheet = SheetWriter(table, RefusedRow._fields)
-        for row in report.refused:
-            sheet.write(row)
-        name = file_name(report.reference_id)
-        result_path, refused_path = place / f"{name}.result.json", place / f"{name}.refused.csv"
-        try:
-            write_whole(result_path, as_json(full, indent=2))
-            write_whole(refused_path, table.getvalue().encode())
-        except CannotWrite as error:
-            raise of_storage_error(
-                error,
-                f"The result of {report.reference_id} was not written to output_path {shown(self.output_path)!r}.",
-                "Then clear this task, unless Airflow tries it again; the service keeps the result for 7 days.",
-            ) from error
-        return {"result_path": str(result_path), "refused_path": str(refused_path)}
+        return write_result(folder("output_path", self.output_path), report, summary)
 
 
 def _number(argument: object, count: int) -> str:

@@ -37,6 +37,8 @@ from airflow_provider_ims.storage import StorageError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+__all__ = ["ImsPlanOperator"]
+
 
 class ImsPlanOperator(BaseOperator):
     """

@@ -51,6 +51,8 @@ from airflow_provider_ims.tables.files import local_file
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+__all__ = ["ImsReconcileOperator", "ImsVerifyOperator"]
+
 
 class ImsReconcileOperator(BaseOperator):
     """

@@ -24,6 +24,9 @@ from airflow_provider_ims.operators.arguments import is_true
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+__all__ = ["GstnLogoutOperator", "GstnRefreshSessionOperator", "GstnRequestOtpOperator", "GstnVerifyOtpOperator"]
+
+
 OTP_LIFE = timedelta(minutes=10)
 """How long GSTN accepts a one-time password (as other GSPs document it; Vayana's pages do not say)."""
 

@@ -27,6 +27,8 @@ from airflow_provider_ims.waits.watch import TaskWatch, abandoned_message, ask, 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+__all__ = ["ImsTaskSensor"]
+
 
 class ImsTaskSensor(BaseSensorOperator):
     """

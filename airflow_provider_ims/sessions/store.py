@@ -20,6 +20,9 @@ from airflow_provider_ims._metadata import (
 )
 from airflow_provider_ims.exceptions import GstnInvalidConnection
 
+__all__ = ["MemorySessionStore", "SessionStore", "VariableSessionStore"]
+
+
 log = logging.getLogger(__name__)
 
 

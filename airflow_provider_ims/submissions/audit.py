@@ -58,9 +58,9 @@ class AuditTrail:
         self._record: dict[str, Any] = {}
 
     @classmethod
-    def at(cls, folder: str | None, run: Mapping[str, Any]) -> AuditTrail | None:
-        """Return the trail in a templated folder, or ``None`` if there is none."""
-        return cls(folder, run) if is_given(folder) else None
+    def at(cls, folder: str | None, run: Mapping[str, Any]) -> AuditTrail:
+        """Return the trail in a templated folder, or :data:`NO_AUDIT` if there is none."""
+        return cls(folder, run) if is_given(folder) else NO_AUDIT
 
     def sending(self, payload: ResetPayload) -> None:
         """
@@ -219,6 +219,41 @@ class AuditTrail:
 
     def _sending_name(self) -> str:
         return f"{self._record['rtin']}-{self._record['sha256'][:16]}.sending.jsonl"
+
+
+class _NoAudit(AuditTrail):
+    """Leaves no record."""
+
+    def __init__(self) -> None:
+        super().__init__("", {})
+
+    def sending(self, payload: ResetPayload) -> None:
+        pass
+
+    def not_accepted(self, payload: ResetPayload, error: GstnError) -> None:
+        pass
+
+    def accepted(self, payload: ResetPayload, reference_id: str) -> None:
+        pass
+
+    def attached(self, payload: ResetPayload, reference_id: str) -> None:
+        pass
+
+    def found_reset(self, payload: ResetPayload, reference_id: str) -> None:
+        pass
+
+    def ended(
+        self,
+        reference_id: str,
+        summary: Mapping[str, Any],
+        refused: Iterable[RefusedRow],
+        unknown: list[DocumentKey],
+    ) -> None:
+        pass
+
+
+NO_AUDIT = _NoAudit()
+"""The trail of those who want none."""
 
 
 def run_of(context: Context, gstn_conn_id: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.models.payload import ResetPayload
 from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.results.report import Report
-from airflow_provider_ims.submissions.audit import AuditTrail
+from airflow_provider_ims.submissions.audit import NO_AUDIT, AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
 from airflow_provider_ims.submissions.policy import Policy
 from airflow_provider_ims.submissions.submission import Sent, Submission
@@ -41,7 +41,7 @@ class SingleReset:
     :param key: the journal's key
     :param name: what it is, for messages
     :param sha256: in bulk, of the planned request
-    :param audit: where a record is left, if anywhere
+    :param audit: where a record is left
     :param call: which call it is
     :param clock: seconds since the epoch
     """
@@ -58,7 +58,7 @@ class SingleReset:
         key: str = KEY,
         name: str = "",
         sha256: str = "",
-        audit: AuditTrail | None = None,
+        audit: AuditTrail = NO_AUDIT,
         call: Call[bytes, ResetResult] = RESET,
         clock: Callable[[], float] = time.time,
     ) -> None:

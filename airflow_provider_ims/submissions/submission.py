@@ -28,7 +28,7 @@ from airflow_provider_ims.models.payload import ResetPayload
 from airflow_provider_ims.models.reconciliation import Reconciliation, as_places, of_places
 from airflow_provider_ims.models.task import is_gone
 from airflow_provider_ims.results.report import Report
-from airflow_provider_ims.submissions.audit import AuditTrail
+from airflow_provider_ims.submissions.audit import NO_AUDIT, AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
 from airflow_provider_ims.submissions.policy import Policy
 from airflow_provider_ims.waits.steps import KEY, AwaitMoment, AwaitTasks
@@ -68,7 +68,7 @@ class Submission:
     :param policy: what the user decided
     :param key: the journal's key
     :param sha256: in bulk, of the planned request
-    :param audit: where a record is left, if anywhere
+    :param audit: where a record is left
     :param call: which call it is
     :param clock: seconds since the epoch
     """
@@ -83,7 +83,7 @@ class Submission:
         policy: Policy = Policy(),  # noqa: B008 - frozen
         key: str = KEY,
         sha256: str = "",
-        audit: AuditTrail | None = None,
+        audit: AuditTrail = NO_AUDIT,
         call: Call[bytes, Any] = RESET,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -145,9 +145,8 @@ class Submission:
         cause = error.cause or error
         changes = {"phase": "unsent", "sends_before": entry.sends, "in_flight_since": 0.0, "failure": ""}
         unsent = self._of_now(entry, **changes, look=not error.is_certain)
-        if self._audit:
-            told = {"outcome": "nothing done", "processed": 0, "errors": 0, "status_cd": "", "code": error.code}
-            self._audit.ended(entry.reference_id, told, [], [])
+        told = {"outcome": "nothing done", "processed": 0, "errors": 0, "status_cd": "", "code": error.code}
+        self._audit.ended(entry.reference_id, told, [], [])
         if isinstance(cause, GstnTransientError):
             return self._wait_for_gstn(unsent, cause)
         self._journal.keep(self._key, unsent)
@@ -250,7 +249,7 @@ class Submission:
                 else "",
             )
             self._remember(entry)
-            if self._audit and entry.sent:
+            if entry.sent:
                 self._audit.attached(self._rest(entry), entry.reference_id)
         return Sent(entry.reference_id)
 
@@ -275,8 +274,7 @@ class Submission:
         may_be_accepted = earlier is not None and earlier.phase == "intent" and not earlier.look
 
         def before_sending() -> None:
-            if self._audit:
-                self._audit.sending(payload)
+            self._audit.sending(payload)
             self._journal.write(self._key, entry)
 
         try:
@@ -284,7 +282,7 @@ class Submission:
         except GstnAmbiguousSubmission as error:
             return self._resolve(entry, error)
         except GstnError as error:
-            if self._audit and not may_be_accepted:
+            if not may_be_accepted:
                 self._audit.not_accepted(payload, error)
             if isinstance(error, GstnBusy):
                 return self._wait_for_gstn(before, error)
@@ -293,8 +291,7 @@ class Submission:
         submitted = entry.model_copy(update={"phase": "submitted", "reference_id": reference_id, "at": self._clock()})
         # The reset is accepted: whatever stores and files do, its reference id must reach the caller.
         self._journal.keep(self._key, submitted)
-        if self._audit:
-            self._audit.accepted(payload, reference_id)
+        self._audit.accepted(payload, reference_id)
         try:
             self._remember(submitted)
         except Exception:
@@ -368,8 +365,7 @@ class Submission:
         found = self._of_now(entry, **changes, look=False, told={}, failure="")
         self._remember(found)
         self._journal.keep(self._key, found)
-        if self._audit:
-            self._audit.found_reset(self._payload, download)
+        self._audit.found_reset(self._payload, download)
         return Sent(download)
 
     def _remember(self, entry: Entry) -> None:

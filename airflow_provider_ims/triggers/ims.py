@@ -20,6 +20,9 @@ from airflow_provider_ims.waits.deadlines import LONGEST_BACKOFF, LONGEST_POLL, 
 from airflow_provider_ims.waits.events import COMPLETED, event_about, failed, timed_out
 from airflow_provider_ims.waits.watch import TaskWatch, aask, abandoned_message, ids_of
 
+__all__ = ["ImsTaskTrigger"]
+
+
 log = logging.getLogger(__name__)
 
 

@@ -262,12 +262,12 @@ class TestInTheThreeTasks:
         result = GstnHook.get_task_result
         down = ResetPayload.parse(self.PAYLOAD)
 
-        def first_down(hook: GstnHook, asked: str) -> Any:
+        def first_down(hook: GstnHook, asked: str, *call: Any) -> Any:
             if asked == reference_id:
                 from airflow_provider_ims.exceptions import GstnServiceUnavailable
 
                 raise GstnServiceUnavailable("down", code=DOWN, http_status=502)
-            return result(hook, asked)
+            return result(hook, asked, *call)
 
         monkeypatch.setattr(GstnHook, "get_task_result", first_down)
         summary = self.result(simulator, reference_id).attempt()

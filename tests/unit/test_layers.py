@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,13 +38,18 @@ def imported_by(*modules: str) -> set[str]:
 def imports_of(layer: str) -> Iterator[tuple[str, str]]:
     """Every import written in a layer, wherever it stands in the file: (file, module)."""
     for path in sorted((PACKAGE / layer).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                yield from ((path.name, alias.name) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                package = path.relative_to(PACKAGE.parent).with_suffix("").parts[: -node.level or None]
-                above = ".".join(package) + "." if node.level else ""
-                yield path.name, (above + (node.module or node.names[0].name)).rstrip(".")
+        yield from ((path.name, module) for module in imports_in(path))
+
+
+def imports_in(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = path.relative_to(PACKAGE.parent).with_suffix("").parts[: -node.level or None]
+            above = ".".join(package) + "." if node.level else ""
+            module = (above + (node.module or node.names[0].name)).rstrip(".")
+            yield from (f"{NAME}.{alias.name}" for alias in node.names) if module == NAME else (module,)
 
 
 def test_models_protocol_tables_planning_and_matching_pull_in_neither_airflow_nor_an_http_library():
@@ -79,6 +85,69 @@ def test_a_layer_knows_only_those_below_it(layer: str, may_know: set[str]):
     for file, module in imports_of(layer):
         if module.startswith(f"{NAME}."):
             assert module.split(".")[1] in may_know, f"{layer}/{file} imports {module}"
+
+
+FLOORS = (
+    ("_compat", "models", "simulator", "spreadsheets", "storage", "tables", "get_provider_info"),
+    ("protocol", "planning", "matching", "snapshots"),
+    ("exceptions",),
+    ("_metadata", "backoff", "file_names", "retry_policy"),
+    ("sessions",),
+    ("hooks",),
+    ("waits",),
+    ("results", "triggers"),
+    ("submissions", "sensors"),
+    ("bulk",),
+    ("operators",),
+)
+"""The rooms of the package from the ground up, as docs/architecture.md draws them: each knows only lower ones."""
+
+
+def rooms() -> dict[str, int]:
+    return {room: floor for floor, of_it in enumerate(FLOORS) for room in of_it}
+
+
+def test_every_room_has_its_floor_and_knows_only_those_below_it():
+    known = rooms()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        assert room in known, f"{room} has no floor: give it one here and in docs/architecture.md"
+        for module in imports_in(path):
+            if module.startswith(f"{NAME}."):
+                other = module.split(".")[1]
+                assert other == room or known[other] < known[room], f"{path.relative_to(PACKAGE)} imports {module}"
+
+
+def test_the_map_in_the_documentation_names_every_room():
+    drawn = (PACKAGE.parent / "docs/architecture.md").read_text(encoding="utf-8")
+    assert [room for room in rooms() if f"`{room}`" not in drawn] == []
+
+
+def test_what_is_public_is_what_the_documentation_lists():
+    listed = {}
+    for line in (PACKAGE.parent / "docs/public.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("- `"):
+            module, *names = re.findall(r"`([\w.]+)`", line)
+            listed[module] = set(names)
+    assert "hooks.gstn" in listed
+    for module, names in listed.items():
+        assert not any(part.startswith("_") for part in module.split("."))
+        found = importlib.import_module(f"{NAME}.{module}")
+        assert set(found.__all__) == names, module
+        assert all(hasattr(found, name) for name in names)
+    behind = {path.stem for path in files_of("hooks") if not path.stem.startswith("_")}
+    assert behind == {"gstn"}
+    offered = {f"{kind}.{path.stem}" for kind in ("operators", "sensors", "triggers") for path in files_of(kind)}
+    named = {module.removeprefix(f"{NAME}.") for module in named_in_the_metadata()}
+    assert named - {"hooks.gstn"} <= offered & set(listed)
+
+
+def named_in_the_metadata() -> list[str]:
+    info = get_provider_info()
+    kinds = ("hooks", "operators", "sensors", "triggers")
+    return [module for kind in kinds for part in info[kind] for module in part["python-modules"]]
 
 
 @pytest.mark.parametrize("layer", ["operators", "sensors"])

@@ -314,7 +314,7 @@ class TestForceResubmit:
 
 
 def test_on_ambiguous_is_checked_when_the_dag_is_parsed():
-    with pytest.raises(ValueError, match="'retry'; it takes fail, resubmit, reconcile"):
+    with pytest.raises(ValueError, match="'retry'; it takes fail, resubmit or reconcile"):
         reset(on_ambiguous="retry")
 
 
