@@ -404,11 +404,16 @@ def _carry_out(world: World, flows: list[FlowOfDay], mishap: Mishap) -> None:
                 instance = world.kernel.rng.choice(running)
                 world.excuse_deaths(instance)
                 world.airflow.kill_worker(instance)
-        case [("supplier" | "taxpayer") as who, _]:
+        case [("supplier" | "taxpayer") as who, _, *forced]:
             number, _, status = rest.partition(" ")
-            doc = next(each for each in (*flow.docs, *flow.strangers) if each.number == number)
+            # Of two that only their date tells apart, the second.
+            doc = [each for each in (*flow.docs, *flow.strangers) if each.number == number][-1]
             world.tell(f"the {who} sets {doc.section} {doc.number} to {status}")
             world.service.change(doc, status, who)
+            if forced and instance.try_number:
+                if instance.state == "running":
+                    world.excuse_deaths(instance)
+                world.airflow.clear(flow.instances[0], force=True)
         case ["session", "ends"]:
             world.tell(f"the GSTN session of {first} ends")
             world.service.end_session(first)

@@ -125,7 +125,7 @@ def _flow(rng: random.Random, number: int) -> Flow:
     requests = []
     for request in range(rng.choice((1, 2, 3)) if kind == "bulk" else 1):
         part = [_wanted(rng, f"{number}{request}", n) for n in range(rng.randint(1, 4))]
-        if rng.random() < 0.2:
+        if rng.random() < 0.4:
             # A second document under the same number, which only its date tells from the first.
             part.append(replace(part[0], date=f"{int(part[0].date[:2]) % 28 + 1:02}-09-2026", status=rng.choice("ARP")))
         requests.append(tuple(part))
@@ -286,7 +286,7 @@ def _somebody_dies(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
 def _edit(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
     flow = rng.choice(flows)
     wanted = rng.choice(rng.choice(flow.requests))
-    what = rng.choice(("supplier edits", "taxpayer acts", "taxpayer acts"))
+    what = rng.choice(("supplier edits", "taxpayer acts", "taxpayer acts and it is forced"))
     return _sometime(rng, what, detail=f"{flow.run_id} {wanted.number} {rng.choice('ARPN')}")
 
 
