@@ -20,7 +20,7 @@ from airflow_provider_ims._compat import AirflowSensorTimeout, TaskDeferred
 from airflow_provider_ims.exceptions import GstnTaskFailed
 from airflow_provider_ims.sensors.ims import ImsTaskSensor
 from airflow_provider_ims.triggers import ims
-from airflow_provider_ims.triggers._poll_loop import Call
+from airflow_provider_ims.triggers._poll_loop import Poll
 from airflow_provider_ims.triggers.ims import ImsTaskTrigger
 
 
@@ -30,7 +30,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     clock = SimpleNamespace(now=time.time())
     pauses: list[float] = []
 
-    async def repeat(call: Call, first: float) -> None:
+    async def repeat(call: Poll, first: float) -> None:
         pause: float | None = first
         while pause is not None:
             clock.now += pause
