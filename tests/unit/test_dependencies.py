@@ -50,9 +50,7 @@ def names(requirements: list[str]) -> set[str]:
 
 def test_what_is_imported_is_declared():
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
-    declared = names(
-        [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
-    )
+    declared = names(project["dependencies"])
     foreign = {
         distributions_of(module)
         for module in imported()
