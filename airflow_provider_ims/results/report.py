@@ -381,5 +381,7 @@ def _refuse_another(
         raise GstnInvalidRequest(
             f"The payload is not what was sent as {reference_id}; nothing was accounted for.\n{difference}\nGive the"
             " payload that the reset task was given, unchanged, or leave payload out, which tells GSTN's counts alone."
-            " Then clear this task: the service keeps the result for 7 days."
+            " Then clear this task: the service keeps the result for 7 days.\nIf this payload is the right one and"
+            " another was sent by mistake, clear the reset task: it looks at GSTN's documents and sends what is not at"
+            " no action."
         )

@@ -50,6 +50,9 @@ def _act(world: World, flow: Any, instance: TaskInstance) -> bool:
         world.tell(f"{world.person} looks up what {flow.plan.run_id} leaves open")
         flow.looked_up = True
         return False
+    if "payload is not what was sent" in text:
+        world.airflow.clear(flow.instances[0])  # the file is the right one again: another was sent
+        return True
     if "payload was changed" in text and "set force_resubmit" in text:
         # The one before is to be had no more: it was changed on purpose, or what was sent was not meant.
         world.airflow.clear(flow.instances[0], force=True)
