@@ -34,6 +34,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "sensors": [{"integration-name": _SERVICE, "python-modules": ["airflow_provider_ims.sensors.ims"]}],
         "triggers": [{"integration-name": _SERVICE, "python-modules": ["airflow_provider_ims.triggers.ims"]}],
+        "cli": ["airflow_provider_ims.cli.airflow_commands.commands"],
         "config": {
             "gstn": {
                 "description": "Settings of the provider airflow-provider-ims.",

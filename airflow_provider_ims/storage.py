@@ -11,8 +11,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import StrEnum
+from os import PathLike
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeGuard
+from typing import IO, TYPE_CHECKING, Any, TypeGuard, cast
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -182,17 +183,30 @@ def shown(path: object) -> str:
     return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", str(path))
 
 
-def place(path: str) -> ObjectStoragePath:
+def local_place(path: Path) -> ObjectStoragePath:
+    """
+    Return a path of this machine in the same form as :func:`place`, without loading Airflow for it.
+
+    :param path: absolute, so that it stays the same place if the working directory changes
+    """
+    from upath import UPath
+
+    return cast("ObjectStoragePath", UPath(path))
+
+
+def place(path: str | PathLike[str] | ObjectStoragePath) -> ObjectStoragePath:
     """
     Return a path or URI as one that can be used.
 
-    :param path: as ``ObjectStoragePath`` takes it
+    :param path: as ``ObjectStoragePath`` takes it; what is such a place already stays what it is
     :raises StorageError: when nothing here can use its scheme, or its connection cannot be had
     """
+    if hasattr(path, "fs"):
+        return cast("ObjectStoragePath", path)
     from airflow.sdk import ObjectStoragePath
 
     try:
-        found = ObjectStoragePath(path)
+        found = ObjectStoragePath(str(path))
         filesystem(found)
     except Exception as error:
         raise StorageError(path, error) from error

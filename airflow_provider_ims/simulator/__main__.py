@@ -20,9 +20,12 @@ from .server import SimulatorServer
 _DOCUMENTS = TypeAdapter(list[Document])
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line."""
-    parser = _parser()
+_PROG = "python -m airflow_provider_ims.simulator"
+
+
+def main(arguments: list[str] | None = None, prog: str = _PROG) -> int:
+    """Run the command line; ``prog`` is what its help calls it."""
+    parser = _parser(prog)
     given = parser.parse_args(arguments)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
@@ -70,9 +73,9 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m airflow_provider_ims.simulator",
+        prog=prog,
         description="A stand-in for Vayana's Enriched API, its login server and GSTN. It prints the Airflow "
         "connection to use and each OTP it sends; /admin/docs shows how to steer it while it runs.",
     )

@@ -94,7 +94,7 @@ class FoundSnapshot:
                 f"snapshot is {source!r:.200}; it takes what ImsDownloadOperator returns, or the path of a snapshot."
             )
         try:
-            path = place(str(named))
+            path = place(named)
             folder = path.parent if path.name in {SNAPSHOT_FILE, DOCUMENTS_FILE} else path
             content = read_whole(folder / SNAPSHOT_FILE)
         except StorageError as error:

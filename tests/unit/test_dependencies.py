@@ -27,11 +27,14 @@ COMES_WITH = {
 }
 """A distribution that is imported, and the one that requires it."""
 
+MODULE_OF = {"upath": "universal-pathlib"}
+"""Modules that are not called like their distribution."""
+
 
 def distributions_of(module: str) -> str:
     if module == "airflow" or not module.startswith("airflow.providers."):
         top = module.partition(".")[0]
-        return "apache-airflow" if top == "airflow" else top.replace("_", "-")
+        return "apache-airflow" if top == "airflow" else MODULE_OF.get(top, top.replace("_", "-"))
     return f"apache-airflow-providers-{module.split('.')[2]}"
 
 

@@ -98,7 +98,7 @@ FLOORS = (
     ("results", "triggers"),
     ("submissions", "sensors"),
     ("bulk",),
-    ("operators",),
+    ("cli", "operators"),
 )
 """The rooms of the package from the ground up, as docs/architecture.md draws them: each knows only lower ones."""
 
