@@ -23,7 +23,7 @@ from airflow_provider_ims.protocol.settings import Settings
 
 PACKAGE = Path(airflow_provider_ims.__file__).parent
 NAME = "airflow_provider_ims"
-HEAVY = ("aiohttp", "duckdb", "fastapi", "uvicorn", "pandas", "pyarrow")
+HEAVY = ("aiohttp", "duckdb", "fastapi", "uvicorn", "pandas", "pyarrow", "xlsxwriter")
 
 
 def imported_by(*modules: str) -> set[str]:
@@ -70,9 +70,10 @@ def files_of(layer: str) -> list[Path]:
     [
         ("models", {"models"}),
         ("protocol", {"models", "protocol"}),
-        ("planning", {"models", "planning", "spreadsheets", "storage", "tables"}),
+        ("planning", {"models", "planning", "spreadsheets", "storage", "tables", "workbooks"}),
         ("tables", {"tables"}),
-        ("matching", {"models", "tables", "matching", "storage"}),
+        ("workbooks", {"workbooks"}),
+        ("matching", {"models", "tables", "matching", "storage", "workbooks"}),
         ("snapshots", {"models", "tables", "snapshots", "storage", "spreadsheets"}),
         ("simulator", {"models", "simulator"}),
         ("sessions", {"sessions", "exceptions", "_compat", "_metadata"}),
@@ -88,7 +89,7 @@ def test_a_layer_knows_only_those_below_it(layer: str, may_know: set[str]):
 
 
 FLOORS = (
-    ("_compat", "models", "simulator", "spreadsheets", "storage", "tables", "get_provider_info"),
+    ("_compat", "models", "simulator", "spreadsheets", "storage", "tables", "workbooks", "get_provider_info"),
     ("protocol", "planning", "matching", "snapshots"),
     ("exceptions",),
     ("_metadata", "backoff", "file_names", "retry_policy"),
