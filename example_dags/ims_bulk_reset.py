@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 def add_up(planned: list[dict[str, Any]], results: Any) -> dict[str, int]:
     """Add up the outcomes of all GSTINs; fail when a document is not reset, so that somebody looks."""
     outcomes = [result for result in results if result]
+    if any(outcome["outcome"] == "dry_run" for outcome in outcomes):
+        return {"not_sent": sum(outcome["not_sent"] for outcome in outcomes)}
     names = ("reset", "refused", "unknown", "not_sent")
     total = {name: sum(outcome[name] for outcome in outcomes) for name in names}
     documents = sum(entry["documents"] for entry in planned)
@@ -45,6 +47,12 @@ with DAG(
     tags=["gst", "ims"],
     params={
         "source": Param(type="string", minLength=1, description="Name of the file (CSV, JSON, Parquet) in the folder"),
+        "dry_run": Param(False, type="boolean", description="Say what would be sent, and send nothing"),
+        "force_resubmit": Param(
+            "false",
+            enum=["false", "failed", "true"],
+            description="When this run is cleared: send again what GSTN refused (failed), or all that is not reset",
+        ),
     },
     # Who may trigger this names a file of the folder in the Variable ims_folder, and no other file.
     user_defined_macros={"below": below},
@@ -62,6 +70,8 @@ with DAG(
         task_id="reset",
         on_ambiguous="reconcile",
         on_partial="fail",
+        dry_run="{{ params.dry_run }}",
+        force_resubmit="{{ params.force_resubmit }}",
         audit_path="{{ below(var.value.ims_folder, 'audit') }}",
         map_index_template="{{ task.plan_entry['rtin'] }}",
         max_active_tis_per_dagrun=16,

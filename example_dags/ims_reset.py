@@ -19,6 +19,12 @@ with DAG(
     tags=["gst", "ims"],
     params={
         "payload": Param(type="string", minLength=1, description="Name of the reset request (JSON) in the folder"),
+        "dry_run": Param(False, type="boolean", description="Say what would be sent, and send nothing"),
+        "force_resubmit": Param(
+            "false",
+            enum=["false", "failed", "true"],
+            description="When this run is cleared: send again what GSTN refused (failed), or all that is not reset",
+        ),
     },
     # Who may trigger this names a file of the folder in the Variable ims_folder, and no other file.
     user_defined_macros={"below": below},
@@ -27,7 +33,12 @@ with DAG(
 ) as dag:
     payload = "{{ below(var.value.ims_folder, params.payload) }}"
 
-    reset = ImsResetOperator(task_id="reset", payload=payload)
+    reset = ImsResetOperator(
+        task_id="reset",
+        payload=payload,
+        dry_run="{{ params.dry_run }}",
+        force_resubmit="{{ params.force_resubmit }}",
+    )
 
     wait = ImsTaskSensor(
         task_id="wait",

@@ -15,7 +15,7 @@ from airflow_provider_ims._compat import (
     AirflowSensorTimeout,
 )
 from airflow_provider_ims.backoff import backoff
-from airflow_provider_ims.bulk.bulk_reset import BulkReset, OnFailure, records_of
+from airflow_provider_ims.bulk.bulk_reset import BulkReset, OnFailure, chunks_of, records_of
 from airflow_provider_ims.bulk.outcomes import ChunkOutcome, Outcomes
 from airflow_provider_ims.bulk.plan_entry import GstinPlan
 from airflow_provider_ims.exceptions import (
@@ -28,8 +28,9 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.operators._deferral import hand_over
+from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
 from airflow_provider_ims.operators._ending import OnPartial, end_task, push_summary
-from airflow_provider_ims.operators.arguments import check_choice, force_of, seconds
+from airflow_provider_ims.operators.arguments import check_choice, force_of, is_true, seconds
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, OnAmbiguous, Policy
@@ -77,9 +78,10 @@ class ImsBulkResetOperator(BaseOperator):
     :param poke_interval: time between two polls of a request, seconds or timedelta
     :param timeout: how long one request may run, seconds or timedelta
     :param audit_path: directory for a record of each reset (templated)
+    :param dry_run: see :class:`~airflow_provider_ims.operators.ims.ImsResetOperator`; every request is read and checked
     """
 
-    template_fields: Sequence[str] = ("plan_entry", "gstn_conn_id", "force_resubmit", "audit_path")
+    template_fields: Sequence[str] = ("plan_entry", "gstn_conn_id", "force_resubmit", "audit_path", "dry_run")
     ui_color = "#f7e3d7"
 
     def __init__(
@@ -96,6 +98,7 @@ class ImsBulkResetOperator(BaseOperator):
         poke_interval: float | timedelta = timedelta(seconds=30),
         timeout: float | timedelta = timedelta(hours=6),
         audit_path: str | None = None,
+        dry_run: bool | str = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -113,6 +116,7 @@ class ImsBulkResetOperator(BaseOperator):
         self.poke_interval = poke_interval
         self.timeout = timeout
         self.audit_path = audit_path
+        self.dry_run = dry_run  # type: ignore[assignment,method-assign]  # see ImsResetOperator
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -122,9 +126,12 @@ class ImsBulkResetOperator(BaseOperator):
             On failure it is pushed to XCom before the task fails
         :raises GstnResetPartial: when GSTN refused some documents and ``on_partial`` is ``fail``
         :raises GstnResetFailed: when requests failed and ``on_failure`` is ``continue``
+        :raises AirflowSkipException: after a dry run
         :raises GstnError: what stopped this GSTIN
         """
         journal = Journal.of(context)
+        if is_true("dry_run", self.dry_run):  # type: ignore[arg-type]
+            self._end_dry_run(context, journal)
         journal.warn_if_it_forgets(self.log)
         return self._advance(context, journal)
 
@@ -159,6 +166,16 @@ class ImsBulkResetOperator(BaseOperator):
                 " (3.3 and newer do), so this task is not tried again by itself. Clear it: it goes on where it was, by"
                 " what is kept beside the requests."
             ) from None
+
+    def _end_dry_run(self, context: Context, journal: Journal) -> NoReturn:
+        plan = GstinPlan.of(self.plan_entry)
+        journal.also_in(records_of(plan))
+        requests = (
+            WouldSend(f"Request {chunk.number}", chunk.planned.load(plan.rtin), journal.read(chunk.key))
+            for chunk in chunks_of(plan)
+        )
+        with GstnHook(self.gstn_conn_id, gstin=plan.rtin) as hook:
+            end_dry_run(context, hook, requests, self.log)
 
     def on_kill(self) -> None:
         """Say what becomes of the reset that runs when the task is ended from outside."""

@@ -24,6 +24,7 @@ from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models.payload import ResetPayload
 from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.operators._deferral import ended_of, hand_over, trigger_for
+from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
 from airflow_provider_ims.operators._ending import OnPartial, end_task
 from airflow_provider_ims.operators.arguments import (
     check_choice,
@@ -80,11 +81,13 @@ class ImsResetOperator(BaseOperator):
     :param settle_time: how long after it was sent a request whose fate is not known may still be done (no figure is
         published, so this is a guess); until then nothing is sent after a look, seconds or timedelta
     :param audit_path: directory for a record of each reset, as ``ObjectStoragePath`` takes it (templated)
+    :param dry_run: send nothing: say what would be sent, whether the service answers, whether there is a session, and
+        what the calendar says; the task is skipped then, and with it those after it (templated)
     :param deferrable: wait for GSTN (busy, download) in the triggerer; the default is Airflow's
         ``[operators] default_deferrable``
     """
 
-    template_fields: Sequence[str] = ("payload", "gstn_conn_id", "force_resubmit", "audit_path")
+    template_fields: Sequence[str] = ("payload", "gstn_conn_id", "force_resubmit", "audit_path", "dry_run")
     ui_color = "#f7e3d7"
 
     def __init__(
@@ -99,6 +102,7 @@ class ImsResetOperator(BaseOperator):
         busy_timeout: float | timedelta = timedelta(hours=1),
         settle_time: float | timedelta = SETTLE_TIME,
         audit_path: str | None = None,
+        dry_run: bool | str = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -113,6 +117,8 @@ class ImsResetOperator(BaseOperator):
         self.busy_timeout = busy_timeout
         self.settle_time = settle_time
         self.audit_path = audit_path
+        # Airflow's operators have a method of this name, which shows rendered fields and nothing calls.
+        self.dry_run = dry_run  # type: ignore[assignment,method-assign]
         self.deferrable = deferrable
 
     def execute(self, context: Context) -> str:
@@ -122,9 +128,13 @@ class ImsResetOperator(BaseOperator):
         :return: the reference id
         :raises GstnInvalidPayload: with every fault; nothing was sent
         :raises GstnAmbiguousSubmission: when it may have been accepted, and a person has to look
+        :raises AirflowSkipException: after a dry run
         :raises GstnError: see :meth:`GstnHook.submit_reset`
         """
         payload = self._load()
+        if is_true("dry_run", self.dry_run):  # type: ignore[arg-type]
+            with GstnHook(self.gstn_conn_id, gstin=payload.rtin) as hook:
+                end_dry_run(context, hook, [WouldSend("The request", payload, Journal.of(context).read(KEY))], self.log)
         for doubt in payload.doubtful_gstins():
             self.log.warning("%s", doubt)
         self.log.info(
