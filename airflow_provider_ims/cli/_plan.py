@@ -70,6 +70,7 @@ class _Counted:
         self.name = source.name
         self.unit = source.unit
         self.text_amounts = source.text_amounts
+        self.columns = source.columns
         self._source = source
         self._progress = progress
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from os import PathLike
-from typing import Any, TypeGuard, get_args
+from typing import Any, Final, TypeGuard, get_args
 
 from airflow.sdk import ObjectStoragePath
 from pydantic import BaseModel
@@ -13,6 +13,20 @@ from pydantic import BaseModel
 from airflow_provider_ims.exceptions import GstnInvalidRequest, of_storage_error
 from airflow_provider_ims.storage import StorageError, is_given, place, shown
 from airflow_provider_ims.submissions.policy import Force
+
+REPORT_FORMATS: Final = ("csv", "xlsx")
+"""The forms in which files for people are written."""
+
+
+def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
+    """
+    Return the argument ``report_formats``.
+
+    :raises ValueError: when it names another form, or leaves out CSV, which later tasks read
+    """
+    if isinstance(formats, str) or not {"csv"} <= set(formats) <= set(REPORT_FORMATS):
+        raise ValueError(f'report_formats is {formats!r}; it takes ("csv",) or ("csv", "xlsx")')
+    return tuple(formats)
 
 
 def force_of(flag: bool | str | None) -> Force:

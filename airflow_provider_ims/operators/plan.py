@@ -16,7 +16,7 @@ from airflow_provider_ims.exceptions import (
     of_storage_error,
 )
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
-from airflow_provider_ims.operators.arguments import folder, is_true
+from airflow_provider_ims.operators.arguments import REPORT_FORMATS, check_formats, folder, is_true
 from airflow_provider_ims.operators.sources import files_of, sql_hook
 from airflow_provider_ims.planning.errors import (
     CountsDisagree,
@@ -54,7 +54,11 @@ class ImsPlanOperator(BaseOperator):
     :param parameters: values for the query's placeholders (templated)
     :param output_path: directory for this plan alone, as ``ObjectStoragePath`` takes it: requests as
         ``<rtin>/0001.json``, ``rejects.csv``, ``plan.json``. An earlier plan in it is removed (templated)
-    :param columns: the source's name of a column -> field, or ``None`` to leave the column out (templated)
+    :param columns: what your columns are: a name -> a field or ``None`` to leave the column out, words of a column,
+        values for every row; see :class:`~airflow_provider_ims.models.columns.ColumnMap`. ``number``, ``date``,
+        ``original_number`` and ``original_date`` stand for the field that the row's section has (templated)
+    :param carry: columns that are no fields and are carried to the result (``result.csv``, ``result.xlsx``), so that a
+        row can be joined with where it came from: a list of names, or ``all`` (templated)
     :param file_format: ``json``, ``jsonl``, ``csv`` or ``parquet``, when the file's name does not say (templated)
     :param delimiter: what stands between two cells of a CSV file
     :param on_invalid: when rows are rejected: ``fail`` with nothing planned, or ``skip`` them and warn
@@ -64,6 +68,7 @@ class ImsPlanOperator(BaseOperator):
     :param allow_no_action: accept documents whose ``prev_status`` is ``N`` already
     :param allow_empty: a source without a row is no fault, such as the resets of a reconciliation that found none; the
         plan is an empty list then
+    :param report_formats: ``xlsx`` among them: the rejects are written as a workbook, too. ``csv`` is always written
     """
 
     template_fields: Sequence[str] = (
@@ -73,6 +78,7 @@ class ImsPlanOperator(BaseOperator):
         "parameters",
         "output_path",
         "columns",
+        "carry",
         "file_format",
     )
     template_ext: Sequence[str] = (".sql",)
@@ -87,7 +93,8 @@ class ImsPlanOperator(BaseOperator):
         sql: str | None = None,
         conn_id: str | None = None,
         parameters: Mapping[str, Any] | Sequence[Any] | None = None,
-        columns: Mapping[str, str | None] | None = None,
+        columns: Mapping[str, Any] | None = None,
+        carry: Sequence[str] | str | None = None,
         file_format: str | None = None,
         delimiter: str = ",",
         on_invalid: OnInvalid = "fail",
@@ -96,6 +103,7 @@ class ImsPlanOperator(BaseOperator):
         strict_gstin: bool = False,
         allow_no_action: bool = False,
         allow_empty: bool = False,
+        report_formats: Sequence[str] = REPORT_FORMATS,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -110,6 +118,8 @@ class ImsPlanOperator(BaseOperator):
         self.parameters = parameters
         self.output_path = output_path
         self.columns = columns
+        self.carry = carry
+        self.report_formats = check_formats(report_formats)
         self.file_format = file_format
         self.delimiter = delimiter
         self.on_invalid = on_invalid
@@ -158,10 +168,11 @@ class ImsPlanOperator(BaseOperator):
             is_true("strict_gstin", self.strict_gstin),
             is_true("allow_no_action", self.allow_no_action),
             is_true("allow_empty", self.allow_empty),
+            workbooks="xlsx" in self.report_formats,
         )
 
     def _sources(self) -> list[Source]:
-        columns = Columns(self.columns)
+        columns = Columns(self.columns, self.carry)
         if self.sql is not None:
             return [Query(sql_hook(str(self.conn_id)).get_conn, self.sql, columns, self.parameters)]
         return [file_source(path, columns, self.file_format, self.delimiter) for path in files_of(self.source)]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
+from airflow_provider_ims.planning import carried
 from airflow_provider_ims.planning.packing import Chunk
 from airflow_provider_ims.storage import PART_SUFFIX, copy_whole, names_in, remove, write_whole
 
@@ -18,15 +19,17 @@ if TYPE_CHECKING:
 
 PLAN = "plan.json"
 REJECTS = "rejects.csv"
+REJECTS_BOOK = "rejects.xlsx"
 
-_CHUNK = re.compile(rf"[0-9]{{4,}}\.json|\.[0-9]{{4,}}\.json\.[0-9a-f]+{re.escape(PART_SUFFIX)}")
+_CHUNK = re.compile(rf"(?P<part>\.)?[0-9]{{4,}}(\.json|\.carried\.jsonl)(?(part)\.[0-9a-f]+{re.escape(PART_SUFFIX)})")
 
 
 class Output:
     """
     Chunks as ``<rtin>/0001.json``, the rejected rows as ``rejects.csv``, and ``plan.json``, which is written last.
 
-    Where there is a ``plan.json``, everything that it names is there and whole, and no other chunk is.
+    What is carried with the documents of a chunk is in ``<rtin>/0001.carried.jsonl``. Where there is a ``plan.json``,
+    everything that it names is there and whole, and no other chunk is.
 
     :param path: the directory, for this plan alone
     """
@@ -42,6 +45,7 @@ class Output:
         """
         self.withdraw()
         remove(self.path / REJECTS)
+        remove(self.path / REJECTS_BOOK)
 
     def withdraw(self) -> None:
         """
@@ -77,9 +81,22 @@ class Output:
             "sha256": hashlib.sha256(chunk.body).hexdigest(),
         }
 
+    def write_carried(self, chunk: Mapping[str, Any], columns: Sequence[str], rows: Iterable[tuple[str, str]]) -> None:
+        """
+        Write what is carried with the documents of a chunk, beside it.
+
+        :param chunk: what the plan says of it
+        :param columns: the names of the columns
+        :param rows: for each of its documents where its row stands, and its values as JSON
+        :raises CannotWrite: when it cannot be written
+        """
+        *_, rtin, name = str(chunk["path"]).split("/")
+        path = self.path / rtin / (name.removesuffix(".json") + carried.SUFFIX)
+        write_whole(path, carried.written(str(chunk["sha256"]), columns, rows))
+
     def write_rejects(self, source: Path) -> str:
-        """Write the rejected rows from a local file, and return the path."""
-        path = self.path / REJECTS
+        """Write the rejected rows from a local file (CSV or a workbook), and return the path."""
+        path = self.path / source.name
         copy_whole(source, path)
         return str(path)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -14,14 +14,15 @@ from typing import Any, Literal
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import Fault
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
+from airflow_provider_ims.planning.carried import as_text
 from airflow_provider_ims.planning.checks.checker import Checker, Valid
 from airflow_provider_ims.planning.checks.duplicates import Duplicate, Duplicates
 from airflow_provider_ims.planning.errors import CountsDisagree, NoRoom, PlanError, RowsRejected, SourceUnusable
-from airflow_provider_ims.planning.output import Output
+from airflow_provider_ims.planning.output import REJECTS, REJECTS_BOOK, Output
 from airflow_provider_ims.planning.packing import packed, size_alone
 from airflow_provider_ims.planning.rejects import Rejects
-from airflow_provider_ims.planning.sources.rows import Source, Unreadable
-from airflow_provider_ims.planning.spills import MOST_SOURCES, Spills
+from airflow_provider_ims.planning.sources.rows import Row, Source, Unreadable
+from airflow_provider_ims.planning.spills import MOST_SOURCES, Spills, place_of
 from airflow_provider_ims.planning.workspace import Place, open_database
 from airflow_provider_ims.storage import StorageError
 
@@ -41,6 +42,7 @@ class Rules:
     :param strict_gstin: reject GSTINs whose check digit is wrong
     :param allow_no_action: accept documents whose ``prev_status`` is ``N`` already
     :param allow_empty: sources without a row are no fault: there is nothing to send
+    :param workbooks: write the rejects as a workbook, too
     """
 
     on_invalid: OnInvalid = "fail"
@@ -49,6 +51,7 @@ class Rules:
     strict_gstin: bool = False
     allow_no_action: bool = False
     allow_empty: bool = False
+    workbooks: bool = False
 
     def __post_init__(self) -> None:
         if self.on_invalid not in {"fail", "skip"}:
@@ -173,11 +176,12 @@ class _Planner:
             text_amounts=source.text_amounts, strict_gstin=rules.strict_gstin, allow_no_action=rules.allow_no_action
         )
         spills, rtins, room = self._spills, self._rtins, self._room
+        columns = source.columns
         rows = 0
         for number, row in source.rows():
             rows += 1
             if isinstance(row, Unreadable):
-                self._rejects.add(Place(index, number), {}, [Fault("", row.value, row.rule)])
+                self._rejects.add(Place(index, number), {}, [Fault("", row.value, row.rule)], columns)
                 continue
             found = checker.check(row)
             if isinstance(found, Valid):
@@ -185,10 +189,10 @@ class _Planner:
                 if found.rtin not in rtins or len(found.text) > room[found.section]:
                     faults = self._faults_among_others(found, index, number)
                 if not faults:
-                    spills.add(found, index, number)
+                    spills.add(found, index, number, as_text(row.carried) if isinstance(row, Row) else "")
                     continue
                 found = faults
-            self._rejects.add(Place(index, number), row, found)
+            self._rejects.add(Place(index, number), row, found, columns)
         self._plan.rows += rows
         if not rows:
             self._plan.warnings.append(f"{source.name} has no rows.")
@@ -219,28 +223,44 @@ class _Planner:
         self._rejects.add(duplicate.place, row, [Fault("", None, rule)])
 
     def _write_rejects(self) -> None:
-        local = self._folder / "rejects.csv"
+        if self._rules.workbooks:
+            book = self._folder / REJECTS_BOOK
+            self._rejects.write_workbook(book)
+            self._output.write_rejects(book)
+        local = self._folder / REJECTS
         self._rejects.write(local)
         self._plan.rejects = self._output.write_rejects(local)
 
     def _rows_rejected(self) -> RowsRejected:
         plan = self._plan
-        faults = self._rejects.first(_SHOWN)
         which = "All" if plan.rejected == plan.rows else f"{plan.rejected} of"
         remedy = "Mend them" + ("" if plan.rejected == plan.rows else ', or leave them out with on_invalid="skip"')
-        lines = "\n".join(f"  {fault}" for fault in faults)
-        return RowsRejected(
-            f"{which} {plan.rows} rows are rejected; nothing was planned. All of them are in {plan.rejects}. {remedy}."
-            f" The first:\n{lines}",
-            faults,
-        )
+        lines = [
+            f"{which} {plan.rows} rows are rejected; nothing was planned.",
+            f"All of them are in {plan.rejects}.",
+            f"{remedy}. The first:",
+            *self._rejects.told(_SHOWN),
+        ]
+        return RowsRejected("\n".join(lines), self._rejects.first(_SHOWN))
 
     def _pack(self, rtin: str) -> None:
         rules = self._rules
-        documents = self._spills.documents(rtin)
+        columns = list(dict.fromkeys(name for source in self._sources for name in source.columns.carried))
+        waiting: deque[tuple[str, str]] = deque()  # what is carried with documents that are not yet in a chunk
+
+        def documents() -> Iterator[tuple[str, str]]:
+            for section, text, place, carried in self._spills.documents(rtin):
+                if columns:
+                    waiting.append((place, carried))
+                yield section, text
+
         chunks: list[dict[str, Any]] = []
-        for chunk in packed(rtin, documents, max_bytes=rules.max_bytes, max_documents=rules.max_documents):
+        for chunk in packed(rtin, documents(), max_bytes=rules.max_bytes, max_documents=rules.max_documents):
             chunks.append(self._output.write_chunk(rtin, len(chunks) + 1, chunk))
+            if columns:
+                own = [waiting.popleft() for _ in range(chunk.documents)]
+                rows = ((self._name_of(place_of(place)), carried) for place, carried in own)
+                self._output.write_carried(chunks[-1], columns, rows)
             del chunk  # it is megabytes, and the next one is being filled
         if not chunks:  # all its documents are rejected
             return

@@ -5,15 +5,21 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import Fault
 from airflow_provider_ims.planning.workspace import Place
 from airflow_provider_ims.spreadsheets import SheetWriter
+from airflow_provider_ims.workbooks.columns import columns_of
+from airflow_provider_ims.workbooks.workbook import Workbook
 
-HEADER = ("place", "rtin", "section", "number", "date", "field", "value", "reason")
+if TYPE_CHECKING:
+    from airflow_provider_ims.planning.sources.columns import Columns
+
+HEADER = ("place", "rtin", "section", "number", "date", "field", "column", "value", "reason")
 _LONGEST = 200
+_LONGEST_IN_A_TEXT = 60
 
 
 class Rejects:
@@ -29,30 +35,58 @@ class Rejects:
         self._name_of = name_of
         self.rows = 0
 
-    def add(self, place: Place, row: Mapping[str, Any], faults: Iterable[Fault]) -> None:
+    def add(
+        self, place: Place, row: Mapping[str, Any], faults: Iterable[Fault], columns: Columns | None = None
+    ) -> None:
         """
         Reject a row.
 
         :param place: where it stands
         :param row: its fields, as far as they could be read
         :param faults: what is wrong with it; a fault's place is the field
+        :param columns: knows the user's names of the fields
         """
         model = SECTIONS.get(str(row.get("section")))
-        number = row.get(model.number_field) if model else row.get("inum") or row.get("nt_num")
-        date = row.get(model.date_field) if model else row.get("idt") or row.get("nt_dt")
+        number = row.get(model.number_field) if model else _first(row, "inum", "nt_num", "number")
+        date = row.get(model.date_field) if model else _first(row, "idt", "nt_dt", "date")
         document = [_shown(value) for value in (row.get("rtin"), row.get("section"), number, date)]
         self._database.executemany(
-            "INSERT INTO reject VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            ((*place, *document, fault.place, _shown(fault.value), fault.rule) for fault in faults),
+            "INSERT INTO reject VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (*place, *document, fault.place, _column(columns, fault.place), _shown(fault.value), fault.rule)
+                for fault in faults
+            ),
         )
         self.rows += 1
 
     def first(self, count: int) -> list[Fault]:
         """Return the first faults, in the order of the input, with their places."""
         return [
-            Fault(f"{line[0]}: {line[5]}" if line[5] else line[0], line[6] or None, line[7])
+            Fault(f"{line[0]}: {line[5]}" if line[5] else line[0], line[7] or None, line[8])
             for line, _ in zip(self._lines(), range(count), strict=False)
         ]
+
+    def told(self, count: int) -> list[str]:
+        """Return the first faults in words, those of one row under its place and its document."""
+        lines: list[str] = []
+        before = None
+        for line, _ in zip(self._lines(), range(count), strict=False):
+            place, _, section, number, _, field, column, value, reason = line
+            if place != before:
+                before = place
+                named = " ".join(part for part in (section[:20], number[:40]) if part)
+                lines.append(f"{place}{f', {named}' if named else ''}:")
+            name = f"{column} ({field})" if column else field
+            shown = value if len(value) <= _LONGEST_IN_A_TEXT else value[: _LONGEST_IN_A_TEXT - 3] + "..."
+            lines.append("  " + ": ".join(part for part in (name, f"{shown} - {reason}" if shown else reason) if part))
+        return lines
+
+    def write_workbook(self, path: Path) -> None:
+        """Write all of them as a workbook."""
+        with Workbook(path) as book:
+            sheet = book.sheet("Rejected rows", columns_of(HEADER))
+            for line in self._lines():
+                sheet.write(line)
 
     def write(self, path: Path) -> None:
         """Write all of them as a CSV file."""
@@ -64,6 +98,14 @@ class Rejects:
     def _lines(self) -> Iterator[tuple[str, ...]]:
         for source, row, *told in self._database.execute("SELECT * FROM reject ORDER BY source, row, rowid"):
             yield self._name_of(Place(source, row)), *told
+
+
+def _first(row: Mapping[str, Any], *names: str) -> Any:
+    return next((row[name] for name in names if row.get(name)), None)
+
+
+def _column(columns: Columns | None, field: str) -> str:
+    return columns.column_of(field) if columns and field else ""
 
 
 def _shown(value: object) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +13,9 @@ from airflow_provider_ims.planning.workspace import Place
 
 _HELD = 16_384
 
-# Before each document stands the place of its row, in fixed width.
+# Before each document stands the place of its row, in fixed width; after it, and a tab, what is carried with it.
 _LINE = "%04x%010x%s\n"
+_TAB = "\t"
 _SOURCE_END = 4
 MOST_SOURCES = 16**_SOURCE_END
 _PLACE_END = 14
@@ -33,6 +33,27 @@ class Line(NamedTuple):
     offset: int
     place: Place
     text: str
+
+
+class Kept(NamedTuple):
+    """
+    A document that is to be sent.
+
+    :param section: section of the request
+    :param text: its JSON
+    :param place: where its row stands, see :func:`place_of`
+    :param carried: what is carried with it, as JSON
+    """
+
+    section: str
+    text: str
+    place: str
+    carried: str
+
+
+def place_of(text: str) -> Place:
+    """Return where a row stands, from what stands before it in a spill."""
+    return Place(int(text[:_SOURCE_END], 16), int(text[_SOURCE_END:_PLACE_END], 16))
 
 
 class Spill:
@@ -77,9 +98,9 @@ class Spill:
                 file.seek(offset)
                 yield _line(offset, file.readline().decode("ascii"))
 
-    def texts(self, without: Iterator[int]) -> Iterator[str]:
+    def kept(self, without: Iterator[int]) -> Iterator[str]:
         """
-        Yield the JSON of the documents.
+        Yield the documents' lines: place, JSON, and what is carried.
 
         :param without: offsets of those that are left out, rising
         """
@@ -90,13 +111,12 @@ class Spill:
                 if offset == left_out:
                     left_out = next(without, -1)
                 else:
-                    yield line[_PLACE_END:-1]
+                    yield line
                 offset += len(line)
 
 
 def _line(offset: int, line: str) -> Line:
-    place = Place(int(line[:_SOURCE_END], 16), int(line[_SOURCE_END:_PLACE_END], 16))
-    return Line(offset, place, line[_PLACE_END:-1])
+    return Line(offset, place_of(line), line[_PLACE_END:-1].partition(_TAB)[0])
 
 
 class Spills:
@@ -115,12 +135,13 @@ class Spills:
         self._spills: dict[tuple[str, str], Spill] = {}
         self._held = 0
 
-    def add(self, document: Valid, source: int, row: int) -> None:
+    def add(self, document: Valid, source: int, row: int, carried: str = "") -> None:
         """
         Take a document.
 
         :param source: index of the source that it comes from
         :param row: number of its row there
+        :param carried: what is carried with it, as JSON in ASCII
         """
         rtin, section, text, key = document
         named = (rtin, section)
@@ -128,7 +149,7 @@ class Spills:
         if spill is None:
             index = len(self._spills)
             spill = self._spills[named] = Spill(index, *named, self._folder / f"{index}.spill")
-        spill.held.append(_LINE % (source, row, text))
+        spill.held.append(_LINE % (source, row, f"{text}{_TAB}{carried}" if carried else text))
         spill.keys.append(key)
         self._held += 1
         if self._held >= _HELD:
@@ -149,9 +170,9 @@ class Spills:
         """Return the GSTINs, sorted."""
         return sorted({rtin for rtin, _ in self._spills})
 
-    def documents(self, rtin: str) -> Iterator[tuple[str, str]]:
+    def documents(self, rtin: str) -> Iterator[Kept]:
         """
-        Yield (section, JSON) of each document that is to be sent for a GSTIN.
+        Yield each document that is to be sent for a GSTIN.
 
         :return: an iterator in the order in which they are sent: by section, then as in the input
         """
@@ -161,4 +182,6 @@ class Spills:
                 dropped = self._database.execute(
                     "SELECT offset FROM dropped WHERE spill = ? ORDER BY offset", (spill.index,)
                 )
-                yield from zip(repeat(section), spill.texts(without=(offset for (offset,) in dropped)))
+                for line in spill.kept(without=(offset for (offset,) in dropped)):
+                    text, _, carried = line[_PLACE_END:-1].partition(_TAB)
+                    yield Kept(section, text, line[:_PLACE_END], carried)

@@ -13,7 +13,7 @@ CREATE TABLE document (spill INTEGER, key TEXT, offset INTEGER);
 CREATE TABLE dropped (spill INTEGER, offset INTEGER, PRIMARY KEY (spill, offset)) WITHOUT ROWID;
 CREATE TABLE reject (
     source INTEGER, row INTEGER,
-    rtin TEXT, section TEXT, number TEXT, date TEXT, field TEXT, value TEXT, reason TEXT
+    rtin TEXT, section TEXT, number TEXT, date TEXT, field TEXT, col TEXT, value TEXT, reason TEXT
 );
 """
 _CACHE_KIB = 4096

@@ -31,7 +31,7 @@ class CsvFile:
     def __init__(self, path: ObjectStoragePath, columns: Columns, delimiter: str = ",") -> None:
         self.name = str(path)
         self._path = path
-        self._columns = columns
+        self.columns = columns
         self._delimiter = delimiter
 
     def rows(self) -> Iterator[NumberedRow]:
@@ -44,7 +44,7 @@ class CsvFile:
             if isinstance(header, Unreadable):
                 raise SourceUnusable(self.name, f"line {number}, the header: {header.rule}")
             yield from table_rows(
-                [str(name) for name in header], rows, columns=self._columns, name=self.name, nothing=""
+                [str(name) for name in header], rows, columns=self.columns, name=self.name, nothing=""
             )
 
     def _cells(self, stream: IO[bytes]) -> Iterator[tuple[int, Sequence[Any] | Unreadable]]:

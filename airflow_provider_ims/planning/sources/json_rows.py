@@ -54,12 +54,12 @@ class _JsonSource:
     def __init__(self, path: ObjectStoragePath, columns: Columns) -> None:
         self.name = str(path)
         self._path = path
-        self._columns = columns
+        self.columns = columns
 
     def rows(self) -> Iterator[NumberedRow]:
         """Yield each row with its number."""
-        columns = self._columns
-        first = True
+        columns = self.columns
+        plain = first = True
         with opened(self._path) as stream:
             for number, item in self._items(stream):
                 if not isinstance(item, dict):
@@ -68,8 +68,9 @@ class _JsonSource:
                     continue
                 if first:
                     columns.check_first(item, self.name)
+                    plain = columns.is_plain(item)
                     first = False
-                yield number, columns.of_row(item) if columns.names else item
+                yield number, item if plain else columns.of_row(item)
 
     def _items(self, stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
         raise NotImplementedError

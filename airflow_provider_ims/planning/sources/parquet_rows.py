@@ -36,7 +36,7 @@ class ParquetFile:
     def __init__(self, path: ObjectStoragePath, columns: Columns) -> None:
         self.name = str(path)
         self._path = path
-        self._columns = columns
+        self.columns = columns
 
     def rows(self) -> Iterator[NumberedRow]:
         """Yield each row with its number, from 1."""
@@ -58,7 +58,7 @@ class ParquetFile:
                 with open_database(folder, memory_limit=_MEMORY_LIMIT, threads=1) as database:
                     names = [str(row[0]) for row in database.execute(f"DESCRIBE {source}").fetchall()]
                     cells = self._cells(database, source)
-                    yield from table_rows(names, cells, columns=self._columns, name=self.name, nothing=None)
+                    yield from table_rows(names, cells, columns=self.columns, name=self.name, nothing=None)
         except NoRoomForTable as error:
             raise NoRoom(str(error)) from error
         except duckdb.Error as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
@@ -13,6 +13,8 @@ from airflow_provider_ims.storage import CannotRead, shown
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
+
+    from airflow_provider_ims.planning.sources.columns import Columns
 
 
 class Unreadable(NamedTuple):
@@ -27,6 +29,21 @@ class Unreadable(NamedTuple):
     rule: str
 
 
+class Row(dict[str, Any]):
+    """
+    A row under the API's field names, with what is carried beside it.
+
+    :param fields: field -> value
+    :param carried: the user's name of a column -> value
+    """
+
+    __slots__ = ("carried",)
+
+    def __init__(self, fields: Mapping[str, Any], carried: dict[str, Any]) -> None:
+        super().__init__(fields)
+        self.carried = carried
+
+
 NumberedRow = tuple[int, dict[str, Any] | Unreadable]
 
 
@@ -37,11 +54,13 @@ class Source(Protocol):
     :param name: the source, as its owner knows it
     :param unit: what its rows are counted in, for places such as ``documents.csv line 17``
     :param text_amounts: amounts stand as text, as in a CSV file
+    :param columns: the names of its columns
     """
 
     name: str
     unit: str
     text_amounts: bool
+    columns: Columns
 
     def rows(self) -> Iterator[NumberedRow]:
         """

@@ -37,7 +37,7 @@ class Query:
     ) -> None:
         self._connect = connect
         self._sql = sql
-        self._columns = columns
+        self.columns = columns
         self._parameters = parameters
 
     def rows(self) -> Iterator[NumberedRow]:
@@ -50,9 +50,7 @@ class Query:
             if not cursor.description:
                 raise SourceUnusable(self.name, "returns no rows at all; sql takes one SELECT")
             names = [str(column[0]) for column in cursor.description]
-            # Some databases put names that were not quoted into capitals.
-            header = [name.lower() if name.isupper() and name not in self._columns.names else name for name in names]
-            yield from table_rows(header, self._cells(cursor), columns=self._columns, name=self.name, nothing=None)
+            yield from table_rows(names, self._cells(cursor), columns=self.columns, name=self.name, nothing=None)
 
     def _cells(self, cursor: Any) -> Iterator[tuple[int, Sequence[Any]]]:
         number = 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from airflow_provider_ims.planning.checks.coercion import ROW_FIELDS
 from airflow_provider_ims.planning.errors import SourceUnusable
 from airflow_provider_ims.planning.sources.columns import Columns, lacking
-from airflow_provider_ims.planning.sources.rows import NumberedRow, Unreadable
+from airflow_provider_ims.planning.sources.rows import NumberedRow, Row, Unreadable
 
 
 def table_rows(
@@ -27,7 +28,8 @@ def table_rows(
     :param nothing: what stands in a cell without a value
     :raises SourceUnusable: when the columns do not suffice, for every row or for the section of the first one
     """
-    fields = columns.of_header(header, name)
+    fields, carried = columns.of_header(header, name)
+    changes = columns.changes or not ROW_FIELDS.issuperset(field for field in fields if field is not None)
     first = True
     for number, row in cells:
         if isinstance(row, Unreadable):
@@ -37,9 +39,14 @@ def table_rows(
             yield number, Unreadable(len(row), f"as many cells as the header has columns: {len(fields)}")
             continue
         named = {field: cell for field, cell in zip(fields, row, strict=True) if field is not None and cell != nothing}
+        if carried:
+            named = Row(named, {column: row[place] for place, column in carried if row[place] not in ("", None)})
+        if changes and isinstance(found := columns.finished(named), Unreadable):
+            yield number, found
+            continue
         if first:
             first = False
-            missing = lacking(fields, named.get("section"))
+            missing = lacking(fields, named.get("section"), columns.map.fixed)
             if missing:
                 raise SourceUnusable(
                     name,

@@ -82,6 +82,7 @@ def test_an_object_store_holds_source_and_plan(tmp_path: Path):
         f"{RTIN}/0001.json",
         "plan.json",
         "rejects.csv",
+        "rejects.xlsx",
     ]
 
 
@@ -197,7 +198,7 @@ def test_what_was_converted_is_told(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_broken_source_fails_the_task_for_good(tmp_path: Path):
     with pytest.raises(GstnInvalidPayload, match=r"nowhere\.csv"):
         run(str(tmp_path / "nowhere.csv"), output_path=str(tmp_path / "plan"))
-    with pytest.raises(GstnInvalidRequest, match="columns leads to gstin"):
+    with pytest.raises(GstnInvalidRequest, match="columns: 'Supplier' leads to 'gstin'"):
         run(str(tmp_path / "a.csv"), output_path=str(tmp_path / "plan"), columns={"Supplier": "gstin"})
 
 

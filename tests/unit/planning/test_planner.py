@@ -208,7 +208,7 @@ def test_by_default_one_bad_row_means_that_nothing_is_planned(tmp_path: Path, ou
     assert everything(output) == {"rejects.csv"}
     assert str(caught.value).startswith("1 of 2 rows are rejected; nothing was planned.")
     assert str(output / "rejects.csv") in str(caught.value)
-    assert "a.jsonl line 2: pos: '7'" in str(caught.value)
+    assert "\na.jsonl line 2, b2b 2:\n  pos: 7 - a state code" in str(caught.value)
     assert [fault.place for fault in caught.value.faults] == ["a.jsonl line 2: pos", "a.jsonl line 2: idt"]
     assert rejects(output)[0] == {
         "place": "a.jsonl line 2",
@@ -217,6 +217,7 @@ def test_by_default_one_bad_row_means_that_nothing_is_planned(tmp_path: Path, ou
         "number": "2",
         "date": "1/2/2025",
         "field": "pos",
+        "column": "",
         "value": "7",
         "reason": "a state code of two digits as text: 01 to 38, 96 or 97. Did a spreadsheet drop the leading zero of"
         " 07? Format the column as text",
