@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
 
 
@@ -158,7 +159,27 @@ RECONCILE = Command(
         _JSON,
     ),
 )
-COMMANDS = (CHECK, PLAN, RECONCILE)
+DOCTOR = Command(
+    "doctor",
+    "try a real account: what the service does, and which inferred facts hold",
+    "Log in, ping, look for a session, download a small section, ask for a task that does not exist and for a result\n"
+    "too early, and say of each inferred fact whether it was confirmed. Reads only, without --reset and --yes.\n"
+    "Needs the connection: AIRFLOW_CONN_..., or this Airflow's database.",
+    (
+        _argument("conn_id", nargs="?", metavar="CONN_ID", help="id of the connection"),
+        _argument("--gstin", help="the taxpayer whose documents are asked for"),
+        _argument(
+            "--section", choices=tuple(SECTIONS), default="b2bcna", help="what is downloaded (default: %(default)s)"
+        ),
+        _argument("--wait", type=float, default=300, metavar="SECONDS", help="for a task (default: %(default)s)"),
+        _argument("--reset", type=Path, metavar="FILE.json", help="a request to send, which changes documents at GSTN"),
+        _argument("--yes", action="store_true", help="send it"),
+        _argument("--transcript", type=Path, metavar="FILE.jsonl", help="write what was asked and answered, redacted"),
+        _argument("--replay", type=Path, metavar="FILE.jsonl", help="read a transcript instead of asking"),
+        _JSON,
+    ),
+)
+COMMANDS = (CHECK, PLAN, RECONCILE, DOCTOR)
 
 
 class WrongUsage(ValueError):

@@ -77,6 +77,8 @@ def _run_of(command: str) -> Run:
         from airflow_provider_ims.cli._check import run
     elif command == "plan":
         from airflow_provider_ims.cli._plan import run
+    elif command == "doctor":
+        from airflow_provider_ims.cli._doctor import run
     else:
         from airflow_provider_ims.cli._reconcile import run
     return run

@@ -19,7 +19,7 @@ OnWindow = Literal["warn", "fail", "ignore"]
 # The states whose quarterly GSTR-3B is due on the 22nd; all others file until the 24th (notification 46/2020 with
 # rule 61, as commonly cited). Codes as a GSTIN begins: Chhattisgarh, Madhya Pradesh, Gujarat, Daman and Diu, Dadra and
 # Nagar Haveli, Maharashtra, Karnataka, Goa, Lakshadweep, Kerala, Tamil Nadu, Puducherry, Andaman and Nicobar,
-# Telangana, Andhra Pradesh (inferred from general knowledge; override it where it is wrong).
+# Telangana, Andhra Pradesh (inferred: due-dates; override it where it is wrong).
 _DUE_22: Final = frozenset(str(code) for code in range(22, 38))
 
 _PERIOD: Final = re.compile(r"(0[1-9]|1[0-2])(20[0-9]{2})")

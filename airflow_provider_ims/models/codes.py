@@ -54,7 +54,7 @@ _REFETCH = (
 )
 
 # Sources: Vayana's documentation of its error payloads; GSTN codes as other GSPs document them and as clients
-# in use treat them. The kind of the codes marked (inferred) is our reading.
+# in use treat them. The kind of those marked so is our reading (inferred: error-codes).
 MEANINGS: dict[str, Meaning] = {
     # Vayana: theodore and the Enriched API
     "err-expired-token": Meaning(Kind.TOKEN_EXPIRED, "Log in again."),
@@ -125,7 +125,7 @@ MEANINGS: dict[str, Meaning] = {
     "RET11403": Meaning(Kind.REQUEST, FIX_REQUEST),
     "RET11404": Meaning(Kind.REQUEST, FIX_REQUEST),
     "RET11409": Meaning(Kind.REQUEST, "Correct the GST portal username of this GSTIN."),
-    # GSTN: down (inferred: seen as outages by clients in use)
+    # GSTN: down (inferred: error-codes; seen as outages by clients in use)
     "GEN4004": Meaning(Kind.OUTAGE, TRY_LATER),
     "GEN5008": Meaning(Kind.OUTAGE, TRY_LATER),
     "GSPERR300:GSPGSTDOWN": Meaning(Kind.OUTAGE, TRY_LATER),

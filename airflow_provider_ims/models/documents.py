@@ -176,7 +176,7 @@ SECTIONS: dict[str, type[Document]] = {
 """The sections of a reset request, as GSTN spells them, with the shape of their documents."""
 
 # GSTN's error report and its download call notes by other names than its request does. Confirmed: dn (Vayana's sample)
-# and cn (a live reply); inferred: dna and cna.
+# and cn (a live reply); inferred (report-keys): dna and cna.
 _OTHER_NAMES = {"dn": "b2bdn", "dna": "b2bdna", "cn": "b2bcn", "cna": "b2bcna"}
 
 

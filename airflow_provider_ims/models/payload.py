@@ -29,7 +29,7 @@ from airflow_provider_ims.models.faults import Fault, InvalidPayload
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN, check_digit, check_digit_fits
 
 MAX_BODY_BYTES = 4_000_000
-"""Vayana documents "4MB"; the smaller reading of it is the safe one (inferred)."""
+"""Vayana documents "4MB"; the smaller reading of it is the safe one (inferred: body-limit)."""
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 TaskState = Literal["running", "completed", "failed", "unknown"]
 
 # Confirmed by Vayana's documentation and by clients in use: "processing" and "completed". The other words
-# are inferred from services of this kind. A word that is missing here is never success.
+# are inferred (status-words) from services of this kind. A word that is missing here is never success.
 _COMPLETED = frozenset({"completed"})
 _RUNNING = frozenset({"processing", "queued", "started", "pending", "in_progress", "submitted"})
 _FAILED = frozenset(
@@ -20,7 +20,7 @@ _FAILED = frozenset(
 NOT_YET_THERE = 120.0
 """
 Seconds after its submission in which a task that the service does not find is only not there yet: a service of
-several machines tells the others later than the client (inferred; no figure is published).
+several machines tells the others later than the client (inferred: task-visible; no figure is published).
 """
 
 

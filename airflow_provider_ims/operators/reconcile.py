@@ -243,7 +243,7 @@ class ImsVerifyOperator(BaseOperator):
         either, one for each GSTIN (templated)
     :param output_path: directory for ``verified.csv`` (templated)
     :param before: the snapshots from which the resets were made, in the same forms: then a document whose hash is
-        another one now is changed, too (templated). That GSTN's hash does not follow the action is inferred
+        another one now is changed, too (templated). That GSTN's hash does not follow the action is inferred (hash)
     :param on_difference: when a document that was said to be reset does not stand at "no action": ``fail`` or ``warn``.
         One that is gone is no difference
     :param max_age: how old the snapshot may be; ``None``: any age

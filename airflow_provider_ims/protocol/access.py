@@ -86,7 +86,7 @@ def secrets_of(settings: Settings, access: Access) -> tuple[str, ...]:
 
 
 def ping(settings: Settings, access: Access) -> Request:
-    """Build the authenticated ping. The method is inferred: the documentation prints none."""
+    """Build the authenticated ping. The method is inferred (ping-method)."""
     return Request(
         call="authenticated ping",
         method="GET",
@@ -143,8 +143,8 @@ class TokenKeeper:
         Make one call of the Enriched API.
 
         A token that is refused is replaced and the call repeated: the service refuses a token before it does any
-        work (inferred). The store's token can be a dead one, too, so there are a few tries; but when a login has
-        just replaced the token and the new one is refused, its age is not the reason.
+        work (inferred: dead-token). The store's token can be a dead one, too, so there are a few tries; but when a
+        login has just replaced the token and the new one is refused, its age is not the reason.
 
         :param build: builds the request
         :param read: reads the reply

@@ -29,7 +29,7 @@ DOWNLOAD_SECTIONS = {
     "ecom": "ECOM",
     "ecoma": "ECOMA",
 }
-"""Section -> what the download calls it. Confirmed: B2B (Vayana's example); the others are GSTN's names (inferred)."""
+"""Section -> what the download calls it: B2B is Vayana's example, the rest GSTN's (inferred: download-sections)."""
 
 _Asked = TypeVar("_Asked")
 _Result = TypeVar("_Result")

@@ -80,7 +80,7 @@ class GstnSessions:
         self._settings = settings
         self._tokens = tokens
         self._clock = clock
-        # A session belongs to organisation and GSTIN (inferred: no call but these takes the session's id).
+        # A session belongs to organisation and GSTIN (inferred: session-owner).
         self._owner = digest(settings.eas_url, settings.org_id or settings.handle)
 
     def request_otp(self, gstin: str, username: str) -> Exchange[str]:
@@ -153,8 +153,8 @@ class GstnSessions:
             return newer
         ends_at = session.unanswered_at + SESSION_SECONDS
         if session.unanswered_at and self._clock() < ends_at and error.code not in _FOR_A_PERSON:
-            # The extension whose reply was lost was done then (inferred), under an id that we do not know. Resets need
-            # no id: to have the taxpayer type a password is too early as long as they work.
+            # The extension whose reply was lost was done then (inferred: session-lost-extension), under an id that we
+            # do not know. Resets need no id: to have the taxpayer type a password is too early as long as they work.
             log.warning(
                 "GSTN knows the session of GSTIN %s by an id that was lost with a reply. It should serve for %d more"
                 " minutes and cannot be extended: open another one before.",

@@ -72,8 +72,8 @@ class Settings:
     :param gsp_code: value of ``X-FLYNN-N-GSTN-GSP-CODE``
     :param gstn_api_version: GSTN's API version on ``basic`` routes; the default is the example in Vayana's
         documentation of the authenticate calls
-    :param gstin_header: name of the header that carries the taxpayer's GSTIN (inferred: two clients in use
-        send this name, the page that lists the headers was not seen)
+    :param gstin_header: name of the header that carries the taxpayer's GSTIN (inferred: gstin-header; two clients in
+        use send this name, the page that lists the headers was not seen)
     :param extra_headers: further headers for every call of the Enriched API
     :param timeout: seconds to wait for a reply once connected
     :param verify_ssl: whether to check certificates, or the absolute path of a CA bundle

@@ -175,7 +175,7 @@ def read_result(reply: Reply, reference_id: str) -> Mapping[str, Any]:
     try:
         data = _read_answer(reply, call, is_final=True)
     except ServiceError as error:
-        # The code for "asked before completion" was not seen, only that it is a 400 (inferred).
+        # The code for "asked before completion" was not seen, only that it is a 400 (inferred: result-too-early).
         if error.http_status == 400 and error.code and error.kind is Kind.UNREADABLE:
             raise ServiceError(
                 Kind.NOT_READY,

@@ -90,7 +90,8 @@ def read_login(reply: Reply) -> Token:
     try:
         return _token(read_data(reply, _LOGIN), _LOGIN, reply)
     except ServiceError as error:
-        # theodore's code for a wrong password was not seen; any code in a 4xx of a login is about the user (inferred).
+        # theodore's code for a wrong password was not seen; any code in a 4xx of a login is about the user
+        # (inferred: login-refusal).
         is_4xx = error.http_status is not None and 400 <= error.http_status < 500 and error.http_status != 404
         if error.kind in {Kind.REQUEST, Kind.TOKEN_EXPIRED} and is_4xx and error.code:
             raise ServiceError(

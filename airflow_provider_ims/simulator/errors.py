@@ -22,7 +22,7 @@ class ServiceError(Exception):
 
 
 def gstn_error(code: str, message: str) -> ServiceError:
-    """Return Vayana's answer when GSTN refused; HTTP 502 is inferred from its e-invoice sibling."""
+    """Return Vayana's answer when GSTN refused; HTTP 502 is inferred (gstn-refusal)."""
     details: dict[str, Any] = {"status-code": "0", "gstn-err": {"code": code, "message": message}}
     return ServiceError(502, "err-gstn-returned", "Gstn", **details)
 

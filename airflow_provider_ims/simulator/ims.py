@@ -23,7 +23,7 @@ FIELDS = {
     "ecom": f"{_COMMON} inum idt",
     "ecoma": f"{_COMMON} inum idt oinum oidt",
 }
-# Samples of real results show "dn" and "cn"; "dna" and "cna" are inferred from them.
+# Samples of real results show "dn" and "cn"; "dna" and "cna" are inferred (report-keys).
 GSTN_KEYS = {"b2bdn": "dn", "b2bdna": "dna", "b2bcn": "cn", "b2bcna": "cna"}
 _WRONG_STATUS = ("IMSSAV0010", "Either previous action is incorrect/ invoice might have edited by supplier")
 

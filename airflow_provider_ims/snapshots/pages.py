@@ -23,8 +23,8 @@ MEMORY_LIMIT: Final = "128MB"
 _BATCH_BYTES: Final = 4_000_000
 _ROW_GROUP: Final = 20_480  # rows that are held in memory until they are written
 
-# What a download shows beside the fields of a reset, in every spelling that was seen (inferred from published
-# clients). ispendactnallwd is not read: its name leaves open whether Y means allowed.
+# What a download shows beside the fields of a reset, in every spelling that was seen (inferred: record-fields,
+# from published clients). ispendactnallwd is not read: its name leaves open whether Y means allowed.
 _READ: Final = (
     *("stin", "rtnprd", "inum", "nt_num", "idt", "nt_dt", "oinum", "ont_num", "oidt", "ont_dt", "srcform", "pos"),
     *("val", "txval", "iamt", "camt", "samt", "cess", "inv_typ"),

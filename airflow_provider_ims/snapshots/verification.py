@@ -74,7 +74,7 @@ def verify(database: DuckDBPyConnection, told: Told, folder: Path) -> Iterator[t
     found = run(
         f"SELECT {literal(told.rtin)} AS rtin, {', '.join(f'any_value(s.{name}) AS {name}' for name in _SAID)},"
         " CASE WHEN count(h.section) = 0 THEN CASE WHEN any_value(s.section) = '' THEN 'not_reset' ELSE 'gone' END"
-        # How GSTN computes the hash is not published: that it does not follow the action is inferred.
+        # How GSTN computes the hash is not published: that it does not follow the action is inferred (hash).
         f" WHEN bool_or({changed}) OR bool_or(e.hash <> h.hash) THEN 'changed_by_supplier'"
         " WHEN bool_and(h.action = 'N') THEN 'verified' ELSE 'not_reset' END AS verification,"
         f" any_value(h.action) AS action, {now}"

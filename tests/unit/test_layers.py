@@ -97,7 +97,7 @@ FLOORS = (
     ("hooks",),
     ("waits",),
     ("results", "triggers"),
-    ("submissions", "sensors"),
+    ("doctor", "submissions", "sensors"),
     ("bulk",),
     ("cli", "operators"),
 )

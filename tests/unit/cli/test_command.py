@@ -210,7 +210,7 @@ def test_nothing_of_airflow_is_loaded_and_the_script_is_installed(tmp_path: Path
 def test_airflows_own_command_line_has_the_same_commands(capsys: pytest.CaptureFixture[str]):
     [group] = commands()
     assert isinstance(group, GroupCommand)
-    assert [command.name for command in group.subcommands] == ["check", "plan", "reconcile"]
+    assert [command.name for command in group.subcommands] == ["check", "plan", "reconcile", "doctor"]
     parser = argparse.ArgumentParser()
     added = parser.add_subparsers(dest="subcommand").add_parser("check")
     for argument in next(iter(group.subcommands)).args:

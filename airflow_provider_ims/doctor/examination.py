@@ -1,0 +1,232 @@
+"""Asks the service, step by step. Only reads, unless a request to reset is given."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from airflow_provider_ims.doctor.transcript import Answered, Transcript
+from airflow_provider_ims.exceptions import GstnError, GstnTaskNotFound
+from airflow_provider_ims.hooks._base import Build
+from airflow_provider_ims.hooks.gstn import RESET, GstnHook
+from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.models.result import ResetResult
+from airflow_provider_ims.protocol import access, tasks
+from airflow_provider_ims.protocol.errors import ServiceError
+from airflow_provider_ims.protocol.wire import SMALL_REPLY, Reply, Request
+from airflow_provider_ims.sessions.store import MemorySessionStore
+
+_PAUSES = (2.0, 4.0, 8.0, 15.0)
+
+
+class Step(NamedTuple):
+    """
+    One step, as it went.
+
+    :param went_well: whether it did
+    :param told: what was found, in words
+    """
+
+    name: str
+    went_well: bool
+    told: str
+
+
+class _RecordingHook(GstnHook):
+    """Keeps every call in a transcript; logs in anew, with a token of its own that it logs out at the end."""
+
+    def __init__(self, gstn_conn_id: str, gstin: str) -> None:
+        super().__init__(gstn_conn_id, gstin=gstin, read_attempts=1, store=MemorySessionStore())
+        self.step = ""
+        self.transcript = Transcript()
+
+    def ask(self, build: Build, read: Callable[[Reply], Any]) -> Any:
+        return self._call(build, read)
+
+    def ask_anonymously(self, url: str) -> Reply:
+        request = Request("health", "GET", url, {"accept": "application/json"}, max_reply=SMALL_REPLY)
+        return self._send(request)
+
+    def _send(self, request: Request) -> Reply:
+        began = time.monotonic()
+        reply = None
+        try:
+            reply = super()._send(request)
+        finally:
+            seconds = time.monotonic() - began
+            self.transcript.add(self.step, request, reply, at=time.time(), seconds=seconds)
+        return reply
+
+
+class Examination:
+    """
+    Tries an account.
+
+    :param gstn_conn_id: id of the connection
+    :param gstin: the taxpayer whose documents are asked for
+    :param section: the section whose documents are downloaded; a small one
+    :param wait: how long a task is waited for, seconds
+    :param payload: a request to reset, which is then sent; ``None``: nothing is changed
+    :param say: is told of each step
+    :param sleep: waits, seconds
+    """
+
+    def __init__(
+        self,
+        gstn_conn_id: str,
+        gstin: str,
+        *,
+        section: str = "b2bcna",
+        wait: float = 300.0,
+        payload: ResetPayload | None = None,
+        say: Callable[[Step], None] = lambda _: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._conn_id = gstn_conn_id
+        self._gstin = gstin
+        self._section = section
+        self._wait = wait
+        self._payload = payload
+        self._say = say
+        self._sleep = sleep
+        self.steps: list[Step] = []
+        self.transcript = Transcript()
+
+    def run(self) -> Transcript:
+        """
+        Take all steps; one that fails does not end it unless the next ones cannot work without it.
+
+        :return: what was asked and answered
+        :raises GstnInvalidConnection: when the connection is not one that can be tried
+        """
+        with _RecordingHook(self._conn_id, self._gstin) as hook:
+            settings = hook.settings
+            hook.transcript.head |= {
+                "version": version("airflow-provider-ims"),
+                "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "hosts": sorted({str(urlsplit(url).hostname) for url in (settings.eas_url, settings.auth_url)}),
+                "production": settings.is_production,
+                "token_minutes": settings.token_minutes,
+                "gstin_header": settings.gstin_header,
+                "gstn_api_version": settings.gstn_api_version,
+                "further_headers": sorted(settings.extra_headers),
+                "documents_sent": self._payload.count() if self._payload else None,
+            }
+            self.transcript = hook.transcript
+            self._take("health", hook, lambda: _health(hook))
+            if self._take("login and ping", hook, lambda: hook.ask(access.ping, access.read_ping) or "pong"):
+                self._take("session", hook, self._session)
+                self._take("unknown task", hook, lambda: _unknown_task(hook))
+                self._download(hook)
+                if self._payload is not None:
+                    self._reset(hook, self._payload)
+            hook.step = "logout"
+        return self.transcript
+
+    def _take(self, name: str, hook: _RecordingHook, step: Callable[[], str]) -> bool:
+        hook.step = name
+        try:
+            found = Step(name, True, step())
+        except (GstnError, ServiceError) as error:
+            found = Step(name, False, str(error))
+        self.steps.append(found)
+        self._say(found)
+        return found.went_well
+
+    def _session(self) -> str:
+        with GstnHook(self._conn_id) as kept:
+            session = kept.find_session(self._gstin)
+        if session is None:
+            return "none that this Airflow opened; whether GSTN has one, the download will tell"
+        until = datetime.fromtimestamp(session.ends_at, UTC)
+        return f"{'good until' if session.ends_at > time.time() else 'ended at'} {until:%Y-%m-%d %H:%M} UTC"
+
+    def _download(self, hook: _RecordingHook) -> None:
+        submitted: list[str] = []
+
+        def submit() -> str:
+            submitted.append(hook.submit_download(self._gstin, self._section))
+            return "accepted"
+
+        if not self._take("download", hook, submit):
+            return
+        [reference_id] = submitted
+        self._take("result too early", hook, lambda: _early_result(hook, reference_id))
+        self._take("download", hook, lambda: self._fetch(hook, reference_id))
+
+    def _fetch(self, hook: _RecordingHook, reference_id: str) -> str:
+        word = self._ended(hook, reference_id)
+        records = 0
+        for page in hook.get_task_pages(reference_id):
+            records += sum(len(each) for each in page.values() if isinstance(each, list))
+            break  # one page says it
+        return f"{word}; {records} documents of {self._section} on the first page"
+
+    def _reset(self, hook: _RecordingHook, payload: ResetPayload) -> None:
+        submitted: list[str] = []
+
+        def submit() -> str:
+            submitted.append(hook.submit(RESET, payload))
+            return f"{payload.count()} documents were sent"
+
+        def result() -> str:
+            word = self._ended(hook, submitted[0])
+            found: ResetResult = hook.get_task_result(submitted[0], RESET)
+            return f"{word}; {found.outcome}: {found.processed} processed, {found.errors} errors"
+
+        if self._take("reset", hook, submit):
+            self._take("reset", hook, result)
+
+    def _ended(self, hook: _RecordingHook, reference_id: str) -> str:
+        """Wait for a task, and return the service's last word for its status."""
+        waited, count = 0.0, 0
+        while True:
+            try:
+                status = hook.get_task_status(reference_id)
+                if status.state in {"completed", "failed"}:
+                    return status.word
+                word = status.word
+            except GstnTaskNotFound:
+                word = "not found"
+            pause = _PAUSES[min(count, len(_PAUSES) - 1)]
+            if waited + pause > self._wait:
+                break
+            self._sleep(pause)
+            waited += pause
+            count += 1
+        raise ServiceError(Kind.NOT_READY, f"task {reference_id}, after {self._wait:.0f} s still {word!r}")
+
+
+def _health(hook: _RecordingHook) -> str:
+    urls = (f"{hook.settings.auth_url.rpartition('/')[0]}/health", f"{hook.settings.eas_url}/ping")
+    return ", ".join(f"{urlsplit(url).path}: HTTP {hook.ask_anonymously(url).status}" for url in urls)
+
+
+def _unknown_task(hook: _RecordingHook) -> str:
+    unknown = str(uuid.uuid4())
+    try:
+        hook.get_task_status(unknown)
+    except GstnError:
+        return _last(hook.transcript.answers)
+    return "the service knows a task that nobody made"
+
+
+def _early_result(hook: _RecordingHook, reference_id: str) -> str:
+    try:
+        hook.ask(
+            lambda settings, with_access: tasks.result(settings, with_access, reference_id),
+            lambda reply: tasks.read_result(reply, reference_id),
+        )
+    except GstnError:
+        return _last(hook.transcript.answers)
+    return "it was there already"
+
+
+def _last(answers: list[Answered]) -> str:
+    return f"HTTP {answers[-1].status}" + (f", {answers[-1].code}" if answers[-1].code else "")

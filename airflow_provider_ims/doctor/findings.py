@@ -1,0 +1,335 @@
+"""Which inferred facts a transcript confirms or contradicts. Reads nothing but the transcript, so that anybody can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from airflow_provider_ims.doctor.transcript import Answered, Transcript
+from airflow_provider_ims.models.codes import Kind, meaning_of
+from airflow_provider_ims.models.documents import SECTIONS, section_of
+from airflow_provider_ims.models.task import state_of
+from airflow_provider_ims.protocol.facts import FACTS, Fact
+
+
+class Verdict(StrEnum):
+    """What was seen of a fact."""
+
+    CONFIRMED = "confirmed"
+    CONTRADICTED = "contradicted"
+    NOT_SEEN = "not seen"
+
+
+class Finding(NamedTuple):
+    """
+    What was seen of one fact.
+
+    :param saw: what was seen, in words
+    """
+
+    fact: Fact
+    verdict: Verdict
+    saw: str
+
+
+Seen = tuple[Verdict, str]
+_NOTHING: Seen = (Verdict.NOT_SEEN, "")
+
+
+def findings(transcript: Transcript) -> list[Finding]:
+    """Return what a transcript says of each fact, in the order of the table."""
+    return [Finding(fact, *_LOOKS[fact.id](transcript)) for fact in FACTS]
+
+
+def _yes(saw: str) -> Seen:
+    return Verdict.CONFIRMED, saw
+
+
+def _no(saw: str) -> Seen:
+    return Verdict.CONTRADICTED, saw
+
+
+def _of(transcript: Transcript, kind: str, step: str | None = None) -> list[Answered]:
+    return [each for each in transcript.answers if each.kind == kind and step in (None, each.step) and each.status]
+
+
+def _told(answered: Answered) -> str:
+    return f"HTTP {answered.status}" + (f", {answered.code}" if answered.code else "")
+
+
+def _not_seen(_: Transcript) -> Seen:
+    return _NOTHING
+
+
+def _ping(transcript: Transcript) -> Seen:
+    for each in _of(transcript, "ping"):
+        if each.status == 200 and each.data is not None:
+            return _yes(_told(each))
+        if each.status in {404, 405}:
+            return _no(_told(each))
+    return _NOTHING
+
+
+def _token_minutes(transcript: Transcript) -> Seen:
+    asked = transcript.head.get("token_minutes")
+    for each in _of(transcript, "login"):
+        expiry = each.data.get("expiry") if isinstance(each.data, Mapping) else None
+        try:
+            granted = (float(expiry) / 1000 - each.at) / 60  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            continue
+        saw = f"asked for {asked} minutes, {granted:.0f} granted"
+        return _yes(saw) if isinstance(asked, (int, float)) and abs(granted - asked) <= 2 else _no(saw)
+    return _NOTHING
+
+
+def _accepted(transcript: Transcript) -> tuple[Answered | None, bool]:
+    """Return the answer to the download, and whether it was accepted."""
+    asked = _of(transcript, "download")
+    if not asked:
+        return None, False
+    return asked[0], isinstance(asked[0].data, Mapping) and bool(asked[0].data.get("task-id"))
+
+
+def _parameter(answered: Answered) -> str:
+    error = answered.body.get("error") if isinstance(answered.body, Mapping) else None
+    args = error.get("args") if isinstance(error, Mapping) else None
+    return str(args.get("parameter-name") or "") if isinstance(args, Mapping) else ""
+
+
+def _gstin_header(transcript: Transcript) -> Seen:
+    answered, accepted = _accepted(transcript)
+    if answered is None:
+        return _NOTHING
+    name = str(transcript.head.get("gstin_header"))
+    if accepted:
+        return _yes(f"{name} was taken")
+    if answered.code == "err-invalid-gstin-format" or "GSTIN" in _parameter(answered).upper():
+        return _no(f"{name}: {_told(answered)} {_parameter(answered)}".rstrip())
+    return _NOTHING
+
+
+def _session_owner(transcript: Transcript) -> Seen:
+    answered, accepted = _accepted(transcript)
+    if accepted:
+        return _yes("the download was accepted without a session's id")
+    meaning = meaning_of(answered.code) if answered else None
+    if answered and meaning and meaning.kind is Kind.GSTN_SESSION:
+        return Verdict.NOT_SEEN, f"there is no live session ({answered.code}): open one, and run this again"
+    return _NOTHING
+
+
+def _sections(transcript: Transcript) -> Seen:
+    answered, accepted = _accepted(transcript)
+    if answered is None:
+        return _NOTHING
+    name = answered.query.get("section", "")
+    if accepted:
+        return _yes(f"{name} was taken")
+    return _no(f"{name}: {_told(answered)}") if "section" in _parameter(answered) else _NOTHING
+
+
+def _shown_status(answered: Answered) -> tuple[str, str]:
+    """Return the shape and the word of a status."""
+    data = answered.data
+    if isinstance(data, Mapping) and isinstance(data.get("status"), str):
+        return "data.status", data["status"]
+    task = data.get("task") if isinstance(data, Mapping) else None
+    if isinstance(task, Mapping) and isinstance(task.get("status"), str):
+        return "data.task.status", task["status"]
+    return "", ""
+
+
+def _statuses(transcript: Transcript) -> list[Answered]:
+    return [each for each in _of(transcript, "status") if each.step != "unknown task" and each.status == 200]
+
+
+def _status_shape(transcript: Transcript) -> Seen:
+    shapes = {_shown_status(each)[0] for each in _statuses(transcript)}
+    if "" in shapes:
+        return _no("a status with neither of them")
+    return _yes(" and ".join(sorted(shapes))) if shapes else _NOTHING
+
+
+def _status_words(transcript: Transcript) -> Seen:
+    words = {word for each in _statuses(transcript) if (word := _shown_status(each)[1])}
+    unknown = sorted(word for word in words if state_of(word) == "unknown")
+    if unknown:
+        return _no(f"unknown: {', '.join(unknown)}")
+    return _yes(", ".join(sorted(words))) if words else _NOTHING
+
+
+def _task_visible(transcript: Transcript) -> Seen:
+    first = next(iter(_of(transcript, "status", "download")), None)
+    if first is None:
+        return _NOTHING
+    if first.status != 404:
+        return _yes("the task was there at once")
+    later = [each for each in _of(transcript, "status", "download") if each.status == 200]
+    if later:
+        return _yes(f"not found at first, there after {later[0].at - first.at:.0f} s")
+    return _no("the task that was just submitted is not found")
+
+
+def _unknown_task(transcript: Transcript) -> Seen:
+    for each in _of(transcript, "status", "unknown task"):
+        is_so = each.status == 404 and each.code == "err-resource-not-found"
+        return _yes(_told(each)) if is_so else _no(_told(each))
+    return _NOTHING
+
+
+def _too_early(transcript: Transcript) -> Seen:
+    for each in _of(transcript, "result", "result too early"):
+        if each.status == 404:
+            return Verdict.NOT_SEEN, "the task was not there yet"
+        if each.status == 200 and not each.code:
+            data = each.data if isinstance(each.data, Mapping) else {}
+            word = str(data.get("status_cd") or "")
+            return (Verdict.NOT_SEEN, "the task had ended already") if not word else _no(f"HTTP 200, status_cd {word}")
+        return _yes(_told(each)) if each.status == 400 and each.code else _no(_told(each))
+    return _NOTHING
+
+
+def _pages(transcript: Transcript) -> Seen:
+    count = next((pages for each in _of(transcript, "result", "download") if (pages := _page_count(each))), 0)
+    asked = _of(transcript, "page")
+    for each in asked:
+        if each.status == 200:
+            return _yes(f"the first of {count} is page {each.path.rpartition('/')[2]}")
+    return _no(f"{count} pages, but {', '.join(_told(each) for each in asked)}") if asked and count else _NOTHING
+
+
+def _page_count(answered: Answered) -> int:
+    pages = answered.data.get("pages") if isinstance(answered.data, Mapping) else None
+    return pages if isinstance(pages, int) else 0
+
+
+def _page_items(transcript: Transcript) -> list[tuple[str, Any]]:
+    pages = (each.data for each in _of(transcript, "page") if isinstance(each.data, Mapping))
+    return [(str(name), records) for page in pages for name, records in page.items()]
+
+
+def _page_sections(transcript: Transcript) -> Seen:
+    names = {name for name, _ in _page_items(transcript)}
+    unknown = sorted(name for name in names if section_of(name) not in SECTIONS)
+    if unknown:
+        return _no(f"unknown: {', '.join(unknown)}")
+    return _yes(", ".join(sorted(names))) if names else _NOTHING
+
+
+def _record_fields(transcript: Transcript) -> Seen:
+    missing: set[str] = set()
+    further: set[str] = set()
+    seen = 0
+    for name, records in _page_items(transcript):
+        model = SECTIONS.get(section_of(name))
+        for record in records if model and isinstance(records, list) else []:
+            needed = {"action", *(model.model_fields if model else ())} - {"prev_status"}
+            if not isinstance(record, Mapping):
+                return _no(f"{name} holds something that is no record")
+            seen += 1
+            missing |= needed - set(record)
+            further |= set(record) - needed
+    if missing:
+        return _no(f"missing: {', '.join(sorted(missing))}")
+    return _yes(f"{seen} records; besides: {', '.join(sorted(further)) or 'nothing'}") if seen else _NOTHING
+
+
+def _no_documents(transcript: Transcript) -> Seen:
+    for each in _of(transcript, "result", "download"):
+        if isinstance(each.data, Mapping) and each.data.get("pages") == 0:
+            return _yes("0 pages")
+        if each.code and (meaning := meaning_of(each.code)) and meaning.kind is Kind.NO_DOCUMENTS:
+            return _yes(_told(each))
+    return _NOTHING
+
+
+_EXPECTED_REFUSALS = {"unknown task", "result too early"}
+
+
+def _error_codes(transcript: Transcript) -> Seen:
+    codes = {each.code for each in transcript.answers if each.code and each.step not in _EXPECTED_REFUSALS}
+    codes |= {code for code, _ in _refusals(transcript)}
+    unknown = sorted(code for code in codes if meaning_of(code) is None)
+    if unknown:
+        return _no(f"not in the table: {', '.join(unknown)}")
+    return _yes(", ".join(sorted(codes))) if codes else _NOTHING
+
+
+def _gstn_refusal(transcript: Transcript) -> Seen:
+    for each in transcript.answers:
+        if each.outer_code == "err-gstn-returned" and each.kind != "result":
+            return _yes(_told(each)) if each.status == 502 else _no(_told(each))
+    return _NOTHING
+
+
+def _reset_result(transcript: Transcript) -> Mapping[str, Any] | None:
+    found = [each.data for each in _of(transcript, "result", "reset") if isinstance(each.data, Mapping)]
+    return found[-1] if found else None
+
+
+def _reset_words(transcript: Transcript) -> Seen:
+    result = _reset_result(transcript)
+    if result is None:
+        return _NOTHING
+    word = str(result.get("status_cd") or "")
+    return _yes(word) if word in {"P", "PE", "ER", "IP"} else _no(word or "no status_cd")
+
+
+def _reset_counts(transcript: Transcript) -> Seen:
+    result, sent = _reset_result(transcript), transcript.head.get("documents_sent")
+    if result is None or not isinstance(sent, int):
+        return _NOTHING
+    try:
+        done, wrong = int(str(result.get("proc_cnt"))), int(str(result.get("err_cnt") or 0))
+    except ValueError:
+        return Verdict.NOT_SEEN, "no counts"
+    saw = f"proc_cnt {done}, err_cnt {wrong}, {sent} sent"
+    return _yes(saw) if done in {sent, sent - wrong} else _no(saw)
+
+
+def _refusals(transcript: Transcript) -> Iterable[tuple[str, str]]:
+    result = _reset_result(transcript) or {}
+    report = result.get("error_report")
+    for section, entries in report.items() if isinstance(report, Mapping) else ():
+        for entry in entries if isinstance(entries, list) else [entries]:
+            if isinstance(entry, Mapping):
+                yield str(entry.get("error_cd") or entry.get("err_cd") or ""), str(section)
+
+
+def _report_keys(transcript: Transcript) -> Seen:
+    keys = {section for _, section in _refusals(transcript)}
+    unknown = sorted(key for key in keys if section_of(key) not in SECTIONS)
+    if unknown:
+        return _no(f"unknown: {', '.join(unknown)}")
+    return _yes(", ".join(sorted(keys))) if keys else _NOTHING
+
+
+_LOOKS: dict[str, Callable[[Transcript], Seen]] = {
+    "ping-method": _ping,
+    "token-minutes": _token_minutes,
+    "login-refusal": _not_seen,
+    "dead-token": _not_seen,
+    "gstin-header": _gstin_header,
+    "session-owner": _session_owner,
+    "session-lost-extension": _not_seen,
+    "download-sections": _sections,
+    "status-shape": _status_shape,
+    "status-words": _status_words,
+    "task-visible": _task_visible,
+    "unknown-task": _unknown_task,
+    "result-too-early": _too_early,
+    "pages": _pages,
+    "page-sections": _page_sections,
+    "record-fields": _record_fields,
+    "no-documents": _no_documents,
+    "error-codes": _error_codes,
+    "gstn-refusal": _gstn_refusal,
+    "body-limit": _not_seen,
+    "reset-words": _reset_words,
+    "reset-counts": _reset_counts,
+    "report-keys": _report_keys,
+    "hash": _not_seen,
+    "due-dates": _not_seen,
+}
