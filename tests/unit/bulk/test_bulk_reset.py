@@ -367,6 +367,18 @@ def test_what_went_well_stays_untouched_by_failed_and_is_looked_at_by_true(bulk:
     assert isinstance(bulk.go(policy=Policy(force=True)), AwaitTasks)
 
 
+def test_what_a_person_wants_is_decided_once_for_each_clear(bulk: Bulk, hook: Hook):
+    hook.results["r-1"] = REFUSED_WHOLE
+    with pytest.raises(GstnResetFailed):
+        bulk.go()
+    bulk.clear()
+    assert bulk.go() is None
+    bulk.retry()
+    bulk.arguments["policy"] = Policy(force=True)  # the DAG was changed meanwhile, and nobody cleared the task
+    assert bulk.go() is None
+    assert (len(hook.sent), hook.looks) == (3, 0)
+
+
 class TestAResultThatIsAnError:
     """All that is known then is that the service refused: of the documents nothing is."""
 
@@ -495,6 +507,18 @@ class TestAnotherPlanInItsPlace:
         bulk.clear()
         assert bulk.go() is None
         assert (hook.sent[1:], hook.looks) == ([["2", "9"], ["1"]], 0)
+
+    def test_is_sent_three_times_at_most_while_its_replies_are_lost(self, bulk: Bulk, hook: Hook):
+        bulk.go()
+        bulk.plan = bulk.planned([["9"]])
+        bulk.clear()
+        bulk.arguments["policy"] = Policy(on_ambiguous="resubmit")
+        hook.held = {"9": "A"}
+        hook.faults = dict.fromkeys(range(4, 20), LOST)
+        step = bulk.go()
+        with pytest.raises(GstnAmbiguousSubmission):
+            bulk.go(step)
+        assert hook.sent[3:] == [["9"]] * 3
 
     def test_that_kept_a_request_does_not_look_at_that_one_again(self, bulk: Bulk, hook: Hook):
         bulk.go()

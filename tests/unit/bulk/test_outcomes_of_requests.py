@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ims.bulk import outcomes as module
 from airflow_provider_ims.bulk.outcomes import ChunkOutcome, Outcomes
 from airflow_provider_ims.bulk.plan_entry import GstinPlan
-from airflow_provider_ims.exceptions import GstnStorageUnavailable
+from airflow_provider_ims.exceptions import GstnError, GstnInvalidRequest, GstnStorageUnavailable
 from airflow_provider_ims.models import ResetResult
 from airflow_provider_ims.results.report import Report
+from airflow_provider_ims.storage import CannotRead, CannotWrite
 from tests.unit.builders import RTIN, STIN, numbered, payload
 
 REQUESTS = (["1", "2"], ["3", "4"], ["5"])
@@ -123,3 +125,27 @@ def test_a_worker_without_room_for_the_whole_result_leaves_it_to_the_retries(
     monkeypatch.setattr(tempfile, "TemporaryDirectory", full)
     with pytest.raises(GstnStorageUnavailable, match="The result was not written"):
         Outcomes(plan).gather([])
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [(TimeoutError("no answer"), GstnStorageUnavailable), (PermissionError("no"), GstnInvalidRequest)],
+)
+@pytest.mark.parametrize("name", ["write_whole", "copy_whole", "read_whole"])
+def test_a_result_that_cannot_be_kept_fails_the_task_and_says_that_nothing_is_sent_again(
+    plan: GstinPlan, monkeypatch: pytest.MonkeyPatch, name: str, fault: Exception, kind: type[GstnError]
+):
+    def fail(*arguments: Any) -> Any:
+        raise (CannotRead if name == "read_whole" else CannotWrite)("s3://b/it.csv", fault)
+
+    told = keep(plan, 0, status_cd="P", proc_cnt="2")
+    ended = [ChunkOutcome(plan.chunks[0], "ended", "r-1", told)]
+    monkeypatch.setattr(module, name, fail)
+    with pytest.raises(kind, match=r"s3://b/it\.csv") as caught:
+        keep(plan, 0, status_cd="P", proc_cnt="2") if name == "write_whole" else Outcomes(plan).gather(ended)
+    first, *_, last = str(caught.value).splitlines()
+    if name == "read_whole":
+        assert first == "What became of a request's documents is not to be had."
+    else:
+        assert first == "The result was not written."
+        assert last == "This task then goes on where it was; nothing is sent again."
