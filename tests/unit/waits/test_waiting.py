@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -114,3 +115,16 @@ class TestOnTheWorker:
         assert hook.pauses[0] < 10
         assert hook.pauses[-1] == LONGEST_POLL_INTERVAL
         assert LONGEST_LOOK <= hook.now - NOW <= LONGEST_LOOK + LONGEST_POLL_INTERVAL
+
+    def test_tasks_of_many_workers_do_not_poll_in_step_nor_grow_apart(self, hook, monkeypatch):
+        pauses = {}
+        for name, choose in (("short", min), ("middle", lambda low, high: (low + high) / 2), ("long", max)):
+            monkeypatch.setattr("random.uniform", lambda low, high, choose=choose: choose(low, high))
+            hook.tasks, hook.pauses, hook.now = {"d-1": ["queued"] * 8 + ["completed"]}, [], NOW
+            wait_here(hook, AwaitTasks(["d-1"]))
+            pauses[name] = hook.pauses
+        for short, middle, long in zip(*pauses.values(), strict=True):
+            assert 0.9 * middle == pytest.approx(short)
+            assert 1.1 * middle == pytest.approx(long)
+        middle = pauses["middle"]
+        assert all(after <= 2 * before for before, after in pairwise(middle))
