@@ -68,6 +68,26 @@ def test_a_reset_that_has_an_error_instead_of_a_result_is_a_failed_one():
     assert summary["results"][1]["failure"] == "No such task: r-2."
 
 
+def test_the_failed_one_has_the_keys_of_any_other_so_that_they_can_be_read_alike():
+    text = "No such task: r-2. " + "It is not to be had. " * 30
+    failure = summary_of_failure("r-2", GstnTaskNotFound(f"{text}\nCheck the id.", code="err-x"))
+    counted = {
+        "outcome": "failed",
+        "reference_id": "r-2",
+        "processed": 0,
+        "errors": 0,
+        "status_cd": "",
+        "code": "err-x",
+    }
+    assert failure == {**counted, "failure": text[:300]}
+    assert set(one("r-1")) <= set(failure)
+
+
+def test_that_any_of_them_was_simulated_is_not_lost():
+    assert "simulator" not in summary_over([one("r-1"), one("r-2")])
+    assert summary_over([one("r-1"), one("r-2", simulator=True)])["simulator"] is True
+
+
 def test_no_error_is_none():
     assert error_over(summary_over([one("r-1")]), []) is None
 
