@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ __all__ = [
     "erase_human_input",
     "form_fields",
     "in_supervised_process",
+    "label_mapped_task",
     "mask_secret",
     "retry_policies",
     "supervisor",
@@ -130,6 +132,23 @@ def erase_human_input(ti_id: Any) -> None:
     from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
     upsert_hitl_detail(ti_id=ti_id, options=["OK"], subject="", params={})
+
+
+def label_mapped_task(text: str) -> None:
+    """
+    Have Airflow's pages show a text in the place of a mapped task's number, until its template is rendered again.
+
+    It is no more than a label: an Airflow that does not take it shows the one it has.
+
+    :param text: what to show
+    """
+    line = supervisor()
+    if line is None:
+        return
+    with suppress(Exception):
+        from airflow.sdk.execution_time.comms import SetRenderedMapIndex
+
+        line.send(msg=SetRenderedMapIndex(rendered_map_index=text))
 
 
 def form_fields(fields: dict[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 
 __all__ = ["below"]
@@ -12,6 +13,11 @@ _ORDINARY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _DEVICE = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]")
 """Windows takes these for devices, with any suffix."""
 _LONGEST_SLUG = 40
+
+_NOT_ON_WINDOWS = re.compile(r'[<>:"|]|[. ]$')
+"""What no name has there."""
+_PATTERN = re.compile(r"[*?\[]")
+"""Names of files to read; no file is made under them."""
 
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f\\]|://|::|^[A-Za-z]:")
 
@@ -40,7 +46,9 @@ def below(folder: str, *names: str) -> str:
     """
     Return the path of a file below a folder that the deployment chose; for the templates of DAGs.
 
-    Who may trigger a DAG then names a file of that folder, and no other file that the workers can read or write.
+    Who may trigger a DAG then names a file of that folder, and no other file that the workers can read or write. A name
+    that Windows does not take, such as a run id with its colons, is made one that it takes, unless something is there
+    already under the name as it is: a run that began before goes on where it was. Object stores take any name.
 
     :param folder: path or URI of the folder
     :param names: names below it; each may have folders in it (``2026-11/reset.json``)
@@ -60,4 +68,18 @@ def below(folder: str, *names: str) -> str:
                 f"Files are taken from and written to {folder} only.\n"
                 "Give a name such as reset.json or 2026-11/reset.json: no '..', no absolute path, no URI."
             )
-    return "/".join([str(folder).rstrip("/"), *map(str, names)])
+    path = str(folder).rstrip("/")
+    for name in names:
+        for part in str(name).split("/"):
+            path = f"{path}/{_made_portable(path, part)}"
+    return path
+
+
+def _made_portable(folder: str, part: str) -> str:
+    if "://" in folder or not _NOT_ON_WINDOWS.search(part) or _PATTERN.search(part):
+        return part
+    if os.path.lexists(f"{folder}/{part}"):
+        return part
+    # The digest keeps apart what the same letters are left of; its length makes two alike as good as impossible.
+    readable = re.sub(r'[<>:"|+]', "-", part).rstrip(". ")
+    return f"{readable}.{hashlib.sha256(part.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

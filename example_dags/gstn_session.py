@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param, task, task_group
 
+from airflow_provider_ims.models.gstin import GSTIN_PATTERN
 from airflow_provider_ims.operators.session import GstnRequestOtpOperator, GstnVerifyOtpOperator
 
 # [START howto_gstn_session]
@@ -17,7 +18,16 @@ with DAG(
         "taxpayers": Param(
             [{"gstin": "20MAYAS0100J1ZX", "username": "portal.user"}],
             type="array",
-            items={"type": "object", "required": ["gstin", "username"]},
+            minItems=1,
+            # Airflow checks this before the run begins: a mistyped GSTIN starts nothing.
+            items={
+                "type": "object",
+                "required": ["gstin", "username"],
+                "properties": {
+                    "gstin": {"type": "string", "pattern": GSTIN_PATTERN},
+                    "username": {"type": "string", "minLength": 1},
+                },
+            },
             description="GSTIN and GST portal user name of each taxpayer",
         )
     },

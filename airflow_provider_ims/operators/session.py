@@ -15,6 +15,7 @@ from airflow_provider_ims._compat import (
     TaskDeferred,
     erase_human_input,
     form_fields,
+    label_mapped_task,
     mask_secret,
 )
 from airflow_provider_ims.exceptions import GstnOtpRefused, GstnSessionExpired, GstnTransientError
@@ -32,6 +33,11 @@ OTP_LIFE = timedelta(minutes=10)
 
 OTP_PARAM = "otp_token"
 """Name of the field that the person fills; Airflow masks what has ``token`` in its name in its audit log."""
+
+_ABOUT_ASKING_AGAIN = (
+    "Are you asked again? Then what was typed before did not open the session: type the newest one-time password."
+    " The task's log says what was wrong."
+)
 
 
 class GstnRequestOtpOperator(BaseOperator):
@@ -105,7 +111,11 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
     :param attempts: how often the person may type a password before a new one must be requested
     :param gstn_conn_id: id of the connection (templated)
     :param response_timeout: how long to wait for the person; the default is the life of a password, 10 minutes
-    :param notifiers: tell the person (any Airflow notifier)
+    :param notifiers: tell the person (any Airflow notifier); in their templates ``{{ task.subject }}`` says of a
+        question that is asked again why
+    :param subject: headline of the form (templated); by default it names the GSTIN. Airflow (3.3 and before) keeps that
+        of the first question on its page, so there the label of a mapped task says why it asks again
+    :param body: text below it (templated); by default what it means to be asked again
     """
 
     template_fields: Sequence[str] = ("subject", "body", "gstin", "otp_request_id", "gstn_conn_id")
@@ -127,7 +137,7 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
         kwargs["retries"] = 0
         super().__init__(
             subject=subject or "One-time password of GSTN",
-            body=body,
+            body=_ABOUT_ASKING_AGAIN if body is None else body,
             params=form_fields(
                 {
                     OTP_PARAM: Param(
@@ -151,7 +161,7 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
 
     def execute(self, context: Context) -> None:
         """Ask the person."""
-        self._ask(context, attempt=1)
+        self._ask(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any], attempt: int = 1) -> dict[str, str]:
         """
@@ -183,18 +193,29 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
                     f"{error} Clear the task that requests the one-time password to begin anew.", code=error.code
                 ) from None
             self.log.warning("%s Asking again (%d of %d).", error, attempt + 1, self.attempts)
-            self._ask(context, attempt + 1)
+            self._ask(context, attempt + 1, _why_again(error, typed=bool(otp)))
         self.log.info("GSTIN %s has a session until %s.", self.gstin, ends_at.isoformat())
         return {"gstin": self.gstin, "ends_at": ends_at.isoformat()}
 
-    def _ask(self, context: Context, attempt: int) -> None:
+    def _ask(self, context: Context, attempt: int = 1, why: str = "") -> None:
         if not self._own_subject:
             self.subject = f"One-time password of GSTN for GSTIN {self.gstin}"
+        if why:
+            why = f"{why} ({attempt} of {self.attempts})"
+            self.subject = f"{why}: {self.subject}"
+            if getattr(context["ti"], "map_index", -1) >= 0:
+                label_mapped_task(f"{self.gstin}: {why}")
         try:
             super().execute(context)
         except (TaskAwaitingInput, TaskDeferred) as parked:
             parked.kwargs = {"attempt": attempt}
             raise
+
+
+def _why_again(error: GstnOtpRefused | GstnTransientError, *, typed: bool) -> str:
+    if not typed:
+        return "Nothing was typed"
+    return "GSTN refused the last password" if isinstance(error, GstnOtpRefused) else "GSTN could not be asked"
 
 
 class GstnRefreshSessionOperator(BaseOperator):

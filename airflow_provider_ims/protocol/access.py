@@ -30,6 +30,11 @@ from airflow_provider_ims.protocol.wire import (
 REFRESH_AHEAD = 120.0
 """Seconds before a token's end at which it is refreshed."""
 
+NOT_THE_API = (
+    "That is not the Enriched API. Check the host of the connection: leave it empty where environment is set."
+    " theodore's URL belongs into auth_url."
+)
+
 RENEWALS = 3
 """How often a call looks for another token when the service refuses the one it has."""
 
@@ -97,8 +102,17 @@ def ping(settings: Settings, access: Access) -> Request:
 
 
 def read_ping(reply: Reply) -> None:
-    """Read the reply to a ping; whatever is not an error will do."""
-    read_data(reply, "authenticated ping")
+    """
+    Read the reply to a ping; whatever is not an error will do.
+
+    :raises ServiceError: of kind ``REQUEST`` when the host does not know the address
+    """
+    try:
+        read_data(reply, "authenticated ping")
+    except ServiceError as error:
+        if error.http_status in {404, 405} and error.code:
+            raise error.with_advice(NOT_THE_API, Kind.REQUEST) from None
+        raise
 
 
 class TokenKeeper:

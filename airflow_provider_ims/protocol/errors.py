@@ -63,6 +63,15 @@ class ServiceError(Exception):
         """Return this as the error of a question that is to be asked again."""
         return self._as(Kind.UNREADABLE, self.advice)
 
+    def with_advice(self, advice: str, kind: Kind | None = None) -> ServiceError:
+        """
+        Return this with another advice, of a call that knows better what it means.
+
+        :param advice: what a person does now
+        :param kind: what kind of fault it is there; ``None``: the same
+        """
+        return self._as(kind or self.kind, advice)
+
     def _as(self, kind: Kind, advice: str) -> ServiceError:
         return ServiceError(
             kind,
@@ -105,17 +114,21 @@ def unreachable(call: str, host: str, reason: str) -> ServiceError:
         Kind.UNREACHABLE,
         call,
         message=f"{host}: {reason}",
-        advice="Check the host in the connection and the way to it from this worker.",
+        advice=f"Check {'auth_url' if call.startswith('theodore') else 'the host'} in the connection and the way to it"
+        " from this worker.",
     )
 
 
 def no_reply(request: Request, host: str, reason: str) -> ServiceError:
     """Return the error for a request that was sent, or may have been, and got no whole reply."""
+    advice = TRY_LATER if request.repeatable else request.if_lost
+    if "SSL" in reason and request.url.startswith("https:"):
+        advice = f"Does {host} speak https? If not, write http:// before it in the connection. {advice}"
     return ServiceError(
         Kind.OUTAGE if request.repeatable else Kind.LOST_REPLY,
         request.call,
         message=f"{host}: {reason}",
-        advice=TRY_LATER if request.repeatable else request.if_lost,
+        advice=advice,
     )
 
 

@@ -24,6 +24,8 @@ AUTH_URLS = {
 }
 CONNECT_TIMEOUT = 10.0
 
+_LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
+
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?")
@@ -101,8 +103,7 @@ class Settings:
     def plain_http(self) -> list[str]:
         """The hosts beyond this machine that the password or the token would reach unencrypted."""
         urls = {urlsplit(url) for url in (self.eas_url, self.auth_url)}
-        local = {"127.0.0.1", "::1", "localhost"}
-        return sorted(str(url.hostname) for url in urls if url.scheme == "http" and url.hostname not in local)
+        return sorted(str(url.hostname) for url in urls if url.scheme == "http" and url.hostname not in _LOCAL)
 
     @property
     def is_production(self) -> bool:
@@ -162,10 +163,10 @@ class Settings:
                     "is missing: with a host of your own, give theodore's URL or an environment",
                 )
             )
-        for name, url in (("host", eas_url), ("auth_url", auth_url)):
-            if url and not _is_http(url):
+        for name, url, typed in (("host", eas_url, host), ("auth_url", auth_url, fields.values.get("auth_url"))):
+            if url and (rule := _url_fault(url, typed, EAS_URLS if name == "host" else AUTH_URLS, scheme)):
                 # The URL is not shown: somebody may have put a password or a token into it.
-                faults.append(Fault(name, None, "is not a URL like https://solo.enriched-api.vayana.com"))
+                faults.append(Fault(name, None, rule))
         settings = cls(
             eas_url=eas_url or "",
             auth_url=auth_url or "",
@@ -301,6 +302,22 @@ def _base_url(host: str | None, port: int | None, scheme: str | None) -> str | N
     except ValueError:
         pass  # told by _is_http
     return url
+
+
+def _url_fault(url: str, typed: object, usual: Mapping[str, str], scheme: str | None) -> str | None:
+    """Say what is wrong with a base URL, in words that go behind the field's name."""
+    example = usual["sandbox"]
+    if not _is_http(url):
+        return f"is not a URL like {example}"
+    name = str(urlsplit(url).hostname)
+    if name in {"http", "https"}:
+        return f"is not a URL like {example}: after http or https come a colon and two slashes"
+    if name in EAS_URLS:
+        return f"is no host: leave it empty, and set the field environment to {name}"
+    if name in _LOCAL and not scheme and "://" not in str(typed):
+        # https would be tried, and a service on this machine, such as the simulator, rarely speaks it.
+        return f"needs http:// before it (or https://), as it is on this machine: http://{urlsplit(url).netloc}"
+    return None
 
 
 def _is_http(url: str) -> bool:

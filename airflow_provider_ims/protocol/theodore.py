@@ -17,6 +17,11 @@ _LOGIN = "theodore login"
 _REFRESH = "theodore token refresh"
 _LOGOUT = "theodore logout"
 
+NOT_THEODORE = (
+    "That is not theodore, or a proxy is in the way. Check auth_url of the connection: leave it empty where environment"
+    " is set; theodore's URLs end with /theodore/apis/v1. If it is right, see the way to it from this worker."
+)
+
 
 class Organisation(NamedTuple):
     """An organisation that the user may act for."""
@@ -90,18 +95,15 @@ def read_login(reply: Reply) -> Token:
     try:
         return _token(read_data(reply, _LOGIN), _LOGIN, reply)
     except ServiceError as error:
+        if error.kind is Kind.UNREADABLE:
+            raise error.with_advice(NOT_THEODORE) from None
+        if error.http_status in {404, 405} and error.code:
+            raise error.with_advice(NOT_THEODORE, Kind.REQUEST) from None
         # theodore's code for a wrong password was not seen; any code in a 4xx of a login is about the user
         # (inferred: login-refusal).
-        is_4xx = error.http_status is not None and 400 <= error.http_status < 500 and error.http_status != 404
+        is_4xx = error.http_status is not None and 400 <= error.http_status < 500
         if error.kind in {Kind.REQUEST, Kind.TOKEN_EXPIRED} and is_4xx and error.code:
-            raise ServiceError(
-                Kind.LOGIN,
-                _LOGIN,
-                code=error.code,
-                advice=CHECK_LOGIN,
-                place=error.place,
-                http_status=error.http_status,
-            ) from None
+            raise error.with_advice(CHECK_LOGIN, Kind.LOGIN) from None
         raise
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ipaddress
+import json
+import shlex
 import signal
 import sys
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,6 +23,7 @@ from .server import SimulatorServer
 _DOCUMENTS = TypeAdapter(list[Document])
 
 
+_CONN_ID = "gstn_default"
 _PROG = "python -m airflow_provider_ims.simulator"
 
 
@@ -54,8 +58,33 @@ def main(arguments: list[str] | None = None, prog: str = _PROG) -> int:
             )
         _say(f"IMS simulator listening on {server.url}")
         _say(f"AIRFLOW_CONN_GSTN_DEFAULT='{server.connection_json}'")
+        _say(_add_command(server.connection))
+        _say("Or in Airflow's form, Admin > Connections (what is not named here stays empty):")
+        for label, value in _form(server.connection):
+            _say(f"  {label:18} {value}")
         threading.Event().wait()
     return 0
+
+
+def _add_command(connection: dict[str, Any]) -> str:
+    """Return the line that puts the connection into Airflow's database."""
+    words = ["airflow", "connections", "add", _CONN_ID, "--conn-type", connection["conn_type"]]
+    for name in ("host", "login", "password"):
+        words += [f"--conn-{name}", connection[name]]
+    return shlex.join([*words, "--conn-extra", json.dumps(connection["extra"])])
+
+
+def _form(connection: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the fields as Airflow's form calls them; the labels are those of the provider's metadata."""
+    return [
+        ("Connection ID", _CONN_ID),
+        ("Connection Type", "GSTN (Vayana Enriched API)"),
+        ("EAS base URL", connection["host"]),
+        ("theodore user", connection["login"]),
+        ("theodore password", connection["password"]),
+        ("Organisation id", connection["extra"]["org_id"]),
+        ("theodore URL", connection["extra"]["auth_url"]),
+    ]
 
 
 def _documents(path: Path) -> Iterable[Document]:

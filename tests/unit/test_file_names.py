@@ -68,7 +68,7 @@ def test_different_ids_have_different_names_also_where_capitals_do_not_count():
 
 
 @pytest.mark.parametrize("folder", ["/data/ims", "/data/ims/", "s3://aws_default@bucket/ims"])
-@pytest.mark.parametrize("name", ["reset.json", "2026-11/reset.json", "a*.csv", "manual__2026-11-24T10:00:00+05:30"])
+@pytest.mark.parametrize("name", ["reset.json", "2026-11/reset.json", "a*.csv", "a b+c.csv", "nightly-3"])
 def test_a_name_is_below_the_folder(folder: str, name: str):
     assert below(folder, name) == f"{folder.rstrip('/')}/{name}"
     assert below(folder, "results", name) == f"{folder.rstrip('/')}/results/{name}"
@@ -108,3 +108,46 @@ def test_a_name_that_leads_elsewhere_is_refused_with_what_to_type(name: str):
 def test_without_a_folder_nothing_is_read(folder: str):
     with pytest.raises(GstnInvalidRequest, match="No folder is set"):
         below(folder, "reset.json")
+
+
+RUN_IDS = [
+    "manual__2026-11-24T10:00:00+05:30",
+    "scheduled__2026-11-24T14:30:00+00:00",
+    "scheduled__2026-11-24T14:30:00-00:00",
+    "scheduled__2026-11-24T14-30-00-00-00",
+    "ab:c",
+    "ab|c",
+    "ab.",
+    "ab",
+]
+
+
+def test_the_folder_of_a_run_has_a_name_that_windows_takes_and_no_other_run_has_it(tmp_path):
+    paths = [below(str(tmp_path), "plans", run_id, "after") for run_id in RUN_IDS]
+    names = [path.removeprefix(f"{tmp_path}/plans/").removesuffix("/after") for path in paths]
+    assert len({name.lower() for name in names}) == len(RUN_IDS)
+    for name in names:
+        assert re.fullmatch(r"[\w-][\w.-]*[\w-]", name)
+    assert names[0].startswith("manual__2026-11-24T10-00-00-05-30.")
+    assert paths == [below(str(tmp_path), "plans", run_id, "after") for run_id in RUN_IDS]
+
+
+def test_a_run_that_began_under_its_id_goes_on_there(tmp_path):
+    run_id = RUN_IDS[0]
+    (tmp_path / "plans" / run_id).mkdir(parents=True)
+    assert below(str(tmp_path), "plans", run_id) == f"{tmp_path}/plans/{run_id}"
+    assert run_id not in below(str(tmp_path), "snapshots", run_id)
+
+
+@pytest.mark.parametrize("run_id", RUN_IDS)
+def test_an_object_store_keeps_the_id_of_the_run(run_id: str):
+    assert below("s3://aws_default@bucket/ims", "plans", run_id) == f"s3://aws_default@bucket/ims/plans/{run_id}"
+
+
+def test_a_pattern_of_names_is_taken_as_it_is():
+    assert below("/data", "export_10:00_*.csv") == "/data/export_10:00_*.csv"
+
+
+def test_a_file_that_is_there_is_taken_whatever_its_name(tmp_path):
+    (tmp_path / "ab:c.csv").write_text("")
+    assert below(str(tmp_path), "ab:c.csv") == f"{tmp_path}/ab:c.csv"

@@ -121,6 +121,13 @@ class TestVerify:
         monkeypatch.setattr(session, "erase_human_input", lambda ti_id: events.append({"erased": ti_id}))
         return events
 
+    @pytest.fixture
+    def labels(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """What Airflow's pages are asked to show in the place of the map index."""
+        shown: list[str] = []
+        monkeypatch.setattr(session, "label_mapped_task", shown.append)
+        return shown
+
     def verify(self, **changes) -> GstnVerifyOtpOperator:
         return GstnVerifyOtpOperator(task_id="verify", gstin=GSTIN, otp_request_id="otp-request-1", **changes)
 
@@ -166,6 +173,39 @@ class TestVerify:
         with pytest.raises(TaskAwaitingInput) as parked:
             self.answer(otp)
         assert parked.value.kwargs == {"attempt": 2}
+
+    @pytest.mark.parametrize(
+        ("otp", "raises", "why"),
+        [
+            ("000000", GstnOtpRefused("AUTH4034"), "GSTN refused the last password (2 of 3)"),
+            ("", GstnOtpRefused("AUTH4034"), "Nothing was typed (2 of 3)"),
+            ("918273", GstnServiceUnavailable("503"), "GSTN could not be asked (2 of 3)"),
+        ],
+    )
+    @pytest.mark.parametrize("subject", [None, "Type it, {{ gstin }}"])
+    def test_the_next_question_says_why_it_is_asked(self, hook, page, labels, otp, raises, why, subject):
+        hook.raises["verify_otp"] = raises
+        operator = self.verify(subject=subject)
+        with pytest.raises(TaskAwaitingInput):
+            operator.execute_complete(CONTEXT, {"params_input": {"otp_token": otp}})
+        asked = f"{why}: {subject or f'One-time password of GSTN for GSTIN {GSTIN}'}"
+        assert page[-1]["subject"] == operator.subject == asked
+        assert "asked again" in page[-1]["body"]
+        assert not labels  # a task that is not mapped has none
+
+    def test_so_does_the_label_of_a_mapped_task(self, hook, labels):
+        hook.raises["verify_otp"] = GstnOtpRefused("AUTH4034")
+        mapped = SimpleNamespace(id="ti-1", map_index=3)
+        with pytest.raises(TaskAwaitingInput):
+            self.verify().execute_complete(
+                {"ti": mapped, "task_instance": mapped}, {"params_input": {"otp_token": "000000"}}, attempt=2
+            )
+        assert labels == [f"{GSTIN}: GSTN refused the last password (3 of 3)"]
+
+    def test_a_body_of_ones_own_is_kept(self, hook, page):
+        with pytest.raises(TaskAwaitingInput):
+            self.verify(body="Ask the boss.").execute(CONTEXT)
+        assert page[0]["body"] == "Ask the boss."
 
     def test_after_the_last_attempt_it_fails_without_a_retry(self, hook):
         hook.raises["verify_otp"] = GstnOtpRefused("AUTH4034")

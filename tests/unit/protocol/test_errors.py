@@ -395,9 +395,21 @@ def test_an_error_of_a_call_that_was_not_answered_names_the_host_and_says_whethe
     assert away.call == "IMS reset"
     assert "Check the host" in away.advice
     assert away.kind is Kind.UNREACHABLE
+    assert "Check auth_url" in unreachable("theodore login", "auth.test", "NewConnectionError").advice
     for error in (lost, again, away):
         assert "eas.test" in str(error)
         assert error.http_status is None
+
+
+@pytest.mark.parametrize("reason", ["SSLError", "ClientConnectorSSLError"])
+def test_a_host_that_speaks_no_https_is_told_to_be_asked_with_http(reason: str):
+    reset = Request("IMS reset", "PUT", "https://eas.test/x", {}, repeatable=False, if_lost="Look before sending it.")
+    for request in (reset, Request("status of task t-1", "GET", "https://eas.test/x", {})):
+        assert (
+            "Does eas.test speak https? If not, write http:// before it" in no_reply(request, "eas.test", reason).advice
+        )
+    assert no_reply(reset, "eas.test", reason).advice.endswith("Look before sending it.")
+    assert no_reply(reset, "eas.test", reason).kind is Kind.LOST_REPLY
 
 
 def test_every_kind_says_in_words_what_it_is():

@@ -301,6 +301,40 @@ def test_a_host_that_is_no_base_url_is_told(host):
         )
 
 
+@pytest.mark.parametrize("field", ["host", "auth_url"])
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("localhost:8765", "needs http:// before it (or https://), as it is on this machine: http://localhost:8765"),
+        ("127.0.0.1", "http://127.0.0.1"),
+        ("[::1]:8765/x", "http://[::1]:8765"),
+        ("https//eas.test", "come a colon and two slashes"),
+        ("http:/eas.test", "come a colon and two slashes"),
+        ("http:eas.test", "is not a URL like https://"),
+        ("sandbox", "set the field environment to sandbox"),
+        ("https://production", "set the field environment to production"),
+    ],
+)
+def test_a_host_that_cannot_be_completed_is_told_with_what_to_type(field: str, typed: str, told: str):
+    fields = {"host": "https://eas.test", "auth_url": "https://auth.test"} | {field: typed}
+    assert told in faults({"auth_url": fields["auth_url"]}, host=fields["host"])[field]
+
+
+def test_a_port_of_its_own_is_part_of_what_is_to_be_typed():
+    assert "http://localhost:8765" in faults(OWN, host="localhost", port=8765)["host"]
+    assert "http://localhost" in faults(OWN, host="localhost", port=0)["host"]
+
+
+@pytest.mark.parametrize("typed", ["auth.acme.test/v1", "auth.acme.test:8443/v1"])
+def test_a_login_server_without_a_scheme_gets_https(typed: str):
+    assert read({"environment": "sandbox", "auth_url": typed}).auth_url == f"https://{typed}"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_host_of_this_machine_may_have_its_scheme_in_the_uri(scheme: str):
+    assert read(OWN, host="localhost", port=8765, scheme=scheme).eas_url == f"{scheme}://localhost:8765"
+
+
 def test_a_live_host_with_the_sandboxs_environment_is_refused():
     with pytest.raises(InvalidConnection, match="environment"):
         Settings.from_connection(

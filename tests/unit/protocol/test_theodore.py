@@ -165,6 +165,32 @@ def test_a_login_fails_for_a_reason(got: Reply, kind: Kind):
     assert kind_of(got) is kind
 
 
+@pytest.mark.parametrize(
+    ("got", "kind"),
+    [
+        *((reply(b"<html>", status), Kind.UNREADABLE) for status in (200, 302, 401, 404)),
+        (reply({"detail": "Not Found"}, 404), Kind.UNREADABLE),
+        (reply({"hello": 1}), Kind.UNREADABLE),
+        (reply(short({"hello": 1})), Kind.UNREADABLE),
+        (reply(short_error("err-resource-not-found"), 404), Kind.REQUEST),
+        (reply(long_error("err-anything"), 404), Kind.REQUEST),
+        (reply(short_error("err-method-not-allowed"), 405), Kind.REQUEST),
+    ],
+)
+def test_what_is_not_theodore_is_told_so_with_the_field_to_correct(got: Reply, kind: Kind):
+    with pytest.raises(ServiceError, match=r"That is not theodore.*auth_url") as caught:
+        theodore.read_login(got)
+    assert caught.value.kind is kind
+    assert caught.value.http_status == got.status
+
+
+@pytest.mark.parametrize("got", [reply(b"<html>", 503), reply(short_error("err-invalid-credentials"), 401)])
+def test_theodore_that_is_down_or_refuses_is_theodore(got: Reply):
+    with pytest.raises(ServiceError) as caught:
+        theodore.read_login(got)
+    assert "not theodore" not in str(caught.value)
+
+
 def test_a_refused_parameter_of_the_login_is_named():
     with pytest.raises(ServiceError, match="parameter-name handle"):
         theodore.read_login(reply(short_error("err-issue-with-parameter", **{"parameter-name": "handle"}), 400))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 import requests
 import uvicorn  # noqa: TID253
 
+from airflow_provider_ims.get_provider_info import get_provider_info
 from airflow_provider_ims.simulator.options import InjectedFault
 from airflow_provider_ims.simulator.server import SimulatorServer
 
@@ -159,6 +161,19 @@ def test_two_stand_side_by_side(sim: SimulatorServer):
         assert (get(sim).status_code, get(other).status_code) == (200, 503)
 
 
+def added_by(line: str) -> dict[str, Any]:
+    """What Airflow's own command line understands by a line that adds a connection."""
+    from airflow.cli.cli_parser import get_parser
+
+    program, *words = shlex.split(line)
+    assert program == "airflow"
+    given = get_parser().parse_args(words)
+    assert (given.subcommand, given.conn_uri, given.conn_json) == ("add", None, None)
+    names = ("conn_type", "host", "login", "password")
+    fields = {name: getattr(given, name if name == "conn_type" else f"conn_{name}") for name in names}
+    return {"conn_id": given.conn_id, **fields, "extra": json.loads(given.conn_extra)}
+
+
 def test_the_program(tmp_path: Path, rtin: str):
     documents = [
         {"rtin": rtin, "section": "b2b", "stin": "24MAYAS0100J1JD", "number": "A", "rtnprd": "012023", "status": "A"}
@@ -176,6 +191,19 @@ def test_the_program(tmp_path: Path, rtin: str):
         assert found
         connection = json.loads(found[1])
         assert (connection["conn_type"], connection["host"]) == ("gstn", url)
+        assert added_by(process.stdout.readline()) == {"conn_id": "gstn_default", **connection}
+        assert process.stdout.readline().startswith("Or in Airflow's form")
+        info = get_provider_info()["connection-types"][0]
+        own = {field["label"]: connection["extra"].get(name) for name, field in info["conn-fields"].items()}
+        built_in = info["ui-field-behaviour"]["relabeling"].items()
+        form = {
+            "Connection ID": "gstn_default",
+            "Connection Type": info["hook-name"],
+            **{label: connection[name] for name, label in built_in},
+            **{label: value for label, value in own.items() if value},
+        }
+        shown = (process.stdout.readline().rstrip("\n") for _ in form)
+        assert {line[2:20].rstrip(): line[21:] for line in shown} == form
         assert requests.get(f"{url}/admin/state", timeout=10).json()["documents"] == documents
 
         login = LOGIN | {"handle": connection["login"], "password": connection["password"]}
