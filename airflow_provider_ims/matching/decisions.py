@@ -38,8 +38,8 @@ class Decisions:
     """
     Decides what is to be done with each document.
 
-    Two things no table and no function changes: a document at "no action" is never reset, and one that its supplier has
-    not filed is kept.
+    Three things no table and no function changes: a document at "no action" is never reset, one that its supplier has
+    not filed is kept, and one that GSTN shows more than once, with different records, is for review.
 
     :param table: what differs from :data:`DEFAULT`: match -> decision for every action, or match -> action ->
         decision: ``{"probable": {"P": "reset"}, "only_in_ims": "review"}``
@@ -94,7 +94,11 @@ class Decisions:
         return cls(table, function)
 
     def sql(self) -> str:
-        """Return the SQL of the decision from ``match``, ``action`` and ``filed``; null ``filed`` is not known."""
+        """
+        Return the SQL of the decision from ``match``, ``action``, ``filed`` and ``is_doubled``.
+
+        A null ``filed`` is not known.
+        """
         of_match = []
         for match in MATCHES:
             cases = " ".join(
@@ -104,7 +108,8 @@ class Decisions:
             of_match.append(f"WHEN {literal(match)} THEN CASE coalesce(action, '') {cases} ELSE 'review' END")
         decision = f"CASE match {' '.join(of_match)} END"
         return (
-            f"CASE WHEN filed = false THEN 'keep' WHEN filed IS NULL AND {decision} = 'reset' THEN 'review'"
+            "CASE WHEN filed = false THEN 'keep' WHEN is_doubled THEN 'review'"
+            f" WHEN filed IS NULL AND {decision} = 'reset' THEN 'review'"
             f" ELSE {decision} END"
         )
 

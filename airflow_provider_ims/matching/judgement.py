@@ -11,7 +11,7 @@ from airflow_provider_ims.matching.books import BOOK_COLUMNS, BooksRead, place_s
 from airflow_provider_ims.matching.decisions import Decisions
 from airflow_provider_ims.matching.errors import CountsDisagree
 from airflow_provider_ims.matching.passes import PASSES
-from airflow_provider_ims.matching.reasons import UNFILED, UNKNOWN_FILED, pair_sql
+from airflow_provider_ims.matching.reasons import DOUBLED, UNFILED, UNKNOWN_FILED, pair_sql
 from airflow_provider_ims.matching.snapshots import documents_sql
 from airflow_provider_ims.tables.documents import DOCUMENT_COLUMNS
 from airflow_provider_ims.tables.sql import identifier, literal
@@ -104,18 +104,19 @@ class Judgement:
         reason = (
             "CASE WHEN p.id IS NULL THEN 'no row of the books fits' WHEN p.book IS NOT NULL THEN"
             f" {pair_sql()} {_fits_equally('rows of the books', 'document')}"
+            f" || CASE WHEN d.id IN (FROM doubled) THEN '; {DOUBLED}' ELSE '' END"
             f" || CASE WHEN d.filed = false THEN '; {UNFILED}' WHEN d.filed IS NULL THEN '; {UNKNOWN_FILED}'"
             " ELSE '' END"
         )
         return (
             f"SELECT d.id AS doc_id, {document}, {book}, {match} AS match, coalesce({rules}, '') AS rule,"
-            f" {reason} AS reason, coalesce(p.candidates, 0) AS candidates"
+            f" {reason} AS reason, coalesce(p.candidates, 0) AS candidates, d.id IN (FROM doubled) AS is_doubled"
             f" FROM ({documents_sql(self._documents)}) d LEFT JOIN doc_found p ON p.id = d.id"
             " LEFT JOIN books b ON b.id = p.book"
             f" UNION ALL SELECT NULL, {nothing}, {book},"
             f" CASE WHEN p.id IS NULL THEN 'only_in_books' ELSE 'ambiguous' END, coalesce({rules}, ''),"
             " CASE WHEN p.id IS NULL THEN 'no document in IMS fits'"
-            f" {_fits_equally('documents', 'row of the books')}, coalesce(p.candidates, 0)"
+            f" {_fits_equally('documents', 'row of the books')}, coalesce(p.candidates, 0), false"
             " FROM (FROM books ANTI JOIN pair ON pair.book = books.id) b LEFT JOIN book_found p ON p.id = b.id"
         )
 
@@ -134,17 +135,19 @@ class Judgement:
         decision = self._decisions.sql()
         if self._overruled:
             return (
-                f"SELECT r.* EXCLUDE (doc_id), coalesce(o.decision, {decision}) AS decision"
+                f"SELECT r.* EXCLUDE (doc_id, is_doubled), coalesce(o.decision, {decision}) AS decision"
                 f" FROM ({self._joined(raw=True)}) r LEFT JOIN overruled o ON o.id = r.doc_id"
             )
         # A row of the books has no document that could be unfiled.
-        return f"SELECT * EXCLUDE (doc_id), {decision} AS decision FROM ({self._joined(raw=True)}) r"
+        return f"SELECT * EXCLUDE (doc_id, is_doubled), {decision} AS decision FROM ({self._joined(raw=True)}) r"
 
     def _ask(self, answers: Path) -> None:
         with answers.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             for row in self._documents_as_rows():
                 identity = row.pop("doc_id")
+                if row.pop("is_doubled"):
+                    continue  # nobody knows which record is true, and so no function does
                 answer = self._decisions.of_row(row)
                 if answer != row["decision"]:
                     writer.writerow([identity, answer])

@@ -31,6 +31,7 @@ _HOW: Final = {
 _SUPPLIER: Final = {"gstin": "", "pan": ", another GSTIN of the same PAN"}
 
 UNFILED: Final = "its supplier has saved it but not filed it, so it is kept as it is"
+DOUBLED: Final = "GSTN shows this document more than once, with different records"
 UNKNOWN_FILED: Final = "GSTN does not say whether its supplier has filed it"
 
 

@@ -41,6 +41,7 @@ class Snapshots(NamedTuple):
     :param snapshots: the snapshots' names, sorted
     :param warnings: what is not wrong but worth a look
     :param counts: (own GSTIN, name of its snapshot) -> number of documents
+    :param doubled: number of documents that GSTN shows more than once, with different records
     """
 
     documents: int
@@ -48,6 +49,7 @@ class Snapshots(NamedTuple):
     snapshots: list[str]
     warnings: list[str]
     counts: dict[tuple[str, str], int]
+    doubled: int
 
 
 def documents_sql(paths: Sequence[Path]) -> str:
@@ -71,6 +73,8 @@ def read_documents(
 ) -> Snapshots:
     """
     Read documents into the table ``docs``: what is compared of them, and ``id``.
+
+    The table ``doubled`` has the ``id`` of those of which there is more than one record: nobody knows which is true.
 
     :param names: the files, as their owner knows them
     :param paths: the same, on the local disk
@@ -122,5 +126,19 @@ def read_documents(
         ).fetchall()
     }
     warnings = [] if count else ["The snapshot has no documents."]
+    doubled = _find_doubled(database, paths)
+    if doubled:
+        warnings.append(f"GSTN shows {doubled} documents more than once, with different records; they are for review.")
     names_found = sorted({name for _, name in counts})
-    return Snapshots(int(count), sorted(own | set(rtins)), names_found, warnings, counts)
+    return Snapshots(int(count), sorted(own | set(rtins)), names_found, warnings, counts, doubled)
+
+
+def _find_doubled(database: DuckDBPyConnection, paths: Sequence[Path]) -> int:
+    identity = "hash(rtin, section, stin, upper(number), date, rtnprd)"
+    source = f"(SELECT id, number, {identity} AS h FROM ({documents_sql(paths)}))"
+    database.execute(
+        f"CREATE TEMP TABLE doubled AS SELECT id FROM {source} WHERE number IS NOT NULL"
+        f" AND h IN (SELECT h FROM {source} GROUP BY h HAVING count(*) > 1)"
+    )
+    [(count,)] = database.execute("SELECT count(*) FROM doubled").fetchall()
+    return int(count)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable
-from airflow_provider_ims.tables.files import local_file, utf8_text
+from airflow_provider_ims.tables.files import local_file, utf8_text, with_like_line_ends
 from airflow_provider_ims.tables.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class BookFile:
         if text.encoding == "cp1252" and self.encoding is None:
             notes.append(f"{self.name} is not UTF-8; it was read as Windows' cp1252. Say otherwise with encoding=...")
         if kind == "csv":
-            return _Csv(self.name, text.path, self.delimiter, tuple(notes))
+            return _Csv(self.name, with_like_line_ends(text.path, folder), self.delimiter, tuple(notes))
         return _Json(self.name, text.path, "array" if kind == "json" else "newline_delimited", tuple(notes))
 
 

@@ -229,8 +229,8 @@ class ImsDownloadOperator(BaseOperator):
         try:
             with workspace() as local, open_database(local, memory_limit=self.memory_limit, threads=1) as database:
                 table = DocumentsTable(database, local, gstin=gstin, snapshot=name, taken_at=taken_at)
-                documents = self._read_pages(context, hook, begun, table)
-                counts, warnings = table.write(local / DOCUMENTS_FILE)
+                self._read_pages(context, hook, begun, table)
+                written = table.write(local / DOCUMENTS_FILE)
                 snapshot = Snapshot(
                     snapshot=name,
                     gstin=gstin,
@@ -239,16 +239,19 @@ class ImsDownloadOperator(BaseOperator):
                     complete=set(begun.ids) == set(SECTIONS) and not status,
                     sections=begun.sections,
                     status=status,
-                    documents=documents,
-                    counts={section: counts.get(section, {}) for section in begun.sections},
+                    documents=written.documents,
+                    repeated=written.repeated,
+                    counts={section: written.counts.get(section, {}) for section in begun.sections},
                     reference_ids=begun.ids,
-                    warnings=warnings,
+                    warnings=written.warnings,
                 )
                 remove(target / SNAPSHOT_FILE)  # until the new one is whole, there is none
                 copy_whole(local / DOCUMENTS_FILE, target / DOCUMENTS_FILE)
                 write_whole(target / SNAPSHOT_FILE, snapshot.model_dump_json(indent=1).encode())
         except PageUnreadable as error:
-            raise GstnUnreadableReply(f"GSTIN {gstin}: {error}. {_NOTHING_CHANGED}") from error
+            # The download has ended: asked once more, it would show the same pages.
+            told = f"GSTIN {gstin}: {error}. {_NOTHING_CHANGED} A retry asks for new downloads."
+            self._begin_anew(context, GstnUnreadableReply(told))
         except NoRoom as error:
             raise GstnStorageUnavailable(str(error)) from error
         except TableError as error:
@@ -259,11 +262,10 @@ class ImsDownloadOperator(BaseOperator):
             ) from error
         for warning in snapshot.warnings:
             self.log.warning("%s", warning)
-        self.log.info("GSTIN %s: %d documents in %s", gstin, documents, target / DOCUMENTS_FILE)
+        self.log.info("GSTIN %s: %d documents in %s", gstin, snapshot.documents, target / DOCUMENTS_FILE)
         return {"path": str(target / SNAPSHOT_FILE), **snapshot.model_dump(mode="json")}
 
-    def _read_pages(self, context: Context, hook: GstnHook, begun: Begun, table: DocumentsTable) -> int:
-        total = 0
+    def _read_pages(self, context: Context, hook: GstnHook, begun: Begun, table: DocumentsTable) -> None:
         for section in begun.sections:
             reference_id = begun.ids[section]
             count = pages = 0
@@ -275,9 +277,7 @@ class ImsDownloadOperator(BaseOperator):
                 if isinstance(error, GstnPermanentError) or error.http_status == 200:
                     self._begin_anew(context, error)  # the task's own last word: it would say the same each time
                 raise
-            self.log.info("%s: %d documents in %d pages", section, count, pages)
-            total += count
-        return total
+            self.log.info("%s: %d records in %d pages", section, count, pages)
 
     def _begin_anew(self, context: Context, error: GstnError) -> NoReturn:
         """Forget the downloads, so that the next try asks for them again, and raise."""

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_provider_ims.models.documents import SECTIONS, section_of
 from airflow_provider_ims.snapshots.errors import PageUnreadable
@@ -34,7 +34,28 @@ _FILED: Final = ("FILED", "F", "Y", "TRUE")
 _NOT_FILED: Final = ("NOT FILED", "NOTFILED", "NOT_FILED", "NF", "N", "SAVED", "FALSE")
 _NO_LIST: Final[tuple[Any, ...]] = (None, [], {})
 
+_IDENTITY: Final = "section, stin, upper(number), date, rtnprd"
+"""What tells one document of a taxpayer from another."""
+
+_NAMED: Final = 5  # documents in a warning
+
 log = logging.getLogger(__name__)
+
+
+class Written(NamedTuple):
+    """
+    What ``documents.parquet`` holds.
+
+    :param documents: number of documents
+    :param counts: section -> action -> number of documents
+    :param repeated: records that were left out, since the same one had been read already
+    :param warnings: what is worth a look
+    """
+
+    documents: int
+    counts: dict[str, dict[str, int]]
+    repeated: int
+    warnings: list[str]
 
 
 class DocumentsTable:
@@ -89,17 +110,20 @@ class DocumentsTable:
             self._flush()
         return len(records)
 
-    def write(self, target: Path) -> tuple[dict[str, dict[str, int]], list[str]]:
+    def write(self, target: Path) -> Written:
         """
         Write the file.
 
+        A record that came twice, as it does where pages overlap, is one document. Where two records of one document
+        differ, nobody knows which is true: both are kept, and said.
+
         :param target: where, on the local disk
-        :return: section -> action -> number of documents; and what is worth a look
         :raises PageUnreadable: when some of the pages could not be read
         """
         if self._batch:
             self._flush()
         run = self._database.execute
+        repeated, warnings = self._look_for_repeated()
         columns = ", ".join(DOCUMENT_COLUMNS)
         run(
             f"COPY (SELECT {columns} FROM documents) TO {literal(target)} (FORMAT parquet, ROW_GROUP_SIZE {_ROW_GROUP})"
@@ -112,13 +136,50 @@ class DocumentsTable:
         ).fetchall():
             counts.setdefault(section, {})[action] = rows
             doubtful += in_doubt
-        warnings = []
         if doubtful:
             warnings.append(
                 f"{doubtful} documents have a number, date or amount that is missing or cannot be read; see the column"
                 " raw. They are matched with nothing by what is missing."
             )
-        return counts, warnings
+        documents = sum(rows for of_action in counts.values() for rows in of_action.values())
+        return Written(documents, counts, repeated, warnings)
+
+    def _look_for_repeated(self) -> tuple[int, list[str]]:
+        """Leave one of each record that came more than once; return how many went, and what is worth a look."""
+        run = self._database.execute
+        # Hashes first: nearly always there is nothing to look at, and they take a fraction of the memory.
+        run(
+            f"CREATE TEMP TABLE again AS SELECT h FROM (SELECT hash({_IDENTITY}) AS h FROM documents)"
+            " GROUP BY h HAVING count(*) > 1"
+        )
+        run(
+            "CREATE TEMP TABLE copies AS SELECT row FROM (SELECT rowid AS row, row_number() OVER"
+            f" (PARTITION BY {_IDENTITY}, md5(raw) ORDER BY rowid) AS nth FROM documents"
+            f" WHERE hash({_IDENTITY}) IN (FROM again)) WHERE nth > 1"
+        )
+        [(repeated,)] = run("SELECT count(*) FROM copies").fetchall()
+        if repeated:
+            run("DELETE FROM documents WHERE rowid IN (FROM copies)")
+        differing = run(
+            f"SELECT section, stin, any_value(number), strftime(date, '%d-%m-%Y'), list(DISTINCT action), count(*)"
+            f" FROM documents WHERE hash({_IDENTITY}) IN (FROM again) AND number IS NOT NULL"
+            f" GROUP BY {_IDENTITY} HAVING count(*) > 1 ORDER BY ALL"
+        ).fetchmany(_NAMED)
+        run("DROP TABLE copies")
+        run("DROP TABLE again")
+        warnings = []
+        if repeated:
+            warnings.append(f"{repeated} records came more than once, each the same; one of each was kept.")
+        if differing:
+            told = "; ".join(
+                f"{section} {number} of {stin}, {date}: {count} records at {', '.join(sorted(map(str, actions)))}"
+                for section, stin, number, date, actions, count in differing
+            )
+            warnings.append(
+                "GSTN shows documents more than once, with records that differ, and nobody knows which is true. They"
+                f" are left to a person; see the column raw. The first: {told}"
+            )
+        return int(repeated), warnings
 
     def _flush(self) -> None:
         import duckdb

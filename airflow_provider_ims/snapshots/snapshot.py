@@ -35,6 +35,7 @@ class Snapshot(BaseModel):
     :param sections: the sections that were asked for
     :param status: the action that was asked for; empty for all
     :param documents: number of documents
+    :param repeated: records that came more than once, each the same: only one of them is a document
     :param counts: section -> action -> number of documents
     :param reference_ids: section -> the download's task; empty if GSTN said at once that there is nothing
     :param warnings: what is not wrong but worth a look
@@ -50,6 +51,7 @@ class Snapshot(BaseModel):
     sections: list[str]
     status: str = ""
     documents: int
+    repeated: int = 0
     counts: dict[str, dict[str, int]]
     reference_ids: dict[str, str] = {}
     warnings: list[str] = []

@@ -70,14 +70,17 @@ def verify(database: DuckDBPyConnection, told: Told, folder: Path) -> Iterator[t
     run(f"CREATE TEMP TABLE earlier AS {earlier}")
     same = " AND ".join(f"s.{name} = {{0}}.{name}" for name in _KEY)
     changed = " OR ".join(f"q.{name} <> h.{name}" for name in _COMPARED)
+    at_n = "bool_and(coalesce(h.action = 'N', false))"
     now = ", ".join(f"any_value(q.{name}) AS {name}_sent, any_value(h.{name}) AS {name}_now" for name in _AMOUNTS)
     found = run(
         f"SELECT {literal(told.rtin)} AS rtin, {', '.join(f'any_value(s.{name}) AS {name}' for name in _SAID)},"
         " CASE WHEN count(h.section) = 0 THEN CASE WHEN any_value(s.section) = '' THEN 'not_reset' ELSE 'gone' END"
         # How GSTN computes the hash is not published: that it does not follow the action is inferred (hash).
         f" WHEN bool_or({changed}) OR bool_or(e.hash <> h.hash) THEN 'changed_by_supplier'"
-        " WHEN bool_and(h.action = 'N') THEN 'verified' ELSE 'not_reset' END AS verification,"
-        f" any_value(h.action) AS action, {now}"
+        f" WHEN {at_n} THEN 'verified' ELSE 'not_reset' END AS verification,"
+        # A document that GSTN shows twice, at two actions, does not stand at "no action".
+        f" CASE WHEN {at_n} THEN 'N' ELSE string_agg(DISTINCT h.action, ' and ' ORDER BY h.action)"
+        f" FILTER (h.action <> 'N') END AS action, {now}"
         f" FROM said s LEFT JOIN held h ON {same.format('h')} LEFT JOIN sent q ON {same.format('q')}"
         f" LEFT JOIN earlier e ON {same.format('e')} GROUP BY s.id ORDER BY s.id"
     )

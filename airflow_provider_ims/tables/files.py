@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import re
 import shutil
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
@@ -119,6 +121,42 @@ def utf8_text(local: Path, name: str, folder: Path, encoding: str | None = None)
     except UnicodeError as error:
         raise FileUnusable(name, f"is not written in {known} ({error}); say which with encoding=...") from None
     return Text(copy, known)
+
+
+def with_like_line_ends(local: Path, folder: Path) -> Path:
+    r"""
+    Return a text file all of whose lines end alike: itself, or a copy of one that several programs have written.
+
+    :param local: the file, in an encoding in which a line's end is one byte or two
+    :param folder: where a copy is put
+    """
+    counts = {b"\r\n": 0, b"\n": 0, b"\r": 0}
+    with local.open("rb") as stream:
+        for piece in _whole_line_ends(stream):
+            for end in counts:
+                counts[end] += piece.count(end)
+    both = counts.pop(b"\r\n")
+    if sum(count > 0 for count in (both, *(count - both for count in counts.values()))) < 2:
+        return local
+    copy = folder / f"{len(list(folder.iterdir()))}-lines-{local.name}"
+    with local.open("rb") as stream, copy.open("xb") as target:
+        for piece in _whole_line_ends(stream):
+            target.write(_LINE_END.sub(b"\n", piece))
+    return copy
+
+
+_LINE_END = re.compile(rb"\r+\n?")  # \r\r\n is what a program makes of \r\n that ends lines once more
+
+
+def _whole_line_ends(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield what is in a stream, never parting the bytes of one line's end."""
+    held = b""
+    while data := stream.read(_CHUNK):
+        data = held + data
+        kept = data.rstrip(b"\r")
+        held = data[len(kept) :]
+        yield kept
+    yield held
 
 
 def _by_its_mark(start: bytes) -> str | None:

@@ -15,6 +15,7 @@ from airflow_provider_ims.exceptions import (
     GstnUnreadableReply,
 )
 from airflow_provider_ims.operators.download import ImsDownloadOperator
+from airflow_provider_ims.simulator import downloads
 from airflow_provider_ims.snapshots import pages
 from airflow_provider_ims.tables.documents import DOCUMENT_COLUMNS
 from tests.contract.task_instance import Killed, TaskInstance
@@ -233,6 +234,34 @@ def test_a_page_that_may_lose_documents_makes_no_snapshot(session, tmp_path, pag
     with pytest.raises(GstnUnreadableReply, match="no snapshot"):
         download(session, tmp_path, sections=["b2b"]).attempt()
     assert nothing_is_written(tmp_path)
+
+
+def test_pages_that_overlap_repeat_no_document(session, tmp_path, monkeypatch):
+    session.gst.change_options({"page_documents": 3})
+    for number in range(8):
+        hold(session, "b2b", f"N{number}")
+    honest, last = downloads._page, []
+
+    def overlapping(key: str, seen: Any) -> dict[str, Any]:
+        page = honest(key, [*last, *seen])
+        last[:] = seen[-1:]
+        return page
+
+    monkeypatch.setattr(downloads, "_page", overlapping)
+    summary = download(session, tmp_path, sections=["b2b"]).attempt()
+    assert (summary["documents"], summary["repeated"], summary["counts"]["b2b"]) == (8, 2, {"R": 8})
+    assert len(documents(tmp_path)) == 8
+
+
+def test_a_retry_after_pages_that_cannot_be_read_asks_for_new_downloads(session, tmp_path, monkeypatch):
+    hold(session, "b2b", "1")
+    task = download(session, tmp_path, sections=["b2b"])
+    with monkeypatch.context() as patched:
+        patched.setattr(downloads, "_page", lambda key, seen: {"b2b": ["no record"]})
+        with pytest.raises(GstnUnreadableReply, match="A retry asks for new downloads"):
+            task.attempt()
+    assert task.attempt()["documents"] == 1
+    assert session["downloads"] == 2
 
 
 @pytest.mark.parametrize("page", [{}, {"b2b": []}, {"b2b": None}, {"gstin": RTIN}])

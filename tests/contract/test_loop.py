@@ -19,6 +19,7 @@ from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
 from airflow_provider_ims.operators.download import ImsDownloadOperator
 from airflow_provider_ims.operators.plan import ImsPlanOperator
 from airflow_provider_ims.operators.reconcile import ImsReconcileOperator, ImsVerifyOperator
+from airflow_provider_ims.simulator import downloads
 from demo.company import ERP_COLUMNS, GSTINS, documents, write_books
 from tests.contract.task_instance import TaskInstance
 from tests.unit.matching.builders import read
@@ -152,6 +153,26 @@ def test_a_document_that_was_said_to_be_reset_and_is_not_fails_the_task(company)
     assert company.pushed["differences"] == 1
     assert company.verified[name]["verification"] == "not_reset"
     assert company.verify(outcomes, after, on_difference="warn")["not_reset"] == 1
+
+
+def test_a_document_that_is_shown_at_two_actions_is_not_verified(company, monkeypatch):
+    outcomes = company.reset(company.plan(company.reconcile(company.download())))
+    name = read(company.folder / "reconciled" / "resets.parquet")[0]["inum"]
+    honest = downloads._page
+
+    def at_two_actions(key: str, seen: Any) -> dict[str, Any]:
+        page = honest(key, seen)
+        [records] = [value for value in page.values() if isinstance(value, list)]
+        records += [{**record, "action": "R"} for record in records if record.get("inum") == name]
+        return page
+
+    monkeypatch.setattr(downloads, "_page", at_two_actions)
+    after = company.download("after")
+    assert f"{name} of" in after["warnings"][0]
+    with pytest.raises(GstnPermanentError, match="1 documents were said to be reset and do not stand at no action"):
+        company.verify(outcomes, after)
+    assert (company.verified[name]["verification"], company.verified[name]["action"]) == ("not_reset", "R")
+    assert company.reconcile(after)["decisions"]["review"] >= 2
 
 
 def test_a_hash_that_changed_shows_when_the_earlier_snapshot_is_given(company):

@@ -223,6 +223,15 @@ def test_delimiters(delimiter: str, tmp_path: Path):
     assert found.of("INV/1")["match"] == "matched"
 
 
+def test_lines_that_several_programs_have_ended(tmp_path: Path):
+    header, *rows = csv_text(*(booking(f"N{place}") for place in range(4))).split("\n")
+    ends = ("\r\n", "\n", "\r\r\n", "\r\n", "\n")
+    text = "".join(line + end for line, end in zip([header, *rows], ends, strict=True))
+    found = read_books(tmp_path, text_file(tmp_path, text))
+    assert sorted(row["book_number"] for row in found.rows if row["book_number"]) == ["N0", "N1", "N2", "N3"]
+    assert [row["book_place"] for row in found.rows if row["book_number"] == "N3"] == ["books.csv line 5"]
+
+
 def test_json_json_lines_gzip_and_parquet_give_the_same(tmp_path: Path):
     row: dict[str, Any] = booking() | {"txval": 1000.0, "iamt": 180, "note": {"a": 1}}
     files = [
