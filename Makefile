@@ -1,7 +1,7 @@
 # make demo   run the main job for real: simulator, a real Airflow, one reset of eight documents (KEEP=1 leaves Airflow up)
 # make test   set up the same way and run every test
 # make lint   ruff and mypy --strict
-# make wheel  build the wheel, install it into an empty environment and ask Airflow for the provider
+# make wheel  build sdist and wheel, install the wheel into an empty environment and ask Airflow for the provider
 # make days   live N simulated days (10,000) on all cores; make days-mutants sees whether they notice a broken package
 # make mutants MODULE=models/result.py   break that module (or all) in one small place at a time: does a test notice?
 # make bench  measure plan, polls, waits and worker slots; prints a table and writes bench/results.json (about 10 minutes)
