@@ -152,8 +152,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _code_of(error: BaseException) -> str:
     """Return the code in which botocore tells what S3 said."""
     response = getattr(error, "response", None)
-    told = response.get("Error") if isinstance(response, dict) else None
-    return str(told.get("Code", "")) if isinstance(told, dict) else ""
+    said = response.get("Error") if isinstance(response, dict) else None
+    return str(said.get("Code", "")) if isinstance(said, dict) else ""
 
 
 def _status_of(error: BaseException) -> int | None:

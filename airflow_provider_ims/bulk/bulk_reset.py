@@ -21,9 +21,10 @@ from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.results.report import Report
 from airflow_provider_ims.submissions.audit import NO_AUDIT, AuditTrail
-from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal, entry_of
+from airflow_provider_ims.submissions.journal import Attempt, BulkPart, Entry, Journal, entry_of
 from airflow_provider_ims.submissions.policy import Policy
 from airflow_provider_ims.submissions.single import TIMEOUT, SingleReset
+from airflow_provider_ims.submissions.submission import Submission
 from airflow_provider_ims.waits.steps import AwaitMoment, AwaitTasks
 
 OnFailure = Literal["stop", "continue"]
@@ -148,7 +149,7 @@ class BulkReset:
         mine = {chunk.planned.sha256 for chunk in self.chunks}
         known = [self._journal.read(chunk.key) for chunk in new]
         recorded = [entry_of("a record beside the requests", record) for record in self._records.all()]
-        earlier = [entry for entry in (*known, *recorded) if entry is not None and entry.sha256 not in mine]
+        earlier = [entry for entry in (*known, *recorded) if entry is not None and _sha256_of(entry) not in mine]
         earlier = [entry for entry in earlier if entry.sends]
         if not earlier:
             self._is_first_plan = True
@@ -163,8 +164,9 @@ class BulkReset:
         since = max(entry.in_flight_since if entry.at else now for entry in earlier)
         for chunk in sorted(new, key=lambda chunk: self._journal.read(chunk.key) is not None):
             mark = Entry(
-                **{"phase": "intent", "fingerprint": "", "sha256": chunk.planned.sha256, "attempt": self._attempt},
-                **{"at": now, "sends": 1, "sends_before": 1, "in_flight_since": since, "look": True},
+                **{"phase": "intent", "fingerprint": "", "at": now, "attempt": self._attempt},
+                **{"sends": 1, "sends_before": 1, "in_flight_since": since, "must_reconcile": True},
+                bulk=BulkPart(sha256=chunk.planned.sha256),
             )
             self._journal.write(chunk.key, mark)
 
@@ -176,35 +178,34 @@ class BulkReset:
             # A person has cleared the task.
             if entry.phase != "ended" or self._policy.asks_again(*entry.came_to):
                 return False
-            kept = {"cleared": self._attempt.max_tries, "cleared_at": self._clock(), "look": False}
+            kept = {"cleared": self._attempt.max_tries, "cleared_at": self._clock(), "must_reconcile": False}
             self._journal.write(chunk.key, entry.model_copy(update=kept))
             return True
-        if entry.failure and (entry.phase == "ended" or self._journal.is_mine(entry)):
+        failure = _failure_of(entry)
+        if failure and (entry.phase == "ended" or self._journal.is_mine(entry)):
             if self._on_failure == "stop" and not self._attempt.cleared_since(entry.attempt):
                 # The worker died between this and the end of the task, or another task met this failure.
-                raise (GstnAmbiguousSubmission if entry.phase == "intent" else GstnResetFailed)(entry.failure)
+                raise (GstnAmbiguousSubmission if entry.phase == "intent" else GstnResetFailed)(failure)
             return True
-        return entry.phase == "ended" and not entry.look
+        return entry.phase == "ended" and not entry.must_reconcile
 
     def _carry_on(self, chunk: Chunk, ended: AwaitTasks | None) -> AwaitTasks | AwaitMoment | None:
         payload = chunk.planned.load(self._plan.rtin)
         name = f"GSTIN {self._plan.rtin}, request {chunk.number} of {len(self.chunks)}"
         log.info("%s.", name)
-        reset = SingleReset(
+        submission = Submission(
             self._hook,
             self._journal,
             payload,
             attempt=self._attempt,
             policy=self._policy,
-            timeout=self._timeout,
             key=chunk.key,
-            name=name,
-            sha256=chunk.planned.sha256,
+            bulk=BulkPart(sha256=chunk.planned.sha256),
             audit=self._audit,
             call=self._call,
             clock=self._clock,
         )
-        step = reset.advance(ended)
+        step = SingleReset(submission, timeout=self._timeout, name=name).advance(ended)
         if not isinstance(step, Report):
             return step
         self._finish(chunk, step)
@@ -216,8 +217,8 @@ class BulkReset:
         self._audit.ended(report.reference_id, summary, report.refused, report.unknown)
         error = report.error()
         failure = error if isinstance(error, GstnResetFailed) else None
-        changes = {"phase": "ended", "told": {"outcome": report.outcome, **report.counts()}}
-        self._note(chunk, **changes, failure=str(failure or ""), in_flight_since=0.0)
+        changes = {"phase": "ended", "outcome": report.outcome, "in_flight_since": 0.0}
+        self._note(chunk, str(failure or ""), report.counts(), **changes)
         if failure is not None:
             raise failure
         if error is not None:
@@ -227,30 +228,43 @@ class BulkReset:
         log.error("Request %d of %d failed. %s", chunk.number, len(self.chunks), error)
         if isinstance(error, GstnResetFailed):
             # That is known for good, and another sending comes to the same unless a person thinks otherwise.
-            told = entry.told if (entry := self._entry(chunk)) and entry.phase == "ended" else {"outcome": "failed"}
-            self._note(chunk, failure=str(error), phase="ended", told=told, in_flight_since=0.0)
+            has_ended = (entry := self._entry(chunk)) is not None and entry.phase == "ended"
+            changes = {} if has_ended else {"phase": "ended", "outcome": "failed"}
+            self._note(chunk, str(error), None if has_ended else {}, **changes, in_flight_since=0.0)
         else:
-            self._note(chunk, failure=str(error))
+            self._note(chunk, str(error))
 
-    def _note(self, chunk: Chunk, **changes: object) -> None:
+    def _note(self, chunk: Chunk, failure: str, counts: dict[str, int] | None = None, **changes: object) -> None:
         entry = self._entry(chunk)
-        if entry is not None:
-            changes |= {"attempt": self._attempt, "cleared": None}
-            self._journal.keep(chunk.key, entry.model_copy(update=changes))
+        if entry is None or entry.bulk is None:
+            return
+        counts = entry.bulk.counts if counts is None else counts
+        bulk = entry.bulk.model_copy(update={"failure": failure, "counts": counts})
+        changes |= {"bulk": bulk, "attempt": self._attempt, "cleared": None}
+        self._journal.keep(chunk.key, entry.model_copy(update=changes))
 
     def _outcome_of(self, chunk: Chunk) -> ChunkOutcome:
         entry = self._entry(chunk)
         if entry is None:
             # Its documents may have been sent by a plan before this one, as long as it is not known that none was.
             return ChunkOutcome(chunk.planned, "not sent" if self._is_first_plan else "unknown")
-        if entry.phase == "ended" and "reset" in entry.told:
-            return ChunkOutcome(chunk.planned, "ended", entry.reference_id, entry.told, entry.failure)
+        failure = _failure_of(entry)
+        if entry.phase == "ended" and entry.bulk and entry.bulk.counts:
+            return ChunkOutcome(chunk.planned, "ended", entry.reference_id, entry.bulk.counts, failure)
         state = "not sent" if entry.phase == "unsent" else "unknown"
         return ChunkOutcome(
-            chunk.planned, state, entry.reference_id, failure=entry.failure, already_reset=entry.already_reset
+            chunk.planned, state, entry.reference_id, failure=failure, already_reset=entry.already_reset
         )
 
     def _entry(self, chunk: Chunk) -> Entry | None:
         """Return the journal's entry of a request, or ``None`` if it is about another one."""
         entry = self._journal.read(chunk.key)
-        return entry if entry is None or entry.sha256 == chunk.planned.sha256 else None
+        return entry if entry is None or _sha256_of(entry) == chunk.planned.sha256 else None
+
+
+def _sha256_of(entry: Entry) -> str:
+    return entry.bulk.sha256 if entry.bulk else ""
+
+
+def _failure_of(entry: Entry) -> str:
+    return entry.bulk.failure if entry.bulk else ""

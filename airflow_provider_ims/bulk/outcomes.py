@@ -29,7 +29,7 @@ class ChunkOutcome(NamedTuple):
     :param planned: the request
     :param state: ``ended``, ``not sent``, or ``unknown`` when it was sent, or may have been, and nothing more is known
     :param reference_id: the reset, if there is one
-    :param told: ``outcome`` and the number of documents ``reset``, ``refused`` and ``unknown``, once it ended
+    :param ended_as: the number of documents ``reset``, ``refused`` and ``unknown``, once it ended
     :param failure: why it failed, if it did
     :param already_reset: which of its documents were found at "no action", until it has ended
     """
@@ -37,7 +37,7 @@ class ChunkOutcome(NamedTuple):
     planned: PlannedRequest
     state: str
     reference_id: str = ""
-    told: Mapping[str, Any] = {}
+    ended_as: Mapping[str, int] = {}
     failure: str = ""
     already_reset: str = ""
 
@@ -45,7 +45,7 @@ class ChunkOutcome(NamedTuple):
         """Return the number of its documents by what became of them."""
         counts = dict.fromkeys(COUNTED, 0)
         if self.state == "ended":
-            return counts | {name: int(self.told.get(name, 0)) for name in ("reset", "refused", "unknown")}
+            return counts | {name: self.ended_as.get(name, 0) for name in ("reset", "refused", "unknown")}
         found = count_of(self.already_reset)
         return counts | {"reset": found, self.state.replace(" ", "_"): self.planned.documents - found}
 

@@ -45,7 +45,7 @@ class GstnAsyncHook(GstnBaseHook):
     async def __aenter__(self) -> Self:
         self._client = await acquire(self._key, self._look_up)
         self._tokens = TokenKeeper(
-            self._client.settings, self._known_tokens, self._clock, is_shared=self._store.is_shared
+            self._client.settings, self._known_tokens, self._clock, is_shared=self.store.is_shared
         )
         self._asked = {}
         return self
@@ -109,6 +109,6 @@ class GstnAsyncHook(GstnBaseHook):
 
     async def _run(self, exchange: Exchange[_T]) -> _T:
         try:
-            return await arun_exchange(exchange, self._client.transport.send, self._store)
+            return await arun_exchange(exchange, self._client.transport.send, self.store)
         except ServiceError as error:
             raise of_service_error(error) from None

@@ -53,7 +53,8 @@ class GstnBaseHook(BaseHook):
         self._own_store = store
 
     @cached_property
-    def _store(self) -> SessionStore:
+    def store(self) -> SessionStore:
+        """Where tokens, sessions and what was sent are kept."""
         return self._own_store or session_store()
 
     @cached_property

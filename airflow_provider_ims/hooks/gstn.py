@@ -54,8 +54,6 @@ __all__ = ["DOWNLOAD", "RESET", "Call", "GstnAsyncHook", "GstnHook"]
 TEST_TIMEOUT = 10.0
 """Seconds that each call of a connection test may take; the form waits a minute in all."""
 
-_RECONCILIATION = "gstn_reconciled__{}"
-
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -89,7 +87,7 @@ class GstnHook(GstnBaseHook):
 
     @cached_property
     def _tokens(self) -> TokenKeeper:
-        return TokenKeeper(self.settings, self._known_tokens, self._clock, is_shared=self._store.is_shared)
+        return TokenKeeper(self.settings, self._known_tokens, self._clock, is_shared=self.store.is_shared)
 
     @cached_property
     def _gstn_sessions(self) -> GstnSessions:
@@ -97,7 +95,7 @@ class GstnHook(GstnBaseHook):
 
     @cached_property
     def _sent_requests(self) -> SentRequests:
-        return SentRequests(self._store, self._clock, also=(_RECONCILIATION,))
+        return SentRequests(self.store, self._clock)
 
     @cached_property
     def _http(self) -> requests.Session:
@@ -308,19 +306,6 @@ class GstnHook(GstnBaseHook):
         send = self._read if call.repeatable else self._call
         return send(build, lambda reply: call.read(reply, gstin, asked))
 
-    def remember_reconciliation(self, reference_id: str, found: str) -> None:
-        """
-        Keep what a look at GSTN's documents told about a reset, for the task that reads its result.
-
-        :param reference_id: the reset
-        :param found: JSON without secrets; see ``models.reconciliation``
-        """
-        self._store.set(_RECONCILIATION.format(reference_id), found)
-
-    def find_reconciliation(self, reference_id: str) -> str | None:
-        """Return what :meth:`remember_reconciliation` kept for a reset, or ``None``."""
-        return self._store.get(_RECONCILIATION.format(reference_id))
-
     def get_task_status(self, reference_id: str) -> TaskStatus:
         """
         Ask how far a task is.
@@ -404,7 +389,7 @@ class GstnHook(GstnBaseHook):
 
     def _run(self, exchange: Exchange[_T]) -> _T:
         try:
-            return run_exchange(exchange, self._send, self._store)
+            return run_exchange(exchange, self._send, self.store)
         except ServiceError as error:
             raise of_service_error(error) from None
 

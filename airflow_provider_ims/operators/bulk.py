@@ -143,13 +143,13 @@ class ImsBulkResetOperator(BaseOperator):
 
         What the event says of a reset is not believed, only what the service says: the event may be out of date.
         """
-        told = event if isinstance(event, Mapping) else {}
+        said = event if isinstance(event, Mapping) else {}
         journal = Journal.of(context, carried)
         trouble: AirflowException | None = None
-        if told.get("status") == "error":
-            trouble = failure_of(told)
-        elif told.get("status") == "timeout" and (journal.awaited or {}).get("kind") != "reset":
-            trouble = AirflowSensorTimeout(f"The downloads of GSTN's documents took too long: {told.get('message')}")
+        if said.get("status") == "error":
+            trouble = failure_of(said)
+        elif said.get("status") == "timeout" and (journal.awaited or {}).get("kind") != "reset":
+            trouble = AirflowSensorTimeout(f"The downloads of GSTN's documents took too long: {said.get('message')}")
         if trouble is not None:
             self.log.warning("The wait in the triggerer came to no good end. %s", trouble)
         return self._advance(context, journal, AwaitTasks.of_event(journal.awaited, event), trouble)
@@ -240,8 +240,8 @@ class ImsBulkResetOperator(BaseOperator):
         """Wait out a fault below Airflow 3.3, where a retry would know nothing but what is kept beside the requests."""
         failures = journal.count_failure()
         if failures > MOST_FAILURES or isinstance(error, GstnBusy):
-            told = str(error) if isinstance(error, GstnError) else f"{type(error).__name__}: {error}"
-            last = GstnPermanentError(f"{told}\nClear this task to go on where it was; nothing is sent again.")
+            text = str(error) if isinstance(error, GstnError) else f"{type(error).__name__}: {error}"
+            last = GstnPermanentError(f"{text}\nClear this task to go on where it was; nothing is sent again.")
             self._fail(context, outcomes, bulk, last)
         pause = backoff(
             failures, first=30.0, longest=300.0, error=error if isinstance(error, GstnTransientError) else None

@@ -22,7 +22,6 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models.payload import ResetPayload
-from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.operators._deferral import ended_of, hand_over, trigger_for
 from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
 from airflow_provider_ims.operators._ending import OnPartial, end_task
@@ -37,6 +36,7 @@ from airflow_provider_ims.operators.arguments import (
 )
 from airflow_provider_ims.operators.payload import Payload, load_payload
 from airflow_provider_ims.results.files import write_result
+from airflow_provider_ims.results.reconciliations import Reconciliations
 from airflow_provider_ims.results.report import Report, listed
 from airflow_provider_ims.results.several import error_over, summary_of_failure, summary_over
 from airflow_provider_ims.storage import is_given
@@ -301,8 +301,10 @@ class ImsResultOperator(BaseOperator):
             try:
                 return accounted(hook, Report.fetch(hook, reference_id, payload), ended, KEY)
             except GstnResetNotDone:
-                self._take_over(context, hook, journal, reference_id, payload)
-        again = SingleReset(
+                # Each entry of this task has an origin: one without cannot be read, and may be about another sending.
+                is_unknown = entry is not None and not entry.origin
+                self._take_over(context, hook, journal, reference_id, payload, may_be_sent=is_unknown)
+        again = Submission(
             hook,
             journal,
             payload,
@@ -310,21 +312,28 @@ class ImsResultOperator(BaseOperator):
             policy=Policy(on_ambiguous="reconcile", busy_timeout=busy_timeout),
             audit=AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)),
         )
-        step = again.advance(ended)
+        step = SingleReset(again).advance(ended)
         if step is None:
             raise GstnResetFailed(f"What was sent again for {reference_id} has ended. Clear the task that sent it.")
         return step
 
     def _take_over(
-        self, context: Context, hook: GstnHook, journal: Journal, reference_id: str, payload: ResetPayload
+        self,
+        context: Context,
+        hook: GstnHook,
+        journal: Journal,
+        reference_id: str,
+        payload: ResetPayload,
+        *,
+        may_be_sent: bool,
     ) -> None:
         """Note that from here on it is this task that sends the request."""
         self.log.warning("Nothing of reset %s was done. It is sent again from here.", reference_id)
         attempt = Attempt.of(context)
-        found = Reconciliation.of_text(hook.find_reconciliation(reference_id))
+        found = Reconciliations(hook.store).find(reference_id)
         known = found if found and found.fingerprint == payload.fingerprint() else None
         # Below Airflow 3.3 an earlier try may have sent it and nobody knows: a look tells.
-        may_be_sent = journal.forgets and attempt.try_number > 1
+        may_be_sent = may_be_sent or (journal.forgets and attempt.try_number > 1)
         sends = 2 if known or may_be_sent else 1
         entry = Entry(
             phase="intent" if may_be_sent else "submitted",
@@ -333,7 +342,7 @@ class ImsResultOperator(BaseOperator):
             attempt=attempt,
             sends=sends,
             sends_before=sends,
-            look=may_be_sent,
+            must_reconcile=may_be_sent,
             reference_id=reference_id,
             origin=reference_id,
             already_reset=known.already_reset if known else "",
@@ -420,7 +429,7 @@ class ImsResultOperator(BaseOperator):
         summaries = {name: summary_of_failure(name, error) for name, error in failures.items()}
         errors: dict[str, GstnError] = dict(failures)
         for report in reports:
-            summaries[report.reference_id] = self._tell(context, report)
+            summaries[report.reference_id] = self._conclude_one(context, report)
             if wrong := report.error(rest=", all in the log"):
                 errors[report.reference_id] = wrong
         for each in errors.values():
@@ -432,12 +441,12 @@ class ImsResultOperator(BaseOperator):
 
     def _conclude(self, context: Context, report: Report) -> dict[str, Any]:
         error = report.error(rest=", all in the log")
-        return end_task(context, self._tell(context, report), error, self.on_partial, self.log)
+        return end_task(context, self._conclude_one(context, report), error, self.on_partial, self.log)
 
-    def _tell(self, context: Context, report: Report) -> dict[str, Any]:
+    def _conclude_one(self, context: Context, report: Report) -> dict[str, Any]:
         summary = report.summary()
         summary.update(self._write(report, summary))
-        report.tell(self.log)
+        report.write_to(self.log)
         trail = AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id))
         trail.ended(report.reference_id, summary, report.refused, report.unknown)
         return summary

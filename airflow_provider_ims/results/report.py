@@ -25,6 +25,7 @@ from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.models.sent_request import SentRequest
 from airflow_provider_ims.results._ready import until_ready
+from airflow_provider_ims.results.reconciliations import Reconciliations
 
 
 class DocumentRow(NamedTuple):
@@ -124,7 +125,7 @@ class Report:
         :raises GstnResetFailed: when another error is all that came of it
         :raises GstnInvalidRequest: when another request was sent under this reference id than ``payload``
         """
-        found = found or Reconciliation.of_text(hook.find_reconciliation(reference_id))
+        found = found or Reconciliations(hook.store).find(reference_id)
         sent = hook.find_sent_request(reference_id)
         if payload is not None:
             _refuse_another(payload, reference_id, found, sent)
@@ -298,14 +299,14 @@ class Report:
         """Yield every document of the request with what became of it."""
         for key, said in self.account.outcomes.items() if self.account else ():
             row = self.account.refusals.get(key) if self.account else None
-            told = (row.code, row.message, row.remedy) if row else ("", "", "")
+            why = (row.code, row.message, row.remedy) if row else ("", "", "")
             if said == "reset":
-                told = ("", "", "")
+                why = ("", "", "")
             elif said == "refused" and row is None:
-                told = (self.result.code, self.result.message, remedy_for(self.result.code))
-            yield DocumentRow(*key, said, *told, self.reference_id)
+                why = (self.result.code, self.result.message, remedy_for(self.result.code))
+            yield DocumentRow(*key, said, *why, self.reference_id)
 
-    def tell(self, log: Any) -> None:
+    def write_to(self, log: Any) -> None:
         """Write into a task's log what a person wants to see there."""
         for row in self.result.refused:
             log.warning(

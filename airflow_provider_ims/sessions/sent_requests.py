@@ -12,6 +12,9 @@ from airflow_provider_ims.sessions.store import SessionStore
 KEPT_DAYS = 8.0
 """A day longer than the service keeps a result: what came of a reset can be read again all that time."""
 
+RECONCILED = "gstn_reconciled__{}"
+"""Key of what a look at GSTN's documents found about a reset, by its reference id; it goes with the request."""
+
 
 class SentRequests:
     """
@@ -23,13 +26,11 @@ class SentRequests:
 
     :param store: where they are kept
     :param clock: seconds since the epoch
-    :param also: keys of what is to go with a request; ``{}`` stands for its reference id
     """
 
-    def __init__(self, store: SessionStore, clock: Callable[[], float], also: tuple[str, ...] = ()) -> None:
+    def __init__(self, store: SessionStore, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
-        self._also = also
 
     def find(self, reference_id: str) -> str | None:
         """Return what was kept of a request, or ``None``."""
@@ -49,7 +50,7 @@ class SentRequests:
         known = _read(self._store.get(list_key))
         old = {name for name, at in known.items() if at <= now - KEPT_DAYS * 86400}
         for name in old:
-            for key in (_key(name), *(also.format(name) for also in self._also)):
+            for key in (_key(name), RECONCILED.format(name)):
                 self._store.delete(key)
         kept = {name: at for name, at in known.items() if name not in old}
         self._store.set(list_key, json.dumps({**kept, reference_id: now}))

@@ -123,8 +123,8 @@ class AuditTrail:
         :param unknown: the documents of which nothing is known
         """
         name, self._record = self._found_or_begun(reference_id)
-        told = ("outcome", "processed", "errors", "status_cd", "code", "simulator")
-        result = {key: summary[key] for key in told if key in summary}
+        kept = ("outcome", "processed", "errors", "status_cd", "code", "simulator")
+        result = {key: summary[key] for key in kept if key in summary}
         documents = {"refused": [row._asdict() for row in refused], "unknown": [key._asdict() for key in unknown]}
         self._rewrite(name, {**result, **documents, "result_at": _now(), "result_by": self._run})
 

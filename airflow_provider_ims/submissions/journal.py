@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -49,10 +50,31 @@ class Attempt(NamedTuple):
         return cls(getattr(instance, "try_number", 1), getattr(instance, "max_tries", 0))
 
 
+VERSION = 2
+"""Of the form in which entries are kept. What has another one tells no more than that something was sent."""
+
+
+class BulkPart(BaseModel):
+    """
+    What only a request of a plan has.
+
+    :param sha256: of the planned request
+    :param counts: number of documents by what became of them, once the result is kept
+    :param failure: why the request failed
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    counts: dict[str, int] = {}
+    failure: str = ""
+
+
 class Entry(BaseModel):
     """
     How far one request got.
 
+    :param version: of this form; see :func:`entry_of`
     :param phase: ``unsent``: nothing of it is done or on its way; ``intent``: it is about to go out, or its fate is not
         known; ``submitted`` once the service has taken it; ``ended`` once its result is kept (in bulk)
     :param fingerprint: of the request that the user asked for
@@ -69,18 +91,18 @@ class Entry(BaseModel):
     :param already_reset: which documents were found at "no action" and not sent; see ``models.reconciliation``
     :param sent: whether ``reference_id`` is a reset; if not, it is a download, and all documents were found at
         "no action" in it
-    :param look: whether GSTN's documents have to be looked at before anything of it is sent
-    :param looked_at: when the last look began, seconds since the epoch
+    :param must_reconcile: whether GSTN's documents have to be looked at before anything of it is sent
+    :param reconciled_at: when the last look began, seconds since the epoch
     :param busy_since: since when a try has been waiting for GSTN, seconds since the epoch
     :param busy_for: which try that was
-    :param sha256: in bulk, of the planned request
-    :param told: what became of the documents: ``outcome`` and, in bulk, counts
-    :param failure: in bulk, why the request failed
+    :param outcome: what it came to: ``processed``, ``partial`` or ``failed``; empty while that is not known
+    :param bulk: what only a request of a plan has
     :param revision: grows with each change; of two entries the one with the higher revision holds
     """
 
     model_config = ConfigDict(frozen=True)
 
+    version: int = VERSION
     phase: Literal["unsent", "intent", "submitted", "ended"]
     fingerprint: str
     at: float
@@ -95,19 +117,18 @@ class Entry(BaseModel):
     origin: str = ""
     already_reset: str = ""
     sent: bool = True
-    look: bool = False
-    looked_at: float = 0.0
+    must_reconcile: bool = False
+    reconciled_at: float = 0.0
     busy_since: float = 0.0
     busy_for: Attempt | None = None
-    sha256: str = ""
-    told: dict[str, Any] = {}
-    failure: str = ""
+    outcome: str = ""
+    bulk: BulkPart | None = None
     revision: int = 0
 
     @property
     def came_to(self) -> tuple[str, int]:
-        """What it came to, once that is told: the outcome, and the number of documents that it leaves open."""
-        return str(self.told.get("outcome", "")), int(self.told.get("unknown", 0))
+        """What it came to, once that is known: the outcome, and the number of documents that it leaves open."""
+        return self.outcome, self.bulk.counts.get("unknown", 0) if self.bulk else 0
 
     def is_of(self, attempt: Attempt) -> bool:
         """Say whether no person has cleared the task since this was decided."""
@@ -341,14 +362,22 @@ def entry_of(key: str, value: Any) -> Entry | None:
     """
     Read what is kept.
 
+    What cannot be read, or has the form of an older or newer version of this package, is neither "nothing was sent" nor
+    "it is done": the request's fate is not known, and a look at GSTN's documents settles it.
+
     :param key: its name, for the log
     :param value: as it was kept; ``None`` if there is nothing
     """
     if value is None:
         return None
-    try:
-        return Entry.model_validate(value)
-    except ValidationError:
-        # Not "nothing was sent": it may be the entry of another version. A look at GSTN's documents settles it.
-        log.warning("What is kept as %r cannot be read, so that the request's fate is not known: %r", key, value)
-        return Entry(phase="intent", fingerprint="", at=0.0, attempt=Attempt(0, -1), sends=1)
+    known: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
+    if known.get("version") == VERSION:
+        with suppress(ValidationError):
+            return Entry.model_validate(value)
+    log.warning("What is kept as %r cannot be read, so that the request's fate is not known: %r", key, value)
+    # Its revision counts all the same: else an older entry that can be read would hold against it.
+    revision = known.get("revision")
+    return Entry(
+        **{"phase": "intent", "fingerprint": "", "at": 0.0, "attempt": Attempt(0, -1), "sends": 1},
+        revision=revision if isinstance(revision, int) else 0,
+    )

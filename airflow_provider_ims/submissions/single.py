@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
 
 from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims.exceptions import GstnResetNotDone, GstnTransientError
-from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
-from airflow_provider_ims.models.payload import ResetPayload
-from airflow_provider_ims.models.result import ResetResult
+from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.results.report import Report
-from airflow_provider_ims.submissions.audit import NO_AUDIT, AuditTrail
-from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
-from airflow_provider_ims.submissions.policy import Policy
+from airflow_provider_ims.submissions.journal import Entry
 from airflow_provider_ims.submissions.submission import Sent, Submission
-from airflow_provider_ims.waits.steps import KEY, AwaitMoment, AwaitTasks
+from airflow_provider_ims.waits.steps import AwaitMoment, AwaitTasks
 from airflow_provider_ims.waits.watch import TaskWatch, ask
 
 TIMEOUT = 6 * 3600.0
@@ -32,55 +26,15 @@ class SingleReset:
     Everything that was done is in the journal, so that :meth:`advance` can be called in any process, as often as it
     takes.
 
-    :param hook: speaks to the service
-    :param journal: what was done so far
-    :param payload: the request
-    :param attempt: which try of the task this is
-    :param policy: what the user decided about sending
+    :param submission: takes it to the service
     :param timeout: how long the reset may run, seconds
-    :param key: the journal's key
     :param name: what it is, for messages
-    :param sha256: in bulk, of the planned request
-    :param audit: where a record is left
-    :param call: which call it is
-    :param clock: seconds since the epoch
     """
 
-    def __init__(
-        self,
-        hook: GstnHook,
-        journal: Journal,
-        payload: ResetPayload,
-        *,
-        attempt: Attempt,
-        policy: Policy,
-        timeout: float = TIMEOUT,
-        key: str = KEY,
-        name: str = "",
-        sha256: str = "",
-        audit: AuditTrail = NO_AUDIT,
-        call: Call[bytes, ResetResult] = RESET,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._call = call
-        self._hook = hook
-        self._payload = payload
+    def __init__(self, submission: Submission, *, timeout: float = TIMEOUT, name: str = "") -> None:
+        self._submission = submission
         self._timeout = timeout
-        self._key = key
-        self._name = name or f"The {call.noun} of GSTIN {payload.rtin}"
-        self._clock = clock
-        self._submission = Submission(
-            hook,
-            journal,
-            payload,
-            attempt=attempt,
-            policy=policy,
-            key=key,
-            sha256=sha256,
-            audit=audit,
-            call=call,
-            clock=clock,
-        )
+        self._name = name or f"The {submission.call.noun} of GSTIN {submission.payload.rtin}"
 
     def advance(self, ended: AwaitTasks | None = None) -> AwaitTasks | AwaitMoment | Report | None:
         """
@@ -92,40 +46,38 @@ class SingleReset:
         :raises AirflowSensorTimeout: when the reset runs for longer than ``timeout``
         :raises GstnError: when it cannot or shall not be sent, or the service says that it failed
         """
-        looked = ended.reference_ids if ended and ended.kind == "reconcile" else ()
-        step = self._submission.advance(looked)
+        submission = self._submission
+        step = submission.advance(ended.reference_ids if ended and ended.kind == "reconcile" else ())
         if not isinstance(step, Sent):
             return step
-        entry = self._submission.entry
+        entry = submission.entry
         if entry is None or entry.phase == "ended":
             return None
         if entry.sent and (running := self._running(entry)):
             return running
         try:
-            report = Report.fetch(
-                self._hook, entry.reference_id, self._payload, self._submission.found(entry), self._call
-            )
+            report = submission.fetch_report(entry)
         except GstnResetNotDone as error:
-            return self._submission.not_done(entry, error)
-        return accounted(self._hook, report, ended, self._key)
+            return submission.not_done(entry, error)
+        return accounted(submission.hook, report, ended, submission.key)
 
     def _running(self, entry: Entry) -> AwaitTasks | None:
         """Return what has to be waited for; a person who clears the task has it waited for anew."""
         since = max(entry.at, entry.cleared_at)
         until = since + self._timeout
-        watch = TaskWatch([entry.reference_id], since, self._clock)
+        watch = TaskWatch([entry.reference_id], since, self._submission.clock)
         try:
-            ask(watch, self._hook.get_task_status)
+            ask(watch, self._submission.hook.get_task_status)
         except GstnTransientError as error:
             log.warning("Poll failed; the next one may work. %s", error)
         if watch.is_over():
             return None
-        if self._clock() >= until:
+        if self._submission.clock() >= until:
             raise AirflowSensorTimeout(
                 f"{self._name}: task {entry.reference_id} was not complete {self._timeout:.0f} s after it was sent. It"
                 " may still run: clear this task to wait on; nothing is sent again."
             )
-        return AwaitTasks([entry.reference_id], until, "reset", self._key)
+        return AwaitTasks([entry.reference_id], until, "reset", self._submission.key)
 
 
 def accounted(hook: GstnHook, report: Report, ended: AwaitTasks | None, key: str) -> Report | AwaitTasks:

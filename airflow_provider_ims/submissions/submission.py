@@ -27,9 +27,10 @@ from airflow_provider_ims.models.download import actions_of
 from airflow_provider_ims.models.payload import ResetPayload
 from airflow_provider_ims.models.reconciliation import Reconciliation, as_places, of_places
 from airflow_provider_ims.models.task import is_gone
+from airflow_provider_ims.results.reconciliations import Reconciliations
 from airflow_provider_ims.results.report import Report
 from airflow_provider_ims.submissions.audit import NO_AUDIT, AuditTrail
-from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
+from airflow_provider_ims.submissions.journal import Attempt, BulkPart, Entry, Journal
 from airflow_provider_ims.submissions.policy import Policy
 from airflow_provider_ims.waits.steps import KEY, AwaitMoment, AwaitTasks
 
@@ -67,7 +68,7 @@ class Submission:
     :param attempt: which try this is
     :param policy: what the user decided
     :param key: the journal's key
-    :param sha256: in bulk, of the planned request
+    :param bulk: in bulk, what its entries have beside what every one has
     :param audit: where a record is left
     :param call: which call it is
     :param clock: seconds since the epoch
@@ -82,28 +83,28 @@ class Submission:
         attempt: Attempt,
         policy: Policy = Policy(),  # noqa: B008 - frozen
         key: str = KEY,
-        sha256: str = "",
+        bulk: BulkPart | None = None,
         audit: AuditTrail = NO_AUDIT,
         call: Call[bytes, Any] = RESET,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._call = call
-        self._hook = hook
+        self.call = call
+        self.hook = hook
+        self.payload = payload
+        self.key = key
+        self.clock = clock
         self._journal = journal
-        self._payload = payload
         self._attempt = attempt
         self._policy = policy
-        self._key = key
         self._audit = audit
-        self._clock = clock
         self._fingerprint = payload.fingerprint()
-        self._sha256 = sha256
+        self._bulk = bulk
 
-    def advance(self, looked: Sequence[str] = ()) -> Step:
+    def advance(self, downloads: Sequence[str] = ()) -> Step:
         """
         Do what can be done now.
 
-        :param looked: the downloads that an :class:`AwaitTasks` of this try named, now ended
+        :param downloads: the downloads that an :class:`AwaitTasks` of this try named, now ended
         :return: the reference id, or what has to be waited for before this is called again
         :raises GstnAmbiguousSubmission: when it may have been accepted, and ``on_ambiguous`` leaves it to a person
         :raises GstnBusy: when GSTN was busy for longer than ``busy_timeout``
@@ -112,8 +113,8 @@ class Submission:
         entry = self._known_entry()
         if entry is None:
             return self._send(None)
-        if entry.look:
-            return self._send_the_rest(looked, entry) if looked else self._reconcile(entry)
+        if entry.must_reconcile:
+            return self._send_the_rest(downloads, entry) if downloads else self._reconcile(entry)
         match entry.phase:
             case "unsent":
                 return self._send(entry)
@@ -125,10 +126,18 @@ class Submission:
     @property
     def entry(self) -> Entry | None:
         """What the journal says of this request now; ``None`` if it is about another one."""
-        entry = self._journal.read(self._key)
+        entry = self._journal.read(self.key)
         return entry if entry is None or entry.fingerprint in {"", self._fingerprint} else None
 
-    def found(self, entry: Entry) -> Reconciliation | None:
+    def fetch_report(self, entry: Entry) -> Report:
+        """
+        Fetch what came of what was sent.
+
+        :raises GstnError: see :meth:`Report.fetch`
+        """
+        return Report.fetch(self.hook, entry.reference_id, self.payload, self._found(entry), self.call)
+
+    def _found(self, entry: Entry) -> Reconciliation | None:
         """Return what a look at GSTN's documents told about the reset, for the one who reads its result."""
         if entry.sends == 1 and entry.sent and not entry.already_reset:
             return None
@@ -143,22 +152,22 @@ class Submission:
         :raises GstnError: when GSTN was busy or down for longer than ``busy_timeout``
         """
         cause = error.cause or error
-        changes = {"phase": "unsent", "sends_before": entry.sends, "in_flight_since": 0.0, "failure": ""}
-        unsent = self._of_now(entry, **changes, look=not error.is_certain)
-        told = {"outcome": "nothing done", "processed": 0, "errors": 0, "status_cd": "", "code": error.code}
-        self._audit.ended(entry.reference_id, told, [], [])
+        changes = {"phase": "unsent", "sends_before": entry.sends, "in_flight_since": 0.0}
+        unsent = self._of_now(entry, **changes, must_reconcile=not error.is_certain)
+        summary = {"outcome": "nothing done", "processed": 0, "errors": 0, "status_cd": "", "code": error.code}
+        self._audit.ended(entry.reference_id, summary, [], [])
         if isinstance(cause, GstnTransientError):
             return self._wait_for_gstn(unsent, cause)
-        self._journal.keep(self._key, unsent)
+        self._journal.keep(self.key, unsent)
         raise GstnSessionExpired(
-            f"GSTIN {self._payload.rtin}: nothing of {self._call.noun} {entry.reference_id} was done, as GSTN had no"
+            f"GSTIN {self.payload.rtin}: nothing of {self.call.noun} {entry.reference_id} was done, as GSTN had no"
             " session.\n"
             f"{cause}\nThen clear this task: it sends the request again.",
             code=error.code,
         ) from None
 
     def _known_entry(self) -> Entry | None:
-        entry = self._journal.read(self._key)
+        entry = self._journal.read(self.key)
         if entry is None:
             return None
         if entry.fingerprint not in {"", self._fingerprint}:
@@ -166,7 +175,7 @@ class Submission:
         if entry.is_of(self._attempt):
             return entry
         entry = self._after_a_clear(entry)
-        self._journal.write(self._key, entry)
+        self._journal.write(self.key, entry)
         return entry
 
     def _of_another_request(self, entry: Entry) -> Entry | None:
@@ -174,67 +183,68 @@ class Submission:
         if entry.phase == "intent" and not forced:
             raise GstnInvalidRequest(
                 f"The payload was changed while it is not known what became of the one before for GSTIN"
-                f" {self._payload.rtin}.\nNothing was sent. The one before was {_story(entry)}.\nGive that payload back"
+                f" {self.payload.rtin}.\nNothing was sent. The one before was {_story(entry)}.\nGive that payload back"
                 " and clear this task: it looks at what GSTN holds and ends the matter. To send the new one all the"
-                f" same, set force_resubmit and clear this task: it sends what GSTN does not hold {self._call.settled}."
+                f" same, set force_resubmit and clear this task: it sends what GSTN does not hold {self.call.settled}."
             )
         if forced or entry.phase in {"submitted", "ended"}:
             # Both may name the same documents: those that the one before has reset, GSTN would refuse now.
             log.warning("Looking at GSTN's documents before another request is sent. Before: %s.", _story(entry))
-            look = Entry(
+            unknown = Entry(
                 **{"phase": "intent", "fingerprint": self._fingerprint, "at": entry.at, "attempt": self._attempt},
-                **{"sends": 1, "sends_before": 1, "in_flight_since": entry.in_flight_since, "look": True},
-                sha256=self._sha256,
+                **{"sends": 1, "sends_before": 1, "in_flight_since": entry.in_flight_since, "must_reconcile": True},
+                bulk=self._bulk,
             )
-            self._journal.write(self._key, look)
-            return look
+            self._journal.write(self.key, unknown)
+            return unknown
         return None
 
     def _after_a_clear(self, entry: Entry) -> Entry:
         """Decide what a person wants who cleared the task: a look, wherever it may be that something is not done."""
-        now = self._clock()
+        now = self.clock()
+        bulk = entry.bulk.model_copy(update={"failure": ""}) if entry.bulk else None
         entry = entry.model_copy(
-            update={"cleared": self._attempt.max_tries, "cleared_at": now, "sends_before": entry.sends, "failure": ""}
+            update={"cleared": self._attempt.max_tries, "cleared_at": now, "sends_before": entry.sends, "bulk": bulk}
         )
-        look = False
+        must_reconcile = False
         changes: dict[str, object] = {}
         match entry.phase:
             case "unsent":
-                look = entry.look or entry.sends > 0
+                must_reconcile = entry.must_reconcile or entry.sends > 0
             case "intent":
-                look = True
+                must_reconcile = True
                 if not entry.at:
                     changes = {"at": now, "in_flight_since": now}
             case "ended":
-                look, changes = self._policy.asks_again(*entry.came_to), {"in_flight_since": 0.0}
+                must_reconcile, changes = self._policy.asks_again(*entry.came_to), {"in_flight_since": 0.0}
             case "submitted" if not entry.sent:
-                look = self._policy.force is True
+                must_reconcile = self._policy.force is True
             case "submitted":
-                look, changes = self._standing(entry)
-        if look:
+                must_reconcile, changes = self._standing(entry)
+        if must_reconcile:
             log.warning("The task was cleared: looking at GSTN's documents first. Before: %s.", _story(entry))
-        return entry.model_copy(update={**changes, "look": look})
+        return entry.model_copy(update={**changes, "must_reconcile": must_reconcile})
 
     def _standing(self, entry: Entry) -> tuple[bool, dict[str, object]]:
         """Ask what came of the reset; return whether GSTN's documents have to be looked at, and what is new of it."""
         unknown = {"phase": "intent", "in_flight_since": 0.0}
         try:
-            state = self._hook.get_task_status(entry.reference_id).state
+            state = self.hook.get_task_status(entry.reference_id).state
         except GstnTaskNotFound:
-            return (True, unknown) if is_gone(entry.at, self._clock()) else (False, {})
+            return (True, unknown) if is_gone(entry.at, self.clock()) else (False, {})
         if state == "failed":
             return True, unknown
         if state != "completed":
             return state == "unknown" and self._policy.force is True, {}
         try:
-            outcome = Report.fetch(self._hook, entry.reference_id, self._payload, self.found(entry), self._call).outcome
+            outcome = self.fetch_report(entry).outcome
         except GstnResetNotDone as error:
             return True, {"phase": "unsent" if error.is_certain else "intent", "in_flight_since": 0.0}
         except GstnResultNotReady:
             return False, {}
         except GstnResetFailed:
             outcome = "failed"
-        return self._policy.asks_again(outcome), {"told": {"outcome": outcome}, "in_flight_since": 0.0}
+        return self._policy.asks_again(outcome), {"outcome": outcome, "in_flight_since": 0.0}
 
     def _attach(self, entry: Entry) -> Sent:
         if entry.attempt != self._attempt:
@@ -242,9 +252,9 @@ class Submission:
             log.warning(
                 "This task was %s, but its %s is NOT sent again: %s. Going on with that one.%s",
                 "cleared" if cleared else "tried again",
-                self._call.noun,
+                self.call.noun,
                 _story(entry),
-                f" To send what GSTN does not hold {self._call.settled}, set force_resubmit and clear the task."
+                f" To send what GSTN does not hold {self.call.settled}, set force_resubmit and clear the task."
                 if cleared
                 else "",
             )
@@ -256,9 +266,9 @@ class Submission:
     def _rest(self, entry: Entry | None) -> ResetPayload:
         """Return the request without the documents that were found at "no action"."""
         if entry is None or not entry.already_reset:
-            return self._payload
-        keys = {key for key, _ in self._payload.documents()}
-        return self._payload.only(keys - of_places(entry.already_reset, self._payload))
+            return self.payload
+        keys = {key for key, _ in self.payload.documents()}
+        return self.payload.only(keys - of_places(entry.already_reset, self.payload))
 
     def _send(self, earlier: Entry | None) -> Step:
         """
@@ -266,19 +276,19 @@ class Submission:
 
         :param earlier: what is known of the same request
         """
-        before = self._journal.read(self._key)
+        before = self._journal.read(self.key)
         payload = self._rest(earlier)
-        entry = self._of_now(earlier, phase="intent", reference_id="", sent=True, look=False, told={}, failure="")
+        entry = self._of_now(earlier, phase="intent", reference_id="", sent=True, must_reconcile=False)
         entry = entry.model_copy(update={"sends": entry.sends + 1, "in_flight_since": entry.at})
         # Then its record stays "unknown", whatever becomes of this one. A look at GSTN's documents settles it.
-        may_be_accepted = earlier is not None and earlier.phase == "intent" and not earlier.look
+        may_be_accepted = earlier is not None and earlier.phase == "intent" and not earlier.must_reconcile
 
         def before_sending() -> None:
             self._audit.sending(payload)
-            self._journal.write(self._key, entry)
+            self._journal.write(self.key, entry)
 
         try:
-            reference_id = self._hook.submit(self._call, payload, before_sending=before_sending)
+            reference_id = self.hook.submit(self.call, payload, before_sending=before_sending)
         except GstnAmbiguousSubmission as error:
             return self._resolve(entry, error)
         except GstnError as error:
@@ -286,11 +296,11 @@ class Submission:
                 self._audit.not_accepted(payload, error)
             if isinstance(error, GstnBusy):
                 return self._wait_for_gstn(before, error)
-            self._journal.restore(self._key, before)
+            self._journal.restore(self.key, before)
             raise
-        submitted = entry.model_copy(update={"phase": "submitted", "reference_id": reference_id, "at": self._clock()})
+        submitted = entry.model_copy(update={"phase": "submitted", "reference_id": reference_id, "at": self.clock()})
         # The reset is accepted: whatever stores and files do, its reference id must reach the caller.
-        self._journal.keep(self._key, submitted)
+        self._journal.keep(self.key, submitted)
         self._audit.accepted(payload, reference_id)
         try:
             self._remember(submitted)
@@ -300,11 +310,11 @@ class Submission:
         return Sent(reference_id)
 
     def _of_now(self, entry: Entry | None, **changes: object) -> Entry:
-        now = self._clock()
+        now = self.clock()
         if entry is None:
             entry = Entry(phase="unsent", fingerprint=self._fingerprint, at=now, attempt=self._attempt)
-        news = {"fingerprint": self._fingerprint, "sha256": self._sha256, "at": now, "attempt": self._attempt}
-        return entry.model_copy(update={**news, "cleared": None, **changes})
+        news = {"fingerprint": self._fingerprint, "at": now, "attempt": self._attempt, "cleared": None}
+        return entry.model_copy(update={**news, "outcome": "", "bulk": self._bulk, **changes})
 
     def _resolve(self, entry: Entry, error: GstnAmbiguousSubmission | None = None) -> Step:
         """Decide about a request that may have been accepted or not."""
@@ -318,60 +328,60 @@ class Submission:
         return self._reconcile(entry)
 
     def _reconcile(self, entry: Entry) -> Step:
-        changes = {"look": True, "looked_at": self._clock(), "fingerprint": self._fingerprint}
+        changes = {"must_reconcile": True, "reconciled_at": self.clock(), "fingerprint": self._fingerprint}
         entry = entry.model_copy(update=changes)
-        self._journal.write(self._key, entry)
+        self._journal.write(self.key, entry)
         downloads = []
-        for section in self._payload.counts():
+        for section in self.payload.counts():
             try:
-                downloads.append(self._hook.submit_download(self._payload.rtin, section))
+                downloads.append(self.hook.submit_download(self.payload.rtin, section))
             except GstnNoDocuments as error:
                 log.info("GSTN lists nothing of section %s. %s", section, error)
         if not downloads:
             return self._send_the_rest((), entry)
-        return AwaitTasks(downloads, kind="reconcile", key=self._key)
+        return AwaitTasks(downloads, kind="reconcile", key=self.key)
 
     def _send_the_rest(self, downloads: Sequence[str], entry: Entry) -> Step:
-        actions = actions_of(page for reference_id in downloads for page in self._hook.get_task_pages(reference_id))
-        keys = {key for key, _ in self._payload.documents()}
-        done = {key for key in keys if actions.get(key) == self._call.settles_on}
+        actions = actions_of(page for reference_id in downloads for page in self.hook.get_task_pages(reference_id))
+        keys = {key for key, _ in self.payload.documents()}
+        done = {key for key in keys if actions.get(key) == self.call.settles_on}
         log.warning(
             "Of %d documents GSTN holds %d %s; it holds another action for %d and does not list %d.",
             len(keys),
             len(done),
-            self._call.settled,
+            self.call.settled,
             len([key for key in keys - done if key in actions]),
             len([key for key in keys if key not in actions]),
         )
-        entry = entry.model_copy(update={"already_reset": as_places(done, self._payload)})
+        entry = entry.model_copy(update={"already_reset": as_places(done, self.payload)})
         if done == keys:
             return self._nothing_left(downloads[0], entry)
         settled = entry.in_flight_since + self._policy.settle_time
-        if entry.in_flight_since and entry.looked_at < settled:
+        if entry.in_flight_since and entry.reconciled_at < settled:
             # The request may have been on its way then, or GSTN at work on it: what was not done may be done by now.
-            now = self._clock()
+            now = self.clock()
             pause = min(LONGEST_WAIT, max(SHORTEST_WAIT, now - entry.in_flight_since)) * _jitter()
             return AwaitMoment(min(now + pause, max(now, settled)))
         return self._send(entry)
 
     def _nothing_left(self, download: str, entry: Entry) -> Sent:
-        if entry.phase in {"submitted", "ended"} and entry.told.get("outcome") == "processed":
+        if entry.phase in {"submitted", "ended"} and entry.outcome == "processed":
             # All of it was done before, and still is: its result stays what it was.
-            self._journal.keep(self._key, entry.model_copy(update={"look": False}))
+            self._journal.keep(self.key, entry.model_copy(update={"must_reconcile": False}))
             return Sent(entry.reference_id)
         # The download is a task of the service's like any other: its reference id stands for this reset from here
         # on, and what is remembered under it says that every document is at no action.
         changes = {"phase": "submitted", "reference_id": download, "sent": False, "in_flight_since": 0.0}
-        found = self._of_now(entry, **changes, look=False, told={}, failure="")
+        found = self._of_now(entry, **changes, must_reconcile=False)
         self._remember(found)
-        self._journal.keep(self._key, found)
-        self._audit.found_reset(self._payload, download)
+        self._journal.keep(self.key, found)
+        self._audit.found_reset(self.payload, download)
         return Sent(download)
 
     def _remember(self, entry: Entry) -> None:
         """Tell the task that reads the result what it cannot see there."""
-        if found := self.found(entry):
-            self._hook.remember_reconciliation(entry.reference_id, found.model_dump_json())
+        if found := self._found(entry):
+            Reconciliations(self.hook.store).remember(entry.reference_id, found)
 
     def _wait_for_gstn(self, before: Entry | None, error: GstnTransientError) -> AwaitMoment:
         """
@@ -379,14 +389,14 @@ class Submission:
 
         :param before: what is true of the request while it waits
         """
-        now = self._clock()
+        now = self.clock()
         since = before.busy_since if before and before.busy_for == self._attempt else now
         waited = now - since
         if waited >= self._policy.busy_timeout:
-            self._journal.restore(self._key, before)
+            self._journal.restore(self.key, before)
             raise error
         entry = before or self._of_now(None)
-        self._journal.keep(self._key, entry.model_copy(update={"busy_since": since, "busy_for": self._attempt}))
+        self._journal.keep(self.key, entry.model_copy(update={"busy_since": since, "busy_for": self._attempt}))
         # As long again as it has taken so far, and not in step with other tasks.
         pause = min(LONGEST_WAIT, max(SHORTEST_WAIT, waited, error.retry_after or 0.0))
         pause = min(pause * _jitter(), max(1.0, self._policy.busy_timeout - waited))
@@ -396,13 +406,13 @@ class Submission:
         return AwaitMoment(now + pause)
 
     def _for_a_person(self, entry: Entry, what: str) -> str:
-        first = next(document for _, document in self._payload.documents())
-        counts = ", ".join(f"{count} {section}" for section, count in self._payload.counts().items())
+        first = next(document for _, document in self.payload.documents())
+        counts = ", ".join(f"{count} {section}" for section, count in self.payload.counts().items())
         return (
-            f"It is not known whether the {self._call.noun} of {self._payload.count()} documents of GSTIN"
-            f" {self._payload.rtin} was done.\nIt is about {counts}, such as {first.number} of supplier {first.stin}."
+            f"It is not known whether the {self.call.noun} of {self.payload.count()} documents of GSTIN"
+            f" {self.payload.rtin} was done.\nIt is about {counts}, such as {first.number} of supplier {first.stin}."
             f" It was {_story(entry)}. {what}\nClear this task: it looks at the documents that GSTN holds, and sends"
-            f" only those that are not {self._call.settled}. With on_ambiguous='reconcile' it does so by itself."
+            f" only those that are not {self.call.settled}. With on_ambiguous='reconcile' it does so by itself."
         )
 
 
@@ -411,6 +421,8 @@ def _jitter() -> float:
 
 
 def _story(entry: Entry) -> str:
+    if not entry.at:
+        return "kept in a form that cannot be read, so that its fate is not known"
     at = datetime.fromtimestamp(entry.at, UTC).isoformat(" ", "seconds")
     by = f"by try {entry.attempt.try_number} at {at}"
     if entry.who:

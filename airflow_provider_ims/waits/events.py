@@ -49,10 +49,10 @@ def read_event(event: Mapping[str, Any] | None, waited_for: list[str]) -> None:
     :raises GstnError: when a task failed, or the event is not the one that was waited for
     """
     event = event or {}
-    told = ids_of(event.get("reference_id", ""))
-    if told != waited_for:
+    reported = ids_of(event.get("reference_id", ""))
+    if reported != waited_for:
         raise GstnPermanentError(
-            f"The trigger reports on {', '.join(told)!r}, but this task waits for {', '.join(waited_for)!r}."
+            f"The trigger reports on {', '.join(reported)!r}, but this task waits for {', '.join(waited_for)!r}."
             " Clear it to wait again."
         )
     match event.get("status"):
@@ -63,7 +63,7 @@ def read_event(event: Mapping[str, Any] | None, waited_for: list[str]) -> None:
         case "error":
             raise failure_of(event)
         case other:
-            raise GstnPermanentError(f"The trigger's event for {', '.join(told)} has the status {other!r}.")
+            raise GstnPermanentError(f"The trigger's event for {', '.join(reported)} has the status {other!r}.")
 
 
 def not_complete_in_time(reference_ids: list[str], last_seen: str) -> AirflowSensorTimeout:

@@ -40,11 +40,11 @@ class AwaitTasks(NamedTuple):
         :param awaited: what :meth:`to_json` of the process before was
         :param event: a trigger's event, which may be out of date or about something else
         """
-        told = event if isinstance(event, Mapping) else {}
-        if not awaited or told.get("status") != "completed" or "reference_id" not in told:
+        said = event if isinstance(event, Mapping) else {}
+        if not awaited or said.get("status") != "completed" or "reference_id" not in said:
             return None
         step = cls(**awaited)
-        return step if ids_of(told["reference_id"]) == step.reference_ids else None
+        return step if ids_of(said["reference_id"]) == step.reference_ids else None
 
 
 class AwaitMoment(NamedTuple):

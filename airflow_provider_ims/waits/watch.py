@@ -29,7 +29,7 @@ class TaskWatch:
         self._failures: list[GstnError] = []
         self._last: dict[str, TaskStatus] = {}
 
-    def tell(self, status: TaskStatus) -> None:
+    def note(self, status: TaskStatus) -> None:
         """Take note of what the service says of a task; a word that nobody knows means waiting on."""
         if self._last.get(status.reference_id) == status:
             return  # as before, when it was not the end: ended ones are not asked about again
@@ -107,7 +107,7 @@ def ask(watch: TaskWatch, get_task_status: Callable[[str], TaskStatus]) -> None:
     """
     for reference_id in list(watch.pending):
         try:
-            watch.tell(get_task_status(reference_id))
+            watch.note(get_task_status(reference_id))
         except GstnError as error:
             watch.miss(reference_id, error)
 
@@ -116,7 +116,7 @@ async def aask(watch: TaskWatch, get_task_status: Callable[[str], Awaitable[Task
     """Ask once about each task that has not ended; the awaited twin of :func:`ask`."""
     for reference_id in list(watch.pending):
         try:
-            watch.tell(await get_task_status(reference_id))
+            watch.note(await get_task_status(reference_id))
         except GstnError as error:
             watch.miss(reference_id, error)
 

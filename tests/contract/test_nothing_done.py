@@ -248,6 +248,14 @@ class TestInTheThreeTasks:
         assert task.attempt_after_a_clear()["outcome"] == "processed"
         assert simulator["resets"] == 2
 
+    @pytest.mark.parametrize("form", [1, 3, None])
+    def test_a_journal_in_another_form_is_no_reason_to_send_it_once_more(self, simulator, ended, form):
+        task = self.result(simulator, ended(BUSY))
+        task.attempt()
+        task.store.values["ims_reset"]["version"] = form
+        assert task.attempt()["outcome"] == "processed"
+        assert simulator["resets"] == 2
+
     def test_both_cleared_send_it_once(self, simulator, ended, reset):
         task = self.result(simulator, ended(BUSY))
         task.attempt()

@@ -72,7 +72,7 @@ def sent(simulator, monkeypatch) -> list[list[str]]:
 def test_a_record_says_what_was_sent_by_whom_and_what_came_of_it(simulator, entry, tmp_path):
     bulk(simulator, entry, map_index=4).attempt()
     told = record(tmp_path, 2)
-    assert (told["phase"], told["sha256"]) == ("ended", entry["chunks"][1]["sha256"])
+    assert (told["phase"], told["bulk"]["sha256"]) == ("ended", entry["chunks"][1]["sha256"])
     assert told["who"] == {"dag_id": "ims", "run_id": "run-1", "task_id": "reset", "map_index": 4}
     assert told["reference_id"] == rows(tmp_path)[2]["reference_id"]
     assert len(told["fingerprint"]) == 64
@@ -111,8 +111,9 @@ class TestAnotherTaskInstance:
         first.store.dies_at = ("after", f"ims_reset_{RTIN}_0002", "ended")
         with pytest.raises(Killed):
             first.attempt()
+        told = record(tmp_path, 2)
         (tmp_path / RTIN / "0002.sent.json").write_text(
-            json.dumps({**record(tmp_path, 2), "phase": "submitted", "told": {}})
+            json.dumps({**told, "phase": "submitted", "outcome": "", "bulk": {**told["bulk"], "counts": {}}})
         )
         assert other.attempt()["outcome"] == "processed"
         assert simulator["resets"] == CHUNKS

@@ -16,6 +16,7 @@ from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models import ResetPayload
 from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.operators.ims import ImsResultOperator
+from airflow_provider_ims.results.reconciliations import Reconciliations
 from tests.unit.builders import numbered, request
 
 STIN = "24MAYAS0100J1JD"
@@ -131,7 +132,7 @@ def test_what_gstn_holds_is_looked_at_for_each_by_itself_and_in_the_triggerer(re
     with GstnHook() as hook:
         for each, name in zip(REQUESTS[1:], results.reference_ids[1:], strict=True):
             found = Reconciliation(fingerprint=ResetPayload.parse(each).fingerprint(), already_reset="", sent=True)
-            hook.remember_reconciliation(name, found.model_dump_json())
+            Reconciliations(hook.store).remember(name, found)
     with pytest.raises(TaskDeferred) as waiting:
         results.read(payload=REQUESTS, deferrable=True)
     reconciliations = json.loads(json.dumps(waiting.value.kwargs))["reconciliations"]

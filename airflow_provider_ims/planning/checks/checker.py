@@ -124,8 +124,8 @@ class Checker:
                 request, strict_gstin=self._strict_gstin, allow_no_action=self._allow_no_action
             )
         except InvalidPayload as error:
-            told = {fault.place for fault in faults}
-            faults += (fault for fault in _by_field(error, f"invdata.{section}[0].") if fault.place not in told)
+            places = {fault.place for fault in faults}
+            faults += (fault for fault in _by_field(error, f"invdata.{section}[0].") if fault.place not in places)
         if faults:
             return with_advice(faults)
         [(key, document)] = payload.documents()

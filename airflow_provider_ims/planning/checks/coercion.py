@@ -61,9 +61,9 @@ def converted(row: Mapping[str, Any], *, text_amounts: bool) -> Cells:
             continue
         result[name] = value
         if name in DATES:
-            result[name], told, rule = _date(value)
-            if told:
-                conversions.append(told)
+            result[name], conversion, rule = _date(value)
+            if conversion:
+                conversions.append(conversion)
             if rule:
                 faults.append(Fault(name, value, rule))
         elif text_amounts and name in AMOUNTS and isinstance(value, str):

@@ -20,13 +20,13 @@ with DAG(dag_id="reads_while_airflow_is_away", schedule=None):
         """Say in files what each look at connection and session store found."""
         folder = Path(dag_run.conf["folder"])
         with GstnHook(dag_run.conf["gstn_conn_id"]) as hook:
-            hook.remember_reconciliation("ref-1", "{}")
+            hook.store.set("gstn_reconciled__ref-1", "{}")
         (folder / "ready").touch()
         while not (folder / "away").exists():
             time.sleep(0.1)
         found: list[str] = []
         while "known" not in found:
-            for look in (lambda hook: hook.find_reconciliation("ref-1"), lambda hook: hook.settings):
+            for look in (lambda hook: hook.store.get("gstn_reconciled__ref-1"), lambda hook: hook.settings):
                 with GstnHook(dag_run.conf["gstn_conn_id"]) as hook:
                     try:
                         found.append("known" if look(hook) else "unknown")

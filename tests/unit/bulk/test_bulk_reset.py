@@ -27,6 +27,7 @@ from airflow_provider_ims.exceptions import (
     GstnTaskNotFound,
 )
 from airflow_provider_ims.models import ResetPayload, ResetResult, TaskStatus
+from airflow_provider_ims.sessions.store import MemorySessionStore
 from airflow_provider_ims.submissions.audit import AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, Journal
 from airflow_provider_ims.submissions.policy import Policy
@@ -68,6 +69,7 @@ class Hook:
         self.results: dict[str, dict[str, Any] | GstnError] = {}
         self.held: dict[str, str] = {}
         self.looks = 0
+        self.store = MemorySessionStore()
 
     def submit(self, call: Any, payload: ResetPayload, *, before_sending: Callable[[], None]) -> str:
         fault = self.faults.get(len(self.sent) + 1)
@@ -93,12 +95,6 @@ class Hook:
 
     def find_sent_request(self, reference_id: str) -> None:
         return None
-
-    def find_reconciliation(self, reference_id: str) -> None:
-        return None
-
-    def remember_reconciliation(self, reference_id: str, found: str) -> None:
-        pass
 
     def submit_download(self, gstin: str, section: str) -> str:
         self.looks += 1
@@ -158,6 +154,11 @@ class Bulk:
         """How far each request got, under which id, and why it failed."""
         return [(each.state, each.reference_id, each.failure.partition("\n")[0]) for each in self.bulk.done()]
 
+    def outcomes(self) -> list[str]:
+        """What each request came to that has ended, in their order."""
+        entries = [self.store.values[key] for key in sorted(self.store.values)]
+        return [entry["outcome"] for entry in entries if entry["phase"] == "ended"]
+
     def rows(self) -> dict[str, tuple[str, str]]:
         """Each document: what became of it, and the reset."""
         Outcomes(self.plan).gather(self.bulk.done())
@@ -178,9 +179,10 @@ def bulk(tmp_path: Path, hook: Hook) -> Bulk:
 def test_each_request_ends_with_its_id_and_its_counts(bulk: Bulk, hook: Hook):
     assert bulk.go() is None
     assert hook.sent == [["1", "2"], ["3", "4"], ["5"]]
-    counts = [{"outcome": "processed", "reset": count, "refused": 0, "unknown": 0} for count in (2, 2, 1)]
+    counts = [{"reset": count, "refused": 0, "unknown": 0} for count in (2, 2, 1)]
     ended = zip(bulk.plan.chunks, ["r-1", "r-2", "r-3"], counts, strict=True)
     assert bulk.bulk.done() == [ChunkOutcome(chunk, "ended", name, told) for chunk, name, told in ended]
+    assert bulk.outcomes() == ["processed"] * 3
     assert bulk.rows() == {"1": ("reset", "r-1")} | {"2": ("reset", "r-1")} | {
         "3": ("reset", "r-2"),
         "4": ("reset", "r-2"),
@@ -308,7 +310,8 @@ class TestARefusalOfTheWhole:
             bulk.go()
         [first, *rest] = bulk.bulk.done()
         assert (first.state, first.reference_id) == ("ended", "r-1")
-        assert first.told == {"outcome": "failed", "reset": 0, "refused": 2, "unknown": 0}
+        assert first.ended_as == {"reset": 0, "refused": 2, "unknown": 0}
+        assert bulk.outcomes() == ["failed"]
         assert "IMSSAV005" in first.failure
         assert [each.state for each in rest] == ["not sent"] * 2
 
@@ -326,7 +329,7 @@ class TestARefusalOfTheWhole:
         bulk.clear()
         assert bulk.go() is None
         assert (hook.sent, hook.looks) == ([["1", "2"], ["3", "4"], ["5"]], 0)
-        assert bulk.bulk.done()[0].told["refused"] == 2
+        assert bulk.bulk.done()[0].ended_as["refused"] == 2
 
     @pytest.mark.parametrize("force", ["failed", True])
     def test_is_looked_into_and_sent_again_if_a_person_asks_for_that(self, bulk: Bulk, hook: Hook, force: Any):
@@ -426,7 +429,8 @@ class TestDocumentsThatAreRefused:
         assert bulk.go() is None
         assert len(hook.sent) == 3
         first = bulk.bulk.done()[0]
-        assert first.told == {"outcome": "partial", "reset": 1, "refused": 1, "unknown": 0}
+        assert first.ended_as == {"reset": 1, "refused": 1, "unknown": 0}
+        assert bulk.outcomes() == ["partial", "processed", "processed"]
         assert first.failure == ""
         assert "IMSSAV0010" in caplog.text
 

@@ -26,6 +26,7 @@ from airflow_provider_ims.models.sent_request import SentRequest
 from airflow_provider_ims.operators import ims
 from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
 from airflow_provider_ims.results.report import Report
+from airflow_provider_ims.sessions.store import MemorySessionStore
 from airflow_provider_ims.storage import CannotRead
 from tests.unit.builders import STIN, numbered, payload, request
 
@@ -56,7 +57,7 @@ class Hook:
     def __init__(self) -> None:
         self.sent: list[ResetPayload] = []
         self.results: list[dict] = [CLEAN]
-        self.found: str | None = None
+        self.store = MemorySessionStore()
         self.known: SentRequest | None = None
         self.downloads: list[str] = []
         self.held: dict[str, list[dict]] = {}
@@ -82,9 +83,6 @@ class Hook:
 
     def get_task_pages(self, reference_id: str) -> list[dict]:
         return [self.held]
-
-    def find_reconciliation(self, reference_id: str) -> str | None:
-        return self.found
 
     def find_sent_request(self, reference_id: str) -> SentRequest | None:
         return self.known
@@ -447,7 +445,9 @@ class TestTheRequestThatWasSent:
         whole = ResetPayload.parse(sample)
         first, *_ = sorted(key for key, _ in whole.documents())
         hook.known = SentRequest.of(whole.only({key for key, _ in whole.documents()} - {first}))
-        hook.found = Reconciliation(fingerprint=whole.fingerprint(), already_reset="0", sent=True).model_dump_json()
+        hook.store.kept["gstn_reconciled__r-1"] = Reconciliation(
+            fingerprint=whole.fingerprint(), already_reset="0", sent=True
+        ).model_dump_json()
         hook.results = [{**CLEAN, "proc_cnt": "7"}]
         assert result(payload=sample).execute({"ti": ti})["outcome"] == "processed"
 
@@ -460,7 +460,7 @@ class TestTheResultOfAResetThatWasReconciled:
         def keep(places: str, *, sent: bool, payload: dict | None = None) -> None:
             fingerprint = ResetPayload.parse(payload or sample).fingerprint()
             kept = Reconciliation(fingerprint=fingerprint, already_reset=places, sent=sent)
-            hook.found = kept.model_dump_json()
+            hook.store.kept["gstn_reconciled__r-1"] = kept.model_dump_json()
 
         return keep
 
@@ -529,7 +529,7 @@ class TestTheResultOfAResetThatWasReconciled:
 
     @pytest.mark.parametrize("kept", [None, "", "no JSON", "{}"])
     def test_that_nobody_can_read_is_an_ordinary_one(self, hook, ti, kept):
-        hook.found = kept
+        hook.store.kept["gstn_reconciled__r-1"] = kept
         summary = result().execute({"ti": ti})
         assert hook.results_read == 1
         assert "found_at_no_action" not in summary

@@ -24,6 +24,7 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.models import ResetPayload, ResetResult, TaskStatus
 from airflow_provider_ims.operators import _deferral, ims
 from airflow_provider_ims.operators.ims import ImsResetOperator
+from airflow_provider_ims.sessions.store import MemorySessionStore
 from airflow_provider_ims.triggers.ims import ImsTaskTrigger
 from airflow_provider_ims.waits import on_worker
 from tests.unit.builders import document, numbered, request
@@ -45,7 +46,7 @@ class Hook:
         self.downloads: list[str] = []
         self.download_words = ["completed"]
         self.held: dict[str, str] = {}
-        self.remembered: dict[str, str] = {}
+        self.store = MemorySessionStore()
 
     def __enter__(self) -> Hook:
         return self
@@ -87,12 +88,6 @@ class Hook:
 
     def find_sent_request(self, reference_id: str) -> None:
         return None
-
-    def find_reconciliation(self, reference_id: str) -> str | None:
-        return self.remembered.get(reference_id)
-
-    def remember_reconciliation(self, reference_id: str, found: str) -> None:
-        self.remembered[reference_id] = found
 
 
 class Store:

@@ -20,6 +20,7 @@ from airflow_provider_ims.models import ResetPayload, ResetResult
 from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.models.sent_request import SentRequest
 from airflow_provider_ims.results.report import Report
+from airflow_provider_ims.sessions.store import MemorySessionStore
 from tests.unit.builders import RTIN, STIN, document, numbered, payload
 
 DATE, PERIOD = "23-01-2023", "012023"
@@ -103,7 +104,7 @@ class TestCounts:
 
     def test_of_each_section_are_logged_without_those_that_are_zero(self, caplog: pytest.LogCaptureFixture):
         with caplog.at_level(logging.INFO):
-            report(refusing("1")).tell(logging.getLogger("a task"))
+            report(refusing("1")).write_to(logging.getLogger("a task"))
         assert "b2b: 2 sent, 1 reset, 1 refused" in [record.getMessage() for record in caplog.records]
 
 
@@ -160,12 +161,8 @@ class Hook:
     def __init__(self, answer: dict[str, Any] | GstnError, *, is_simulator: bool = False) -> None:
         self.answer = answer
         self.is_simulator = is_simulator
-        self.found: str | None = None
+        self.store = MemorySessionStore()
         self.downloads: list[tuple[str, str]] = []
-
-    def find_reconciliation(self, reference_id: str) -> str | None:
-        assert reference_id == "r-1"
-        return self.found
 
     def find_sent_request(self, reference_id: str) -> None:
         assert reference_id == "r-1"
@@ -199,7 +196,7 @@ class TestFetching:
     def test_of_a_reset_that_met_nothing_to_do_asks_the_service_nothing(self):
         hook: Any = Hook(GstnBusy("not to be asked"))
         kept = Reconciliation(fingerprint=TWO.fingerprint(), already_reset="0-1", sent=False)
-        hook.found = kept.model_dump_json()
+        hook.store.kept["gstn_reconciled__r-1"] = kept.model_dump_json()
         told = Report.fetch(hook, "r-1", TWO)
         assert (told.outcome, told.summary()["processed"]) == ("processed", 2)
         assert told.result.raw == {"reconciliation": kept.model_dump()}
@@ -207,7 +204,9 @@ class TestFetching:
 
     def test_of_a_reset_that_was_sent_again_asks_for_the_sections_that_are_open(self):
         hook: Any = Hook(refusing("1"))
-        hook.found = Reconciliation(fingerprint=TWO.fingerprint(), already_reset="", sent=True).model_dump_json()
+        hook.store.kept["gstn_reconciled__r-1"] = Reconciliation(
+            fingerprint=TWO.fingerprint(), already_reset="", sent=True
+        ).model_dump_json()
         assert Report.fetch(hook, "r-1", TWO).start_reconciliation(hook) == ["d-b2b"]
         assert hook.downloads == [(RTIN, "b2b")]
         assert Report.fetch(hook, "r-1").start_reconciliation(hook) == []

@@ -17,7 +17,7 @@ class Kept:
     def __init__(self) -> None:
         self.store = MemorySessionStore()
         self.day = 0.0
-        self.requests = SentRequests(self.store, lambda: self.day * DAY, also=("gstn_reconciled__{}",))
+        self.requests = SentRequests(self.store, lambda: self.day * DAY)
 
     def send(self, day: float, reference_id: str, gstin: str = GSTIN) -> None:
         self.day = day

@@ -25,6 +25,7 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.models import ResetPayload
 from airflow_provider_ims.models.payload import DocumentKey
 from airflow_provider_ims.results.report import RefusedRow
+from airflow_provider_ims.sessions.store import MemorySessionStore
 from airflow_provider_ims.storage import CannotRead, CannotWrite
 from airflow_provider_ims.submissions import audit
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
@@ -66,6 +67,7 @@ class Hook:
         self.seen: list[dict[str, Any]] = []
         self.while_sending: Callable[[], None] = lambda: None
         self.held: dict[str, str] = {}
+        self.store = MemorySessionStore()
         self._folder = folder
 
     def submit(self, call: object, payload: ResetPayload, *, before_sending: Callable[[], None]) -> str:
@@ -87,9 +89,6 @@ class Hook:
         keys = [key for key, _ in REQUEST.documents() if reference_id == f"d-{key.section}"]
         records = [{**key._asdict(), "inum": key.number, "idt": key.date} for key in keys]
         return [{each["section"]: [{**each, "action": self.held[each["number"]]}]} for each in records]
-
-    def remember_reconciliation(self, reference_id: str, found: str) -> None:
-        pass
 
 
 def records(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_ims._metadata import TaskState
 from airflow_provider_ims.exceptions import GstnStorageUnavailable, GstnTransientError
-from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
+from airflow_provider_ims.submissions.journal import Attempt, BulkPart, Entry, Journal
 
 KEY = "ims_reset"
 WHO = {"dag_id": "ims", "run_id": "run-1"}
@@ -144,6 +144,21 @@ class TestReading:
         assert later.read(KEY).phase == "ended"
         assert (state.values[KEY]["phase"], later.carried) == ("ended", {})
 
+    @pytest.mark.parametrize("form", [{"version": None}, {"version": 1}, {"version": 3}, {"version": "2"}, {}])
+    @pytest.mark.parametrize("phase", ["unsent", "submitted", "ended"])
+    def test_an_entry_of_an_older_or_newer_form_is_neither_absent_nor_a_success(self, state, phase, form):
+        kept = {**entry(phase, outcome="processed", revision=7).model_dump(mode="json"), **form}
+        if not form:
+            del kept["version"]
+        state.values[KEY] = kept
+        read = journal_of(state, None).read(KEY)
+        assert (read.phase, read.sends, read.outcome, read.is_of(Attempt(1, 2))) == ("intent", 1, "", False)
+
+    def test_an_older_entry_that_can_be_read_does_not_hold_against_a_newer_one_of_another_form(self, state, records):
+        journal_of(None, records).write(KEY, entry("unsent"))
+        state.values[KEY] = {**entry("submitted", revision=2).model_dump(mode="json"), "version": 3}
+        assert journal_of(state, records).read(KEY).phase == "intent"
+
     def test_what_cannot_be_read_may_have_been_sent(self, state):
         state.values[KEY] = {"phase": "a word of another version"}
         read = journal_of(state, None).read(KEY)
@@ -182,7 +197,7 @@ def test_which_try_it_is_comes_from_the_task_instance():
 
 
 def test_an_entry_says_what_it_came_to_and_how_much_is_open():
-    assert entry("ended", told={"outcome": "partial", "unknown": 3}).came_to == ("partial", 3)
+    assert entry("ended", outcome="partial", bulk=BulkPart(sha256="s", counts={"unknown": 3})).came_to == ("partial", 3)
     assert entry().came_to == ("", 0)
 
 

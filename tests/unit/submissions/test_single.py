@@ -11,9 +11,10 @@ from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims.exceptions import GstnError, GstnServiceUnavailable, GstnTaskNotFound
 from airflow_provider_ims.models import ResetPayload, ResetResult, TaskStatus
 from airflow_provider_ims.results.report import Report
+from airflow_provider_ims.sessions.store import MemorySessionStore
 from airflow_provider_ims.submissions.journal import Attempt, Journal
-from airflow_provider_ims.submissions.policy import Policy
 from airflow_provider_ims.submissions.single import SingleReset
+from airflow_provider_ims.submissions.submission import Submission
 from airflow_provider_ims.waits.steps import AwaitTasks
 from tests.unit.builders import numbered, payload
 
@@ -28,6 +29,7 @@ class Hook:
 
     def __init__(self) -> None:
         self.says: str | GstnError = "processing"
+        self.store = MemorySessionStore()
 
     def submit(self, call: Any, payload: ResetPayload, *, before_sending: Callable[[], None]) -> str:
         before_sending()
@@ -44,9 +46,6 @@ class Hook:
     def find_sent_request(self, reference_id: str) -> None:
         return None
 
-    def find_reconciliation(self, reference_id: str) -> None:
-        return None
-
 
 @pytest.fixture
 def hook() -> Hook:
@@ -60,11 +59,17 @@ def advance(hook: Hook) -> Callable[..., Any]:
 
     def go_on(now: float, max_tries: int = 2) -> Any:
         journal = Journal(None, carried)
-        arguments: dict[str, Any] = {"attempt": Attempt(1, max_tries), "policy": Policy(), "timeout": TIMEOUT}
         taker: Any = hook
-        reset = SingleReset(taker, journal, payload(b2b=numbered("b2b", "1")), key="k", clock=lambda: now, **arguments)
+        submission = Submission(
+            taker,
+            journal,
+            payload(b2b=numbered("b2b", "1")),
+            attempt=Attempt(1, max_tries),
+            key="k",
+            clock=lambda: now,
+        )
         try:
-            return reset.advance()
+            return SingleReset(submission, timeout=TIMEOUT).advance()
         finally:
             carried.update(journal.carried)
 

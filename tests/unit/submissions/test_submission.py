@@ -24,6 +24,8 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.models import ResetPayload, ResetResult, TaskStatus
 from airflow_provider_ims.models.reconciliation import Reconciliation
+from airflow_provider_ims.results.reconciliations import Reconciliations
+from airflow_provider_ims.sessions.store import MemorySessionStore
 from airflow_provider_ims.submissions import submission as module
 from airflow_provider_ims.submissions.journal import Attempt, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, Policy
@@ -70,7 +72,7 @@ class Hook:
         self.sent: list[ResetPayload] = []
         self.downloads: dict[str, str] = {}
         self.held: dict[str, str] = {}
-        self.remembered: dict[str, str] = {}
+        self.store = MemorySessionStore()
         self.words: dict[str, str] = {}
         self.results: dict[str, dict[str, Any] | GstnError] = {}
 
@@ -88,9 +90,6 @@ class Hook:
 
     def find_sent_request(self, reference_id: str) -> None:
         return None
-
-    def find_reconciliation(self, reference_id: str) -> str | None:
-        return self.remembered.get(reference_id)
 
     def submit(self, call: object, payload: ResetPayload, *, before_sending: Callable[[], None]) -> str:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -113,8 +112,9 @@ class Hook:
             for number, action in self.held.items()
         ]
 
-    def remember_reconciliation(self, reference_id: str, found: str) -> None:
-        self.remembered[reference_id] = found
+    def found(self, reference_id: str) -> Reconciliation | None:
+        """What is kept for the task that reads the result."""
+        return Reconciliations(self.store).find(reference_id)
 
 
 @pytest.fixture
@@ -531,21 +531,21 @@ class TestReconciling:
     def test_sends_nothing_if_all_is_at_no_action(self, look, hook, three):
         assert look({"INV-1": "N", "INV-2": "N", "INV-3": "N"}) == Sent("d-1")
         assert len(hook.sent) == 1
-        found = Reconciliation.of_text(hook.remembered["d-1"])
+        found = hook.found("d-1")
         assert not found.sent
         assert found.keys(three) == {key for key, _ in three.documents()}
 
     def test_sends_only_what_is_not_at_no_action(self, look, hook, three):
         assert look({"INV-1": "A", "INV-2": "N"}) == Sent("r-2")
         assert numbers(hook.sent[1]) == ["INV-1", "INV-3"]  # INV-3 is not listed, so nothing is known of it
-        found = Reconciliation.of_text(hook.remembered["r-2"])
+        found = hook.found("r-2")
         assert found.sent
         assert {key.number for key in found.keys(three)} == {"INV-2"}
 
     def test_sends_all_if_nothing_was_done(self, look, hook):
         assert look({"INV-1": "A", "INV-2": "A", "INV-3": "R"}) == Sent("r-2")
         assert numbers(hook.sent[1]) == ["INV-1", "INV-2", "INV-3"]
-        assert Reconciliation.of_text(hook.remembered["r-2"]).already_reset == ""
+        assert hook.found("r-2").already_reset == ""
 
     def test_sends_nothing_again_before_the_first_had_time_to_be_done(self, go, hook):
         hook.answers = [LOST, "r-2"]
@@ -580,18 +580,18 @@ class TestReconciling:
 
     def test_a_retry_goes_on_with_the_rest_that_was_sent(self, look, go, hook):
         look({"INV-1": "A", "INV-2": "N"})
-        hook.remembered.clear()  # as if the worker had died right after sending
+        hook.store.kept.clear()  # as if the worker had died right after sending
         assert go(2, on_ambiguous="reconcile") == Sent("r-2")
         assert len(hook.sent) == 2
-        assert Reconciliation.of_text(hook.remembered["r-2"]).sent
+        assert hook.found("r-2").sent
 
     def test_the_reference_id_reaches_the_caller_even_if_what_was_found_cannot_be_kept(
         self, look, hook, monkeypatch, caplog
     ):
-        def refuse(reference_id: str, found: str) -> None:
+        def refuse(key: str, value: str) -> None:
             raise RuntimeError("the API server is down")
 
-        monkeypatch.setattr(hook, "remember_reconciliation", refuse)
+        monkeypatch.setattr(hook.store, "set", refuse)
         assert look({"INV-1": "A", "INV-2": "N"}) == Sent("r-2")
         assert "the API server is down" in caplog.text
 
@@ -606,6 +606,23 @@ class TestReconciling:
     def test_a_reconciliation_of_another_request_tells_nothing(self, three):
         found = Reconciliation(fingerprint="of another", already_reset="0-2", sent=False)
         assert found.keys(three) == set()
+
+
+@pytest.mark.parametrize("form", [1, 3, None])
+@pytest.mark.parametrize("try_number", [1, 2])
+def test_of_a_journal_in_another_form_nothing_is_believed_and_nothing_sent_before_a_look(
+    go, hook, store, form, try_number
+):
+    go(1)
+    store.values["ims_reset"] |= {"version": form}
+    assert go(try_number) == AwaitTasks(["d-1"])
+    hook.held = {"INV-1": "A", "INV-2": "N", "INV-3": "N"}
+    hook.answers = ["r-2"]
+    settled = go(try_number, downloads=["d-1"], now=NOW + SETTLE_TIME).moment
+    assert go(try_number, now=settled) == AwaitTasks(["d-2"])
+    hook.held["INV-3"] = "N"
+    assert go(try_number, downloads=["d-2"], now=settled) == Sent("r-2")
+    assert [numbers(each) for each in hook.sent] == [["INV-1", "INV-2", "INV-3"], ["INV-1"]]
 
 
 class TestABusyGstn:
@@ -657,6 +674,6 @@ def test_nothing_secret_is_kept(go, store):
     go(1)
     assert set(store.values["ims_reset"]) == {
         *("phase", "fingerprint", "at", "attempt", "sends", "reference_id", "already_reset", "sent", "busy_since"),
-        *("busy_for", "looked_at", "sha256", "told", "failure", "who", "cleared", "cleared_at", "sends_before"),
-        *("in_flight_since", "origin", "look", "revision"),
+        *("busy_for", "reconciled_at", "bulk", "outcome", "who", "cleared", "cleared_at", "sends_before"),
+        *("in_flight_since", "origin", "must_reconcile", "revision", "version"),
     }
