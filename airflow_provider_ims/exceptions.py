@@ -7,7 +7,9 @@ so that no retry is spent on it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from airflow_provider_ims._compat import AirflowException, AirflowFailException
 from airflow_provider_ims.models.codes import Kind, meaning_of
@@ -15,6 +17,8 @@ from airflow_provider_ims.models.faults import Fault, InvalidPayload
 from airflow_provider_ims.models.printable import clean_lines
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.storage import StorageError
+
+_E = TypeVar("_E", bound=Exception)
 
 __all__ = [
     "GstnAirflowUnavailable",
@@ -44,6 +48,10 @@ __all__ = [
     "GstnTransientError",
     "GstnUnreadableReply",
 ]
+
+
+MOST_REFUSED = 100
+"""Refused documents that an exception tells of."""
 
 
 class GstnError(AirflowException):
@@ -156,7 +164,23 @@ class GstnTaskFailed(GstnPermanentError):
     """The service says that the task failed."""
 
 
-class GstnResetFailed(GstnPermanentError):
+class _ResetEndedBadly(GstnPermanentError):
+    """
+    A reset has ended, and not every document of it is reset.
+
+    :param text: the whole story
+    :param code: GSTN's code, empty if there is none for all
+    :param advice: what to do now (also in the text)
+    :param refused: the first hundred refused documents, for callbacks: rows with ``section, stin, number, date, rtnprd,
+        code, message, remedy``
+    """
+
+    def __init__(self, text: str, *, code: str = "", advice: str = "", refused: Sequence[Any] = ()) -> None:
+        super().__init__(text, code=code, advice=advice)
+        self.refused = list(refused[:MOST_REFUSED])
+
+
+class GstnResetFailed(_ResetEndedBadly):
     """GSTN refused the whole reset, or its answer is not one that we can call success."""
 
 
@@ -176,7 +200,7 @@ class GstnResetNotDone(GstnResetFailed):
         self.is_certain = is_certain
 
 
-class GstnResetPartial(GstnPermanentError):
+class GstnResetPartial(_ResetEndedBadly):
     """GSTN reset some documents and refused others."""
 
 
@@ -263,6 +287,13 @@ def of_code(code: str, text: str) -> GstnError:
     kind = meaning.kind if meaning else Kind.REFUSED
     advice = meaning.advice if meaning else ""
     return _OF_KIND[kind](f"{text} {advice}".strip(), code=code, advice=advice)
+
+
+def retold(error: _E, text: str) -> _E:
+    """Return the same exception, with all that it carries, and another text."""
+    again = copy.copy(error)
+    again.args = (clean_lines(text),)
+    return again
 
 
 def by_name(name: str, text: str, code: str = "") -> GstnError:

@@ -7,36 +7,14 @@ to task are paths and counts; the documents stay in files below `plans` there, i
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
-from typing import Any
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, Param
 
 from airflow_provider_ims.file_names import below
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
 from airflow_provider_ims.operators.plan import ImsPlanOperator
-
-log = logging.getLogger(__name__)
-
-
-@task(trigger_rule="all_done", retries=0)
-def add_up(planned: list[dict[str, Any]], results: Any) -> dict[str, int]:
-    """Add up the outcomes of all GSTINs; fail when a document is not reset, so that somebody looks."""
-    outcomes = [result for result in results if result]
-    if any(outcome["outcome"] == "dry_run" for outcome in outcomes):
-        return {"not_sent": sum(outcome["not_sent"] for outcome in outcomes)}
-    names = ("reset", "refused", "unknown", "not_sent")
-    total = {name: sum(outcome[name] for outcome in outcomes) for name in names}
-    documents = sum(entry["documents"] for entry in planned)
-    # A GSTIN whose task said nothing is not a GSTIN whose documents are reset.
-    total["unknown"] += documents - sum(total.values())
-    for outcome in outcomes:
-        log.info("%s: %s. Every document: %s", outcome["rtin"], outcome["outcome"], outcome["csv_path"])
-    if total["reset"] < documents:
-        raise RuntimeError(f"Not all of {documents} documents are reset: {total}")
-    return total
-
+from airflow_provider_ims.operators.summary import ImsBulkSummaryOperator
 
 # [START howto_ims_bulk_reset]
 with DAG(
@@ -77,5 +55,6 @@ with DAG(
         max_active_tis_per_dagrun=16,
     ).expand(plan_entry=plan.output)
 
-    add_up(plan.output, reset.output)
+    # summary.xlsx beside the plan; fails when a document is not reset, so that somebody looks.
+    ImsBulkSummaryOperator(task_id="add_up", plan=plan.output, results=reset.output, retries=0)
 # [END howto_ims_bulk_reset]

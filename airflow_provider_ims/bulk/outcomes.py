@@ -5,19 +5,24 @@ from __future__ import annotations
 import io
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_ims.bulk.details import DetailColumns, Details, carried_columns, details_of
 from airflow_provider_ims.bulk.plan_entry import GstinPlan, PlannedRequest
-from airflow_provider_ims.exceptions import GstnInvalidPayload, GstnInvalidRequest, of_storage_error
+from airflow_provider_ims.exceptions import MOST_REFUSED, GstnInvalidPayload, GstnInvalidRequest, of_storage_error
 from airflow_provider_ims.models.payload import DocumentKey
 from airflow_provider_ims.models.reconciliation import count_of, of_places
 from airflow_provider_ims.results.report import DocumentRow, Report
 from airflow_provider_ims.spreadsheets import SheetWriter, read_sheet
 from airflow_provider_ims.storage import CannotWrite, StorageError, copy_whole, read_whole, write_whole
+from airflow_provider_ims.workbooks.columns import columns_of
+from airflow_provider_ims.workbooks.workbook import Workbook
 
 COUNTED = ("reset", "refused", "unknown", "not_sent")
 
@@ -55,10 +60,16 @@ class Outcomes:
     Keeps and gathers the outcomes of the documents of one GSTIN.
 
     :param plan: its requests; the files are written next to them
+    :param workbooks: write ``result.xlsx``, too
+    :ivar sections: the number of documents by section and by what became of them, once they are gathered
+    :ivar refused: the first of the documents that GSTN refused, once they are gathered
     """
 
-    def __init__(self, plan: GstinPlan) -> None:
+    def __init__(self, plan: GstinPlan, *, workbooks: bool = False) -> None:
         self._plan = plan
+        self._workbooks = workbooks
+        self.sections: Counter[tuple[str, str]] = Counter()
+        self.refused: list[DocumentRow] = []
 
     def keep(self, chunk: PlannedRequest, report: Report) -> None:
         """
@@ -73,59 +84,84 @@ class Outcomes:
             sheet.write(row)
         _written(_part(chunk), lambda path: write_whole(path, table.getvalue().encode()))
 
-    def gather(self, done: Iterable[ChunkOutcome]) -> dict[str, Any]:
+    def gather(self, done: Iterable[ChunkOutcome], stopped_by: str = "") -> dict[str, Any]:
         """
-        Write ``result.csv`` and ``result.json`` with every document of the GSTIN.
+        Write ``result.csv``, ``result.xlsx`` and ``result.json`` with every document of the GSTIN.
 
         :param done: how far each request got
+        :param stopped_by: why no more was sent, in one line
         :return: the counts and the paths, small enough for XCom
         :raises GstnInvalidRequest: when they cannot be written
         :raises GstnStorageUnavailable: when they cannot be written now
         """
         try:
-            return self._gathered(list(done))
+            return self._gathered(list(done), stopped_by)
         except OSError as error:  # what the files' own places raise has become a GstnError by then
             here = CannotWrite(tempfile.gettempdir(), error)
             raise of_storage_error(here, "The result was not written.") from error
 
-    def _gathered(self, done: list[ChunkOutcome]) -> dict[str, Any]:
+    def _gathered(self, done: list[ChunkOutcome], stopped_by: str) -> dict[str, Any]:
         summary = self._summary(done)
         folder = self._plan.folder
+        self.sections.clear()
+        self.refused.clear()
+        more = DetailColumns(carried_columns(self._plan.chunks), DocumentRow._fields)
         with tempfile.TemporaryDirectory(prefix="ims-result-") as name:
-            table, full = Path(name) / "result.csv", Path(name) / "result.json"
+            table, full, book = (Path(name) / f"result.{form}" for form in ("csv", "json", "xlsx"))
             with (
                 table.open("w", newline="", encoding="utf-8") as lines,
                 full.open("w", encoding="utf-8", errors="backslashreplace") as text,
+                Workbook(book) if self._workbooks else nullcontext() as workbook,
             ):
-                sheet = SheetWriter(lines, DocumentRow._fields)
+                sheet = SheetWriter(lines, [*DocumentRow._fields, *more.names])
+                tab = (
+                    workbook.sheet("Documents", [*columns_of(DocumentRow._fields), *more.columns]) if workbook else None
+                )
                 head = {**summary, "chunks": [_chunk_summary(each) for each in done]}
                 text.write(json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}") + ',\n  "documents": [')
                 between = "\n"
-                for row in self._rows(done):
-                    sheet.write(row)
+                for row, found in self._rows(done, stopped_by):
+                    self.sections[row.section, row.outcome] += 1
+                    if row.outcome == "refused" and len(self.refused) < MOST_REFUSED:
+                        self.refused.append(row)
+                    cells = [*row, *more.cells(found)]
+                    sheet.write(cells)
+                    if tab:
+                        tab.write(cells)
                     text.write(between + json.dumps(row._asdict(), ensure_ascii=False))
                     between = ",\n"
                 text.write("\n  ]\n}\n")
+            if self._workbooks:
+                _written(folder / "result.xlsx", lambda path: copy_whole(book, path))
             _written(folder / "result.csv", lambda path: copy_whole(table, path))
             _written(folder / "result.json", lambda path: copy_whole(full, path))
-        return {**summary, "csv_path": str(folder / "result.csv"), "result_path": str(folder / "result.json")}
+        paths = {"csv_path": "result.csv", "result_path": "result.json"}
+        if self._workbooks:
+            paths["xlsx_path"] = "result.xlsx"
+        return {**summary, **{key: str(folder / file) for key, file in paths.items()}}
 
-    def _rows(self, done: Iterable[ChunkOutcome]) -> Iterator[DocumentRow]:
+    def _rows(self, done: list[ChunkOutcome], stopped_by: str) -> Iterator[tuple[DocumentRow, Details]]:
+        why = stopped_by or next((_first_line(each.failure) for each in done if each.failure), "")
         for outcome in done:
-            if outcome.state == "ended":
-                yield from _read_part(outcome.planned)
-                continue
-            try:
-                payload = outcome.planned.load(self._plan.rtin)
-            except (GstnInvalidRequest, GstnInvalidPayload) as error:
-                nameless = DocumentKey("", "", "", "", "")
-                yield DocumentRow(*nameless, outcome.state, message=str(error), reference_id=outcome.reference_id)
-                continue
-            found = of_places(outcome.already_reset, payload)
-            for key, _ in payload.documents():
-                said = "reset" if key in found else outcome.state
-                why = outcome.failure if said == "unknown" else ""
-                yield DocumentRow(*key, said, message=why, reference_id=outcome.reference_id)
+            details = details_of(outcome.planned)
+            for row in self._rows_of(outcome):
+                yield explained(row, why), details.get(DocumentKey(*row[:5]), Details())
+
+    def _rows_of(self, outcome: ChunkOutcome) -> Iterator[DocumentRow]:
+        if outcome.state == "ended":
+            yield from _read_part(outcome.planned)
+            return
+        try:
+            payload = outcome.planned.load(self._plan.rtin)
+        except (GstnInvalidRequest, GstnInvalidPayload) as error:
+            nameless = DocumentKey("", "", "", "", "")
+            yield DocumentRow(*nameless, outcome.state, message=str(error), reference_id=outcome.reference_id)
+            return
+        found = of_places(outcome.already_reset, payload)
+        for key, _ in payload.documents():
+            said = "reset" if key in found else outcome.state
+            why = outcome.failure if said == "unknown" else ""
+            yield DocumentRow(*key, said, message=why, reference_id=outcome.reference_id)
 
     def _summary(self, done: list[ChunkOutcome]) -> dict[str, Any]:
         counts = {name: sum(outcome.counts()[name] for outcome in done) for name in COUNTED}
@@ -142,6 +178,36 @@ class Outcomes:
             "requests": len(done),
             "requests_ended": len(ended),
         }
+
+
+def explained(row: DocumentRow, why: str = "") -> DocumentRow:
+    """
+    Return a row that says why its document is not reset, and what to do.
+
+    :param why: why no more was sent, in one line
+    """
+    if row.outcome not in _WHY:
+        return row
+    message, remedy = _WHY[row.outcome]
+    if row.outcome == "not sent" and why:
+        message = f"It was not sent, since this came before: {why}"
+    return row._replace(message=row.message or message, remedy=row.remedy or remedy)
+
+
+_LOOKS = "Clear the task of this GSTIN: it looks at the documents that GSTN holds and sends those not at no action."
+_WHY = {
+    "refused": ("GSTN refused it and gave no reason.", "Look at the document on the GST portal."),
+    "unknown": ("Nobody knows what became of it: GSTN's answer, or the request's fate, leaves it open.", _LOOKS),
+    "not sent": (
+        "It was not sent: the task ended before.",
+        "Clear the task of this GSTIN: it sends what was not sent.",
+    ),
+}
+"""Why a document is not reset where nothing tells it better, and what to do."""
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
 
 
 def _chunk_summary(outcome: ChunkOutcome) -> dict[str, Any]:

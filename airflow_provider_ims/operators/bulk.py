@@ -16,7 +16,7 @@ from airflow_provider_ims._compat import (
 )
 from airflow_provider_ims.backoff import backoff
 from airflow_provider_ims.bulk.bulk_reset import BulkReset, OnFailure, chunks_of, records_of
-from airflow_provider_ims.bulk.outcomes import ChunkOutcome, Outcomes
+from airflow_provider_ims.bulk.outcomes import COUNTED, ChunkOutcome, Outcomes
 from airflow_provider_ims.bulk.plan_entry import GstinPlan
 from airflow_provider_ims.exceptions import (
     GstnBusy,
@@ -25,12 +25,21 @@ from airflow_provider_ims.exceptions import (
     GstnResetFailed,
     GstnResetPartial,
     GstnTransientError,
+    retold,
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.operators._deferral import hand_over
 from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
 from airflow_provider_ims.operators._ending import OnPartial, end_task, push_summary
-from airflow_provider_ims.operators.arguments import check_choice, force_of, is_true, seconds
+from airflow_provider_ims.operators.arguments import (
+    REPORT_FORMATS,
+    check_choice,
+    check_formats,
+    force_of,
+    is_true,
+    seconds,
+)
+from airflow_provider_ims.results.text_tables import aligned
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, OnAmbiguous, Policy
@@ -59,7 +68,7 @@ class ImsBulkResetOperator(BaseOperator):
     is held. Where it was is kept in Airflow's task state store (Airflow 3.3 and newer), and beside each request
     (``0001.sent.json``) for every task that meets it: a worker or triggerer that dies, a plan that is made again, or a
     GSTIN that moves to another mapped task costs nothing: nothing is sent twice, and no result is lost. What became of
-    every document is written next to the requests: ``result.csv`` and ``result.json``.
+    every document is written next to the requests: ``result.csv``, ``result.xlsx`` and ``result.json``.
 
     :param plan_entry: one entry of what :class:`ImsPlanOperator` returns (templated; use
         ``.expand(plan_entry=plan.output)``)
@@ -79,6 +88,7 @@ class ImsBulkResetOperator(BaseOperator):
     :param timeout: how long one request may run, seconds or timedelta
     :param audit_path: directory for a record of each reset (templated)
     :param dry_run: see :class:`~airflow_provider_ims.operators.ims.ImsResetOperator`; every request is read and checked
+    :param report_formats: without ``xlsx`` among them no workbook is written; ``csv`` always is
     """
 
     template_fields: Sequence[str] = ("plan_entry", "gstn_conn_id", "force_resubmit", "audit_path", "dry_run")
@@ -99,6 +109,7 @@ class ImsBulkResetOperator(BaseOperator):
         timeout: float | timedelta = timedelta(hours=6),
         audit_path: str | None = None,
         dry_run: bool | str = False,
+        report_formats: Sequence[str] = REPORT_FORMATS,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -116,6 +127,7 @@ class ImsBulkResetOperator(BaseOperator):
         self.poke_interval = poke_interval
         self.timeout = timeout
         self.audit_path = audit_path
+        self.report_formats = check_formats(report_formats)
         self.dry_run = dry_run  # type: ignore[assignment,method-assign]  # see ImsResetOperator
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -191,7 +203,7 @@ class ImsBulkResetOperator(BaseOperator):
         plan = GstinPlan.of(self.plan_entry)
         records = records_of(plan)
         journal.also_in(records)
-        outcomes = Outcomes(plan)
+        outcomes = Outcomes(plan, workbooks="xlsx" in self.report_formats)
         attempt = Attempt.of(context)
         step: AwaitTasks | AwaitMoment | None
         summary: dict[str, Any] = {}
@@ -232,7 +244,7 @@ class ImsBulkResetOperator(BaseOperator):
         if step is not None:
             method, pause = "execute_complete", seconds(self.poke_interval)
             hand_over(self, step, journal, self.gstn_conn_id, method=method, poll_interval=pause)
-        return self._conclude(context, summary, bulk.done())
+        return self._conclude(context, outcomes, summary, bulk.done())
 
     def _wait_out(
         self, context: Context, outcomes: Outcomes, bulk: BulkReset, journal: Journal, error: Exception
@@ -251,28 +263,61 @@ class ImsBulkResetOperator(BaseOperator):
 
     def _fail(self, context: Context, outcomes: Outcomes, bulk: BulkReset, error: Exception) -> NoReturn:
         try:
-            summary = outcomes.gather(bulk.done())
+            summary = outcomes.gather(bulk.done(), str(error).partition("\n")[0])
         except Exception as untold:
             self.log.error("What became of each document could not be written. %s: %s", type(untold).__name__, untold)
             raise error from None
         push_summary(context, summary, self.log)
-        raise type(error)(f"GSTIN {summary['rtin']}: {_counts(summary)}. {error}") from None
+        self._tell(outcomes, summary)
+        last = retold(error, f"GSTIN {summary['rtin']}: {_counts(summary)}.\n{error}\nEvery document: {_file(summary)}")
+        if isinstance(last, (GstnResetFailed, GstnResetPartial)):
+            last.refused = list(outcomes.refused)
+        raise last from None
 
-    def _conclude(self, context: Context, summary: dict[str, Any], done: list[ChunkOutcome]) -> dict[str, Any]:
-        text = f"GSTIN {summary['rtin']}: {_counts(summary)}"
-        self.log.info("%s. Every document: %s", text, summary["csv_path"])
+    def _tell(self, outcomes: Outcomes, summary: Mapping[str, Any]) -> None:
+        """Write into the log what a person wants to see at its end: sections, and where everything is."""
+        header = ("section", *COUNTED)
+        sections = list(dict.fromkeys(section for section, _ in outcomes.sections))
+        rows = [
+            (section, *(outcomes.sections[section, name.replace("_", " ")] for name in COUNTED)) for section in sections
+        ]
+        paths = [(name, summary[name]) for name in ("xlsx_path", "csv_path", "result_path") if name in summary]
+        self.log.info("GSTIN %s: %s.\n%s\n%s", summary["rtin"], _counts(summary), aligned(rows, header), aligned(paths))
+
+    def _conclude(
+        self, context: Context, outcomes: Outcomes, summary: dict[str, Any], done: list[ChunkOutcome]
+    ) -> dict[str, Any]:
+        text = f"GSTIN {summary['rtin']}: {_counts(summary)}."
+        self._tell(outcomes, summary)
         if summary["outcome"] == "processed":
             return summary
         failures = [outcome.failure for outcome in done if outcome.failure]
         error: GstnError
         if failures:
             error = GstnResetFailed(
-                f"{text}. {len(failures)} of {len(done)} requests failed. First: {failures[0]}\nTo send what GSTN"
-                " refused once more, set force_resubmit='failed' and clear this task."
+                f"{text}\n{len(failures)} of {len(done)} requests failed. The first:\n{failures[0]}\n{_AGAIN}\n"
+                f"Every document: {_file(summary)}",
+                code=next((row.code for row in outcomes.refused if row.code), ""),
+                advice=_AGAIN,
+                refused=outcomes.refused,
             )
         else:
-            error = GstnResetPartial(f"{text}. Which, and what to do about each, is in {summary['csv_path']}")
+            advice = f"Which, and what to do about each, is in {_file(summary)}"
+            error = GstnResetPartial(
+                f"{text}\n{advice}",
+                code=next((row.code for row in outcomes.refused if row.code), ""),
+                advice=advice,
+                refused=outcomes.refused,
+            )
         return end_task(context, summary, error, self.on_partial, self.log)
+
+
+_AGAIN = "To send what GSTN refused once more, set force_resubmit='failed' and clear this task."
+
+
+def _file(summary: Mapping[str, Any]) -> str:
+    """Return the path of the file that a person opens."""
+    return str(summary.get("xlsx_path") or summary["csv_path"])
 
 
 def _counts(summary: Mapping[str, Any]) -> str:

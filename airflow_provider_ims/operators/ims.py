@@ -26,7 +26,9 @@ from airflow_provider_ims.operators._deferral import ended_of, hand_over, trigge
 from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
 from airflow_provider_ims.operators._ending import OnPartial, end_task
 from airflow_provider_ims.operators.arguments import (
+    REPORT_FORMATS,
     check_choice,
+    check_formats,
     folder,
     force_of,
     is_several,
@@ -39,6 +41,7 @@ from airflow_provider_ims.results.files import write_result
 from airflow_provider_ims.results.reconciliations import Reconciliations
 from airflow_provider_ims.results.report import Report, listed
 from airflow_provider_ims.results.several import error_over, summary_of_failure, summary_over
+from airflow_provider_ims.results.text_tables import aligned
 from airflow_provider_ims.storage import is_given
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
@@ -211,12 +214,13 @@ class ImsResultOperator(BaseOperator):
         list of reference ids it is the list of their requests, in the same order (templated)
     :param on_partial: when GSTN refused some documents: ``fail`` the task, ``warn`` and go on, or ``skip``
     :param output_path: directory for the full result (``<reference_id>.result.json``) and the refused documents
-        (``<reference_id>.refused.csv``), as ``ObjectStoragePath`` takes it (templated)
+        (``<reference_id>.refused.csv`` and ``.xlsx``), as ``ObjectStoragePath`` takes it (templated)
     :param gstn_conn_id: id of the connection (templated)
     :param audit_path: the ``audit_path`` of the :class:`ImsResetOperator`, whose record gets the outcome (templated)
     :param busy_timeout: how long to wait and send the request again when the result says that nothing was done, since
         GSTN was busy or down; it takes ``payload``. With 0, and for a list of reference ids, the task fails then and
         says what to clear, seconds or timedelta
+    :param report_formats: without ``xlsx`` among them no workbook is written; ``csv`` always is
     :param deferrable: wait for that, and for the downloads that a reset takes which was sent once more, in the
         triggerer; the default is Airflow's ``[operators] default_deferrable``
     """
@@ -234,6 +238,7 @@ class ImsResultOperator(BaseOperator):
         gstn_conn_id: str = GstnHook.default_conn_name,
         audit_path: str | None = None,
         busy_timeout: float | timedelta = timedelta(hours=1),
+        report_formats: Sequence[str] = REPORT_FORMATS,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -243,6 +248,7 @@ class ImsResultOperator(BaseOperator):
         self.payload = payload
         self.on_partial = on_partial
         self.output_path = output_path
+        self.report_formats = check_formats(report_formats)
         self.gstn_conn_id = gstn_conn_id
         self.audit_path = audit_path
         self.busy_timeout = busy_timeout
@@ -430,7 +436,8 @@ class ImsResultOperator(BaseOperator):
         errors: dict[str, GstnError] = dict(failures)
         for report in reports:
             summaries[report.reference_id] = self._conclude_one(context, report)
-            if wrong := report.error(rest=", all in the log"):
+            rest = f", all in {summaries[report.reference_id].get('refused_path') or 'the log'}"
+            if wrong := report.error(rest=rest):
                 errors[report.reference_id] = wrong
         for each in errors.values():
             self.log.warning("%s", each)
@@ -440,13 +447,17 @@ class ImsResultOperator(BaseOperator):
         return end_task(context, summary, error, self.on_partial, self.log)
 
     def _conclude(self, context: Context, report: Report) -> dict[str, Any]:
-        error = report.error(rest=", all in the log")
-        return end_task(context, self._conclude_one(context, report), error, self.on_partial, self.log)
+        summary = self._conclude_one(context, report)
+        error = report.error(rest=f", all in {summary.get('refused_path') or 'the log'}")
+        return end_task(context, summary, error, self.on_partial, self.log)
 
     def _conclude_one(self, context: Context, report: Report) -> dict[str, Any]:
         summary = report.summary()
         summary.update(self._write(report, summary))
         report.write_to(self.log)
+        paths = [(key, str(path)) for key, path in summary.items() if key.endswith("_path")]
+        if paths:
+            self.log.info("Written:\n%s", aligned(paths))
         trail = AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id))
         trail.ended(report.reference_id, summary, report.refused, report.unknown)
         return summary
@@ -454,7 +465,8 @@ class ImsResultOperator(BaseOperator):
     def _write(self, report: Report, summary: Mapping[str, Any]) -> dict[str, str]:
         if not is_given(self.output_path):
             return {}
-        return write_result(folder("output_path", self.output_path), report, summary)
+        target = folder("output_path", self.output_path)
+        return write_result(target, report, summary, workbooks="xlsx" in self.report_formats)
 
 
 def _number(argument: object, count: int) -> str:

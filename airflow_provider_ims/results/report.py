@@ -19,6 +19,7 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.models.account import Account
 from airflow_provider_ims.models.codes import nothing_was_done, remedy_for
+from airflow_provider_ims.models.documents import Document
 from airflow_provider_ims.models.download import actions_of
 from airflow_provider_ims.models.payload import DocumentKey, ResetPayload, UndatedKey
 from airflow_provider_ims.models.reconciliation import Reconciliation
@@ -26,6 +27,7 @@ from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.models.sent_request import SentRequest
 from airflow_provider_ims.results._ready import until_ready
 from airflow_provider_ims.results.reconciliations import Reconciliations
+from airflow_provider_ims.results.text_tables import aligned
 
 
 class DocumentRow(NamedTuple):
@@ -98,6 +100,7 @@ class Report:
         self._payload = payload
         self._sent = sent
         self._seen_reset: set[DocumentKey] = set()
+        self._documents: dict[DocumentKey, Document] | None = None
         self.account = self._accounted()
 
     def _accounted(self) -> Account | None:
@@ -170,6 +173,12 @@ class Report:
     def _name(self) -> str:
         return _named(self._call, self.reference_id)
 
+    def document(self, key: DocumentKey) -> Document | None:
+        """Return a document of the request, if that is known."""
+        if self._documents is None:
+            self._documents = dict(self._payload.documents()) if self._payload else {}
+        return self._documents.get(key)
+
     @property
     def unknown(self) -> list[DocumentKey]:
         """The documents of which GSTN's answer leaves open what became of them."""
@@ -239,7 +248,9 @@ class Report:
         if self.outcome == "processed":
             return None
         if self.outcome == "failed":
-            return GstnResetFailed(self._why_failed(), code=self.result.code)
+            return GstnResetFailed(
+                self._why_failed(), code=self.result.code, advice=self._advice(), refused=self._refused_now()
+            )
         lines = [f"{self._name}: {self._counted()}."]
         if not self._adds_up:
             lines.append(
@@ -249,14 +260,23 @@ class Report:
         lines += self._first_refusals(rest)
         if self.unknown or not self._adds_up or (self.account is None and self.result.unexplained):
             lines.append("Look up those that are not accounted for on the GST portal.")
-        return GstnResetPartial("\n".join(lines))
+        refused = self._refused_now()
+        code = next((row.code for row in refused if row.code), "")
+        return GstnResetPartial("\n".join(lines), code=code, advice=self._advice(code), refused=refused)
+
+    def _refused_now(self) -> list[RefusedRow]:
+        """Return the refusals, without those of documents that are at "no action" all the same."""
+        return [row for row in self.refused if DocumentKey(*row[:5]) not in self._seen_reset]
+
+    def _advice(self, code: str = "") -> str:
+        code = code or self.result.code
+        return remedy_for(code) if code else "Look at the documents on the GST portal."
 
     def _why_failed(self) -> str:
         result = self.result
         what = " ".join(part for part in (result.code, result.message) if part) or "no reason given"
         if result.outcome == "failed":
-            advice = remedy_for(result.code) if result.code else "Look at the documents on the GST portal."
-            return f"{self._name} did not succeed (status_cd {result.status_cd!r}): {what}. {advice}"
+            return f"{self._name} did not succeed (status_cd {result.status_cd!r}):\n{what}.\n{self._advice()}"
         if result.contradictions:
             against = ", ".join(result.contradictions)
             why = f"its answer contradicts itself: status_cd {result.status_cd!r} with {against}"
@@ -264,8 +284,8 @@ class Report:
             why = f"nobody knows the word status_cd {result.status_cd!r}"
         said = f" GSTN says: {result.message}." if result.message else ""
         return (
-            f"{self._name}: GSTN does not say what was done; {why}.{said}"
-            " Look at the documents on the GST portal before you send anything again."
+            f"{self._name}: GSTN does not say what was done;\n{why}.{said}"
+            "\nLook at the documents on the GST portal before you send anything again."
         )
 
     def _counted(self) -> str:
@@ -321,8 +341,9 @@ class Report:
             )
         if self.account is None:
             return
-        for section, count in self.account.sections().items():
-            log.info("%s: %s", section, listed(count.model_dump()))
+        counts = {section: count.model_dump() for section, count in self.account.sections().items()}
+        header = ("section", "sent", "reset", "refused", "unknown")
+        log.info("%s\n%s", self._name, aligned([(name, *said.values()) for name, said in counts.items()], header))
         for row in self.account.stray:
             log.warning("GSTN refused what we did not send, or did not name it: %s", row)
 

@@ -69,6 +69,10 @@ def error_over(summary: Mapping[str, Any], errors: Sequence[GstnError]) -> GstnE
     lines = [f"Of {len(words)} resets: {counts}.", *map(str, errors[:_SHOWN])]
     if len(errors) > _SHOWN:
         lines.append(f"and {len(errors) - _SHOWN} more resets that did not end well, all in the log")
+    text = "\n".join(lines)
+    refused = [row for error in errors for row in getattr(error, "refused", ())]
+    advice = next((error.advice for error in errors if error.advice), "")
     if summary["outcome"] == "failed":
-        return GstnResetFailed("\n".join(lines), code=summary["code"])
-    return GstnResetPartial("\n".join(lines))
+        return GstnResetFailed(text, code=summary["code"], advice=advice, refused=refused)
+    code = summary["code"] or next((error.code for error in errors if error.code), "")
+    return GstnResetPartial(text, code=code, advice=advice, refused=refused)

@@ -66,6 +66,7 @@ def test_all_requests_are_sent_one_after_another_and_every_document_is_told(task
         **{"rtin": RTIN, "outcome": "processed", "documents": 6, "requests": 3, "requests_ended": 3, **counts},
         "csv_path": str(tmp_path / RTIN / "result.csv"),
         "result_path": str(tmp_path / RTIN / "result.json"),
+        "xlsx_path": str(tmp_path / RTIN / "result.xlsx"),
     }
     assert outcomes(tmp_path) == dict.fromkeys(ALL, "reset")
     full = json.loads((tmp_path / RTIN / "result.json").read_text())

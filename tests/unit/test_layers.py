@@ -173,7 +173,7 @@ def test_the_providers_metadata_is_read_without_importing_anything():
 
 
 def test_the_scheduler_imports_operators_and_sensors_without_the_heavy_libraries():
-    operators = [f"operators.{name}" for name in ("bulk", "download", "ims", "plan", "reconcile", "session")]
+    operators = [f"operators.{name}" for name in ("bulk", "download", "ims", "plan", "reconcile", "session", "summary")]
     everything = [
         f"{NAME}.{part}" for part in (*operators, "retry_policy", "sensors.ims", "triggers.ims", "hooks.gstn")
     ]

@@ -68,7 +68,7 @@ def test_each_document_is_told_by_how_far_its_request_got(plan: GstinPlan, tmp_p
         ("2", "reset", "", "r-1"),
         ("3", "reset", "", "r-2"),
         ("4", "unknown", "The reply was lost.", "r-2"),
-        ("5", "not sent", "", ""),
+        ("5", "not sent", "It was not sent, since this came before: The reply was lost.", ""),
     ]
     chunks = json.loads((tmp_path / "result.json").read_text())["chunks"]
     assert chunks[1] == {

@@ -307,10 +307,10 @@ class TestResult:
         with pytest.raises(GstnResetPartial):
             result(payload=sample, output_path=str(tmp_path), reference_id="../../x").execute({"ti": ti})
         written = sorted(tmp_path.iterdir())
-        assert [path.name[:8] for path in written] == ["______x."] * 2
+        assert [path.name[:8] for path in written] == ["______x."] * 3
         with written[0].open(newline="") as file:
             assert next(csv.DictReader(file))["message"] == f"'{message}"
-        assert json.loads(written[1].read_text())["result"]["error_report"]["cn"] == [error]
+        assert json.loads(written[2].read_text())["result"]["error_report"]["cn"] == [error]
 
     def test_a_store_that_is_away_is_left_to_the_tasks_retries(self, hook, ti, tmp_path, monkeypatch):
         def full(handle):

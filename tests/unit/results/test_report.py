@@ -102,10 +102,15 @@ class TestCounts:
     def test_a_result_that_counts_nothing_is_counted_by_its_payload(self, request_: Any, processed: int):
         assert report({"status_cd": "P"}, request_).summary()["processed"] == processed
 
-    def test_of_each_section_are_logged_without_those_that_are_zero(self, caplog: pytest.LogCaptureFixture):
+    def test_of_each_section_are_logged_as_a_table(self, caplog: pytest.LogCaptureFixture):
         with caplog.at_level(logging.INFO):
             report(refusing("1")).write_to(logging.getLogger("a task"))
-        assert "b2b: 2 sent, 1 reset, 1 refused" in [record.getMessage() for record in caplog.records]
+        last = caplog.records[-1].getMessage().splitlines()
+        assert last == [
+            "Reset r-1",
+            "  section  sent  reset  refused  unknown",
+            "  b2b         2      1        1        0",
+        ]
 
 
 class TestTheError:
@@ -128,19 +133,19 @@ class TestTheError:
 
     def test_quotes_gstn_only_if_it_says_something(self):
         assert str(report({"status_cd": "REC"}).error()).count("GSTN says") == 0
-        assert "status_cd 'REC'. Look at the documents" in str(report({"status_cd": "REC"}).error())
+        assert "status_cd 'REC'.\nLook at the documents" in str(report({"status_cd": "REC"}).error())
         assert "GSTN says: soon." in str(report({"status_cd": "REC", "err_msg": "soon"}).error())
 
     def test_of_a_failed_reset_has_code_message_and_advice(self):
         error = report({"status_cd": "ER", "err_cd": "IMSSAV005", "err_msg": "schema"}).error()
         assert isinstance(error, GstnResetFailed)
         assert error.code == "IMSSAV005"
-        assert "r-1 did not succeed (status_cd 'ER'): IMSSAV005 schema. " in str(error)
+        assert "r-1 did not succeed (status_cd 'ER'):\nIMSSAV005 schema.\n" in str(error)
         assert "Correct the request" in str(error)
 
     def test_of_a_failed_reset_without_a_reason_leads_to_the_portal(self):
         text = str(report({"status_cd": "ER"}).error())
-        assert "no reason given. Look at the documents on the GST portal." in text
+        assert "no reason given.\nLook at the documents on the GST portal." in text
 
     @pytest.mark.parametrize(
         ("data", "request_", "is_open"),
