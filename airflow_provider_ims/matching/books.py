@@ -146,7 +146,8 @@ class BooksReader:
         database, table = self._database, f"judged_{source}"
         place_of = {name: place for place, name in header.carried}
         texts = [
-            f"{coercion.text(f'c{place}', raw.types[place])} AS t_{name}" for name, place in header.position.items()
+            f"{self._columns.word_sql(name, coercion.text(f'c{place}', raw.types[place]))} AS t_{name}"
+            for name, place in header.position.items()
         ]
         texts += [f"{literal(value.strip())} AS t_{name}" for name, value in self._columns.fixed.items()]
         texts += [

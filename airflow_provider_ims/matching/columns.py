@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from airflow_provider_ims.matching.errors import MatchError
+from airflow_provider_ims.models.columns import ColumnMap, ColumnsWrong, folded_name, folded_word
 from airflow_provider_ims.tables.errors import FileUnusable
+from airflow_provider_ims.tables.sql import literal
 
 REQUIRED: Final = ("rtin", "stin", "kind", "number", "date", "txval", "iamt", "camt", "samt", "cess")
 OPTIONAL: Final = ("val", "id")
 FIELDS: Final = REQUIRED + OPTIONAL
+
+WORDED: Final = ("rtin", "stin", "kind")
+"""Fields whose values a user may have words of their own for."""
 
 INVOICE, CREDIT_NOTE, DEBIT_NOTE = "invoice", "credit note", "debit note"
 
@@ -21,11 +25,6 @@ _WORDS: Final = {
     DEBIT_NOTE: "d dn dr drn dbn drnote debit debitnote debitnotes debitmemo dna b2bdn b2bdna",
 }
 _KIND_OF_WORD: Final = {word: kind for kind, words in _WORDS.items() for word in words.split()}
-
-
-def folded(word: object) -> str:
-    """Return a word without what people write differently: case, blanks, dots, dashes."""
-    return re.sub(r"[\W_]+", "", str(word)).lower()
 
 
 class Header(NamedTuple):
@@ -44,60 +43,47 @@ class BookColumns:
     """
     Names the columns of books.
 
-    :param names: the user's name of a column -> one of ``rtin stin kind number date txval iamt camt samt cess val id``;
-        ``None`` leaves the column out; a column that is not named and has no name of ours is carried through.
-        ``{"kind": {"RE": "invoice", "KG": "credit note"}}`` names the column of the kind and the user's words
-        in it. A field of ours -> ``{"value": ...}``: there is no such column, every row has this value
+    :param names: see :class:`~airflow_provider_ims.models.columns.ColumnMap`; fields are ``rtin stin kind number date
+        txval iamt camt samt cess val id``. A column that is not named and has no name of ours is carried through. Words
+        may be given for ``kind`` (``{"Doc Type": {"kind": {"RE": "invoice", "KG": "credit note"}}}``), ``rtin``
+        and ``stin``
     :raises MatchError: with all that is wrong with it
     """
 
     def __init__(self, names: Mapping[str, Any] | None = None) -> None:
-        self.names: dict[str, str | None] = {}
-        self.fixed: dict[str, str] = {}
-        self.words: dict[str, str] = {}
-        problems: list[str] = []
-        for name, meaning in (names or {}).items():
-            if isinstance(meaning, Mapping):
-                problems += self._read_mapping(name, meaning)
-            elif meaning is None or meaning in FIELDS:
-                self.names[name] = meaning
-            else:
-                problems.append(f"{name!r} leads to {meaning!r}, which is none of {', '.join(FIELDS)}")
-        given = [field for field in self.names.values() if field is not None]
-        problems += [
-            f"several columns lead to {field}; which one is meant?" for field in FIELDS if given.count(field) > 1
-        ]
-        problems += [f"{field} has a column and a value; which one is meant?" for field in self.fixed if field in given]
-        if problems:
-            raise MatchError("columns: " + "\n  ".join(problems))
+        try:
+            self.map = ColumnMap.of(
+                names,
+                FIELDS,
+                choices={"kind": lambda word: _KIND_OF_WORD.get(folded_word(word))},
+                wordless=[field for field in FIELDS if field not in WORDED],
+                unfixed=("id",),
+            )
+        except ColumnsWrong as error:
+            raise MatchError(f"columns: {error}") from None
 
-    def _read_mapping(self, name: str, meaning: Mapping[str, Any]) -> list[str]:
-        if set(meaning) == {"value"}:
-            if name not in FIELDS or name == "id":
-                return [f"{name!r} is given a value but is none of our fields ({', '.join(FIELDS[:-1])})"]
-            if meaning["value"] is None or not str(meaning["value"]).strip():
-                return [f"the value of {name} is empty"]
-            self.fixed[name] = str(meaning["value"])
-            return []
-        words = meaning.get("kind")
-        if set(meaning) != {"kind"} or not isinstance(words, Mapping):
-            return [
-                f'{name!r} leads to {dict(meaning)!r}; it takes a field\'s name, None, {{"value": ...}}, or'
-                ' {"kind": {"your word": "invoice" | "credit note" | "debit note"}}'
-            ]
-        self.names[name] = "kind"
-        problems = []
-        for word, kind in words.items():
-            if _KIND_OF_WORD.get(folded(kind)) is None:
-                problems.append(f"the word {word!r} leads to {kind!r}, which is no invoice, credit note or debit note")
-            else:
-                self.words[folded(word)] = _KIND_OF_WORD[folded(kind)]
-        return problems
+    @property
+    def fixed(self) -> dict[str, str]:
+        """Field -> value of every row."""
+        return self.map.fixed
 
     def kind_of(self, word: object) -> str | None:
         """Return ``invoice``, ``credit note`` or ``debit note`` for a word of the books; ``None``: nobody knows it."""
-        key = folded(word)
-        return self.words.get(key) or _KIND_OF_WORD.get(key)
+        key = folded_word(word)
+        words = self.map.words.get("kind", {})
+        return words.get(str(word).strip()) or words.get(key) or _KIND_OF_WORD.get(key)
+
+    def word_sql(self, field: str, text: str) -> str:
+        """
+        Return the SQL of a field's value, for the text in its column.
+
+        :param field: a field other than ``kind``
+        :param text: SQL of the text
+        """
+        if not (words := self.map.words.get(field)):
+            return text
+        cases = " ".join(f"WHEN {literal(_spaced(word))} THEN {literal(value)}" for word, value in words.items())
+        return f"CASE lower(trim(regexp_replace({text}, '\\s+', ' ', 'g'))) {cases} ELSE {text} END"
 
     def of_header(self, header: Sequence[str], source: str) -> Header:
         """
@@ -107,13 +93,16 @@ class BookColumns:
         :param source: the source, for the error
         :raises FileUnusable: when a column is missing or there twice
         """
-        by_name = {name.strip().lower(): field for name, field in self.names.items()}
         fields: list[str | None] = []
         carried: list[tuple[int, str]] = []
         for place, name in enumerate(header):
-            key = name.strip().lower()
-            own = key if key in FIELDS and key not in self.names.values() else ""  # a column that was named comes first
-            field = self.names[name] if name in self.names else by_name.get(key, own)
+            if self.map.is_named(name):
+                field = self.map.field_of(name)
+            else:
+                key = folded_name(name)
+                field = (
+                    key if key in FIELDS and key not in self.map.names.values() else ""
+                )  # one that was named is first
             if field == "" or field in self.fixed:  # a column of our name, but every row is to have another value
                 carried.append((place, name.strip() or f"column_{place + 1}"))
             fields.append(field or None)
@@ -122,8 +111,7 @@ class BookColumns:
             for field in FIELDS
             if fields.count(field) > 1
         ]
-        there = {name.strip().lower() for name in header}
-        if absent := [name for name, field in self.names.items() if field and name.strip().lower() not in there]:
+        if absent := self.map.absent(header):
             problems.append(f"has no column {_listed(absent)}, which columns names")
         elif missing := [field for field in REQUIRED if field not in fields and field not in self.fixed]:
             problems.append(
@@ -136,6 +124,10 @@ class BookColumns:
             raise FileUnusable(source, "; ".join(problems) + f".\nIts columns are {shown}")
         position = {field: place for place, field in enumerate(fields) if field is not None and field not in self.fixed}
         return Header(position, carried)
+
+
+def _spaced(word: str) -> str:
+    return " ".join(word.split()).lower()
 
 
 def output_names(carried: Iterable[str], taken: Iterable[str]) -> list[str]:

@@ -41,6 +41,7 @@ class Options:
     :param allow_empty_books: books without a row are no fault
     :param memory_limit: of the database, such as ``1GB``
     :param threads: of the database; ``None``: the cores that this process may use
+    :param workbooks: write ``review.xlsx`` and ``rejects.xlsx``, too
     """
 
     on_invalid: OnInvalid = "fail"
@@ -49,6 +50,7 @@ class Options:
     allow_empty_books: bool = False
     memory_limit: str = MEMORY_LIMIT
     threads: int | None = None
+    workbooks: bool = False
 
     def __post_init__(self) -> None:
         if self.on_invalid not in {"fail", "skip"}:
@@ -92,7 +94,7 @@ def reconcile(
     options = options or Options()
     names = columns if isinstance(columns, BookColumns) else BookColumns(columns)
     with workspace() as folder:
-        result = Output(output, folder)
+        result = Output(output, folder, workbooks=options.workbooks)
         result.clear()
         snapshots = [local_file(path, folder) for path in documents]
         fetched = [source.fetch(folder) for source in books]

@@ -14,15 +14,22 @@ from airflow_provider_ims.matching.judgement import Judgement, disagree
 from airflow_provider_ims.matching.snapshots import KIND_SQL
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.storage import copy_whole, write_whole
+from airflow_provider_ims.tables.database import no_room
 from airflow_provider_ims.tables.sql import identifier, literal
+from airflow_provider_ims.workbooks.columns import columns_of
+from airflow_provider_ims.workbooks.workbook import Workbook
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
     from duckdb import DuckDBPyConnection
 
 _LARGEST: Final = 10
+_BATCH: Final = 1000
 
-FILES: Final = ("reconciliation.parquet", "resets.parquet", "review.csv", "rejects.csv", "reconciliation.json")
+FILES: Final = (
+    *("reconciliation.parquet", "resets.parquet", "review.csv", "review.xlsx", "rejects.csv", "rejects.xlsx"),
+    "reconciliation.json",
+)
 """What is written."""
 
 
@@ -32,11 +39,13 @@ class Output:
 
     :param path: the directory, for this result alone
     :param folder: a local one, for files that are not whole yet
+    :param workbooks: write ``review.xlsx`` and ``rejects.xlsx``, too
     """
 
-    def __init__(self, path: ObjectStoragePath, folder: Path) -> None:
+    def __init__(self, path: ObjectStoragePath, folder: Path, *, workbooks: bool = False) -> None:
         self._path = path
         self._folder = folder
+        self._workbooks = workbooks
 
     def clear(self) -> None:
         """Remove an earlier result, the last file first: where that is, the others are whole."""
@@ -52,9 +61,25 @@ class Output:
         :raises CannotWrite: when it cannot be written
         """
         local = self._folder / "rejects.csv"
-        _write_csv(database, f"SELECT {reject_columns(read)} FROM reject ORDER BY source, line, fault", local)
+        rows = f"SELECT {reject_columns(read)} FROM reject ORDER BY source, line, fault"
+        self._write_workbook(database, rows, local.with_suffix(".xlsx"), "Rejected rows")
+        _write_csv(database, rows, local)
         copy_whole(local, self._path / local.name)
         return str(self._path / local.name)
+
+    def _write_workbook(self, database: DuckDBPyConnection, rows: str, local: Path, name: str) -> None:
+        if not self._workbooks:
+            return
+        found = database.execute(rows)
+        try:
+            with Workbook(local) as book:
+                sheet = book.sheet(name, columns_of(str(column[0]) for column in found.description or ()))
+                while batch := found.fetchmany(_BATCH):
+                    for row in batch:
+                        sheet.write(row)
+        except OSError as error:
+            raise no_room(error) from error
+        copy_whole(local, self._path / local.name)
 
     def write(
         self, database: DuckDBPyConnection, judgement: Judgement, read: BooksRead, summary: dict[str, Any]
@@ -85,8 +110,9 @@ class Output:
                 )
             )
         whole = {**summary, **_counts(database, source), "largest": _largest(database, source)}
-        database.execute(f"COPY ({_resets_sql(source)}) TO {literal(resets)} (FORMAT parquet)")
+        database.execute(f"COPY ({_resets_sql(source, read)}) TO {literal(resets)} (FORMAT parquet)")
         _write_csv(database, _review_sql(source), review)
+        self._write_workbook(database, _review_sql(source), review.with_suffix(".xlsx"), "To review")
         for file in (local, resets, review):
             copy_whole(file, self._path / file.name)
         write_whole(self._path / FILES[-1], json.dumps(whole, indent=1, ensure_ascii=False).encode())
@@ -140,8 +166,12 @@ def _write_csv(database: DuckDBPyConnection, rows: str, local: Path) -> None:
     database.execute(f"COPY (SELECT {', '.join(cells)} FROM ({rows})) TO {literal(local)} (FORMAT csv, HEADER)")
 
 
-def _resets_sql(source: str) -> str:
-    """Return the SQL of the rows that ``ImsPlanOperator`` takes: a field that a section does not have is null."""
+def _resets_sql(source: str, read: BooksRead) -> str:
+    """
+    Return the SQL of the rows that ``ImsPlanOperator`` takes: a field that a section does not have is null.
+
+    Beside the fields stand the supplier's name and the row of the books, which a plan carries to the result.
+    """
     sections = {
         field: ", ".join(literal(name) for name, model in SECTIONS.items() if field in model.model_fields)
         for field in ("inum", "nt_num", "oinum", "ont_num", "inv_typ")
@@ -167,7 +197,8 @@ def _resets_sql(source: str) -> str:
     }
     listed = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
     return (
-        f"SELECT rtin, section, stin, {listed}, pos, val, txval, iamt, camt, samt, cess, srcform, rtnprd"
+        f"SELECT rtin, section, stin, {listed}, pos, val, txval, iamt, camt, samt, cess, srcform, rtnprd,"
+        f" {', '.join(map(identifier, ('trade_name', 'book_place', 'book_id', *read.carried)))}"
         f" FROM {source} WHERE decision = 'reset'"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -37,7 +37,7 @@ from airflow_provider_ims.matching.books import DateOrder, OtherGstins
 from airflow_provider_ims.matching.engine import OnInvalid
 from airflow_provider_ims.matching.sources import Books
 from airflow_provider_ims.models.calendar import Calendar, OnWindow
-from airflow_provider_ims.operators.arguments import folder, is_true
+from airflow_provider_ims.operators.arguments import REPORT_FORMATS, check_formats, folder, is_true
 from airflow_provider_ims.operators.sources import files_of, sql_hook
 from airflow_provider_ims.snapshots.errors import SnapshotUnavailable, SnapshotUnusable
 from airflow_provider_ims.snapshots.snapshot import MAX_AGE, FoundSnapshot, several, usable
@@ -47,6 +47,8 @@ from airflow_provider_ims.storage import StorageError, copy_whole, names_in, pla
 from airflow_provider_ims.tables.database import MEMORY_LIMIT, checked_memory_limit, open_database, workspace
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, NoRoom, TableError
 from airflow_provider_ims.tables.files import local_file
+from airflow_provider_ims.workbooks.columns import columns_of
+from airflow_provider_ims.workbooks.workbook import Workbook
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -90,6 +92,7 @@ class ImsReconcileOperator(BaseOperator):
         ``ignore``
     :param calendar: how the company files: :class:`~airflow_provider_ims.models.calendar.Calendar` or its arguments
     :param memory_limit: of the tables, such as ``1GB``; what is more goes to the worker's disk
+    :param report_formats: without ``xlsx`` among them ``review.xlsx`` and ``rejects.xlsx`` are not written
     """
 
     template_fields: Sequence[str] = ("snapshot", "books", "sql", "conn_id", "parameters", "output_path", "columns")
@@ -121,9 +124,11 @@ class ImsReconcileOperator(BaseOperator):
         on_window: OnWindow = "warn",
         calendar: Calendar | Mapping[str, Any] | None = None,
         memory_limit: str = MEMORY_LIMIT,
+        report_formats: Sequence[str] = REPORT_FORMATS,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.report_formats = check_formats(report_formats)
         if (books is None) == (sql is None):
             raise ValueError("Give either books or sql")
         if (sql is None) != (conn_id is None):
@@ -187,6 +192,7 @@ class ImsReconcileOperator(BaseOperator):
                     date_order=self.date_order,
                     allow_empty_books=is_true("allow_empty_books", self.allow_empty_books),
                     memory_limit=self.memory_limit,
+                    workbooks="xlsx" in self.report_formats,
                 ),
                 rtins=[each.head.gstin for each in found],
                 expected={(each.head.gstin, each.head.snapshot): each.head.documents for each in found},
@@ -198,6 +204,8 @@ class ImsReconcileOperator(BaseOperator):
         self.log.info("%s", ", ".join(f"{name} {count:,}" for name, count in sorted(summary["matches"].items())))
         self.log.info("Decided: %s", ", ".join(f"{name} {count:,}" for name, count in summary["decisions"].items()))
         paths = {"path": "reconciliation.json", "resets_path": "resets.parquet", "review_path": "review.csv"}
+        if "xlsx" in self.report_formats:
+            paths["review_xlsx_path"] = "review.xlsx"
         return {**{key: str(output / name) for key, name in paths.items()}, **summary, "notes": notes}
 
     def _look_at_the_calendar(self, summary: Mapping[str, Any]) -> list[str]:
@@ -248,6 +256,7 @@ class ImsVerifyOperator(BaseOperator):
         One that is gone is no difference
     :param max_age: how old the snapshot may be; ``None``: any age
     :param memory_limit: of the tables, such as ``1GB``
+    :param report_formats: without ``xlsx`` among them ``verified.xlsx`` is not written
     """
 
     template_fields: Sequence[str] = ("outcomes", "snapshot", "output_path", "before")
@@ -263,9 +272,11 @@ class ImsVerifyOperator(BaseOperator):
         on_difference: OnDifference = "fail",
         max_age: timedelta | None = MAX_AGE,
         memory_limit: str = MEMORY_LIMIT,
+        report_formats: Sequence[str] = REPORT_FORMATS,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.report_formats = check_formats(report_formats)
         if on_difference not in get_args(OnDifference):
             raise ValueError(f"on_difference is {on_difference!r}; it takes {', '.join(get_args(OnDifference))}")
         checked_memory_limit(memory_limit)
@@ -297,24 +308,36 @@ class ImsVerifyOperator(BaseOperator):
         with told_to_airflow("Nothing was verified."):
             fresh = self._by_gstin(self.snapshot, self.max_age)
             earlier = self._by_gstin(self.before, None) if self.before is not None else {}
-            with workspace() as local, (local / "verified.csv").open("w", encoding="utf-8", newline="") as file:
-                sheet = SheetWriter(file, COLUMNS)
-                for number, outcome in enumerate(outcomes):
-                    own = local / str(number)
-                    own.mkdir()
-                    told = self._fetch(outcome, fresh, earlier, own)
-                    readable = [*told.requests, told.snapshot, *([told.before] if told.before else [])]
-                    with open_database(own, readable=readable, memory_limit=self.memory_limit) as database:
-                        for row in verify(database, told, own):
-                            found = dict(zip(COLUMNS, row, strict=True))
-                            self._check_section(found["section"], fresh[told.rtin])
-                            counts[found["outcome"], found["verification"]] += 1
-                            is_there = found["verification"] != "gone"
-                            differences += found["outcome"] == "reset" and is_there and found["action"] != "N"
-                            sheet.write(row)
-                file.flush()
+            with workspace() as local:
+                with ExitStack() as files:
+                    file = files.enter_context((local / "verified.csv").open("w", encoding="utf-8", newline=""))
+                    sheet = SheetWriter(file, COLUMNS)
+                    tab = None
+                    if "xlsx" in self.report_formats:
+                        book = files.enter_context(Workbook(local / "verified.xlsx"))
+                        tab = book.sheet("Documents", columns_of(COLUMNS))
+                    for number, outcome in enumerate(outcomes):
+                        own = local / str(number)
+                        own.mkdir()
+                        told = self._fetch(outcome, fresh, earlier, own)
+                        readable = [*told.requests, told.snapshot, *([told.before] if told.before else [])]
+                        with open_database(own, readable=readable, memory_limit=self.memory_limit) as database:
+                            for row in verify(database, told, own):
+                                found = dict(zip(COLUMNS, row, strict=True))
+                                self._check_section(found["section"], fresh[told.rtin])
+                                counts[found["outcome"], found["verification"]] += 1
+                                is_there = found["verification"] != "gone"
+                                differences += found["outcome"] == "reset" and is_there and found["action"] != "N"
+                                sheet.write(row)
+                                if tab:
+                                    tab.write(row)
+                paths = {"path": str(target)}
+                if "xlsx" in self.report_formats:
+                    beside = target.with_name("verified.xlsx")
+                    copy_whole(local / "verified.xlsx", beside)
+                    paths["xlsx_path"] = str(beside)
                 copy_whole(local / "verified.csv", target)
-        summary = self._summary(str(target), counts, differences)
+        summary = {**self._summary(str(target), counts, differences), **paths}
         told_of = ", ".join(f"{summary[word]:,} {word}" for word in VERIFICATIONS if summary[word])
         text = f"Of {summary['documents']:,} documents {told_of or 'none is left'}. Every document: {target}"
         if not differences:

@@ -181,6 +181,8 @@ class Sheet:
                 # XlsxWriter writes a Decimal digit by digit.
                 self._tab.write_number(self._rows, place, number, shape)
                 return len(f"{number:,.2f}") + 2
+        if isinstance(cell, bool):
+            cell = "yes" if cell else "no"
         text = str(cell).encode("utf-8", "backslashreplace").decode()[:_LONGEST_CELL]
         if text.startswith("<r>"):  # XlsxWriter takes <r>...</r> for XML of its own, and writes it as it is
             text = f" {text}"
@@ -200,6 +202,7 @@ class Sheet:
             for place, width in enumerate(self._widths):
                 tab.set_column(place, place, width)
             tab.freeze_panes(1, 0)
+            tab.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})  # it is text on purpose
             if self._columns:
                 tab.autofilter(0, 0, rows, len(self._columns) - 1)
 

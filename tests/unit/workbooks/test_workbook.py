@@ -103,7 +103,7 @@ def test_what_is_no_date_of_a_spreadsheet_is_text(tmp_path: Path, given: str):
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [(41, 41), (Decimal("1.5"), 1.5), (12345678901234567, "12345678901234567"), (True, "True"), ("41", "41")],
+    [(41, 41), (Decimal("1.5"), 1.5), (12345678901234567, "12345678901234567"), (True, "yes"), ("41", "41")],
 )
 def test_a_column_of_the_user_keeps_its_types(tmp_path: Path, given: Any, expected: Any):
     assert one(tmp_path, Kind.ANY, given).value == expected
