@@ -146,8 +146,9 @@ class _Wait:
             trouble = str(error) or "the request did not get its turn (max_requests_per_second)"
             known = error if isinstance(error, GstnError) else None
             first = max(1.0, self._trigger.poll_interval)
-            delay = backoff(self._failures, first=first, longest=LONGEST_BACKOFF, error=known)
-            log.warning("Poll failed %d times in a row; next in %.0f s. %s", self._failures, delay, trouble)
+            delay = max(1.0, backoff(self._failures, first=first, longest=LONGEST_BACKOFF, error=known))
+            following = f"next in {self.capped(delay):.0f} s" if self.capped(delay) >= 1 else "the time is up"
+            log.warning("Poll failed %d times in a row; %s. %s", self._failures, following, trouble)
         else:
             if self._watch.is_over():
                 self.event = COMPLETED

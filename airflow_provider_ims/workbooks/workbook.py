@@ -29,6 +29,8 @@ _LONGEST_CELL: Final = 32_767
 _DIGITS: Final = 15
 _WIDEST: Final = 60
 _NARROWEST: Final = 9
+_LINE_HEIGHT: Final = 15
+_MOST_LINES: Final = 12
 _BUTTON: Final = 3
 """Room that the filter's button takes of a heading."""
 
@@ -126,6 +128,7 @@ class Sheet:
         self._name = name
         self._columns = list(columns)
         self._widths = [_least_width(column.heading) for column in self._columns]
+        self._sentences = [place for place, column in enumerate(self._columns) if column.kind is Kind.WORDS]
         self._tabs: list[tuple[Worksheet, int]] = []
         self._text = book.format(num_format="@")
         # An apostrophe that is not shown: whoever edits the cell does not make a formula of it.
@@ -159,6 +162,10 @@ class Sheet:
             self._begin()
         self._rows += 1
         self._tabs[-1] = (self._tab, self._rows)
+        cells = list(cells)
+        if (lines := max((_lines(cells[place]) for place in self._sentences), default=1)) > 1:
+            # Not every spreadsheet finds the height by itself; it has to be said before the row's cells are written.
+            self._tab.set_row(self._rows, _LINE_HEIGHT * lines)
         for place, (column, cell) in enumerate(zip(self._columns, cells, strict=True)):
             if cell is None or cell == "":
                 continue
@@ -205,6 +212,12 @@ class Sheet:
             tab.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})  # it is text on purpose
             if self._columns:
                 tab.autofilter(0, 0, rows, len(self._columns) - 1)
+
+
+def _lines(cell: object) -> int:
+    """Return how many lines a cell of sentences takes in the widest column."""
+    text = "" if cell is None else str(cell)
+    return min(_MOST_LINES, sum(max(1, math.ceil(len(line) / (_WIDEST - 6))) for line in text.split("\n")))
 
 
 def _least_width(heading: str) -> int:

@@ -126,6 +126,12 @@ def test_the_heading_stays_in_sight_and_filters_all_rows(tmp_path: Path):
     assert widths[2] < 70
 
 
+def test_a_row_is_as_high_as_its_sentences(tmp_path: Path):
+    columns = [Column("Why", Kind.WORDS), Column("x")]
+    sheet = written(tmp_path, columns, ["short", "y" * 300], ["word " * 30, ""], [None, ""], ["a\nb", ""])["Documents"]
+    assert [sheet.row_dimensions[row].height for row in range(2, 6)] == [None, 45, None, 30]
+
+
 def test_outcomes_are_coloured_and_told_apart(tmp_path: Path):
     words = ["reset", "refused", "unknown", "not sent", "verified"]
     sheet = written(tmp_path, [Column("Outcome", Kind.OUTCOME)], *([word] for word in words))["Documents"]
