@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
 
     NEVER_EXPIRE: Any
+    BaseDeadlineReference = object
 else:
     try:  # Airflow 3.2 and newer
         from airflow.sdk import conf
@@ -59,6 +60,11 @@ else:
     except ImportError:
         NEVER_EXPIRE = None  # there is no task state store either
 
+    try:  # Airflow 3.2 and newer, which keep a deadline reference of others with a DAG
+        from airflow.sdk.definitions.deadline import BaseDeadlineReference
+    except ImportError:
+        BaseDeadlineReference = object
+
 from airflow.sdk.log import mask_secret
 
 __all__ = [
@@ -70,6 +76,7 @@ __all__ = [
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "AirflowTaskTimeout",
+    "BaseDeadlineReference",
     "TaskAwaitingInput",
     "TaskDeferralTimeout",
     "TaskDeferred",

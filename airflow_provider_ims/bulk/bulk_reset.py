@@ -132,6 +132,11 @@ class BulkReset:
                 return step
         return None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether something is known of any request, such as that it was sent."""
+        return any(self._entry(chunk) is not None for chunk in self.chunks)
+
     def done(self) -> list[ChunkOutcome]:
         """Say how far each request got, in their order."""
         return [self._outcome_of(chunk) for chunk in self.chunks]

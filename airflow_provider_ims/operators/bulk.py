@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
@@ -21,6 +21,7 @@ from airflow_provider_ims.bulk.plan_entry import GstinPlan
 from airflow_provider_ims.exceptions import (
     GstnBusy,
     GstnError,
+    GstnInvalidRequest,
     GstnPermanentError,
     GstnResetFailed,
     GstnResetPartial,
@@ -28,6 +29,7 @@ from airflow_provider_ims.exceptions import (
     retold,
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.models.calendar import Calendar, OnWindow
 from airflow_provider_ims.operators._deferral import hand_over
 from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
 from airflow_provider_ims.operators._ending import OnPartial, end_task, push_summary
@@ -89,6 +91,9 @@ class ImsBulkResetOperator(BaseOperator):
     :param audit_path: directory for a record of each reset (templated)
     :param dry_run: see :class:`~airflow_provider_ims.operators.ims.ImsResetOperator`; every request is read and checked
     :param report_formats: without ``xlsx`` among them no workbook is written; ``csv`` always is
+    :param on_window: when GSTR-3B is due shortly or was due: ``warn`` before anything is sent, ``fail`` and send
+        nothing (what was begun is brought to its end), or ``ignore``
+    :param calendar: how the company files: :class:`~airflow_provider_ims.models.calendar.Calendar` or its arguments
     """
 
     template_fields: Sequence[str] = ("plan_entry", "gstn_conn_id", "force_resubmit", "audit_path", "dry_run")
@@ -110,12 +115,15 @@ class ImsBulkResetOperator(BaseOperator):
         audit_path: str | None = None,
         dry_run: bool | str = False,
         report_formats: Sequence[str] = REPORT_FORMATS,
+        on_window: OnWindow = "warn",
+        calendar: Calendar | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         check_choice("on_failure", on_failure, OnFailure)
         check_choice("on_partial", on_partial, OnPartial)
         check_choice("on_ambiguous", on_ambiguous, OnAmbiguous)
+        check_choice("on_window", on_window, OnWindow)
         self.plan_entry = plan_entry
         self.gstn_conn_id = gstn_conn_id
         self.on_failure = on_failure
@@ -129,6 +137,8 @@ class ImsBulkResetOperator(BaseOperator):
         self.audit_path = audit_path
         self.report_formats = check_formats(report_formats)
         self.dry_run = dry_run  # type: ignore[assignment,method-assign]  # see ImsResetOperator
+        self.on_window = on_window
+        self.calendar = Calendar.of(calendar)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -145,7 +155,7 @@ class ImsBulkResetOperator(BaseOperator):
         if is_true("dry_run", self.dry_run):  # type: ignore[arg-type]
             self._end_dry_run(context, journal)
         journal.warn_if_it_forgets(self.log)
-        return self._advance(context, journal)
+        return self._advance(context, journal, begins=True)
 
     def execute_complete(
         self, context: Context, event: Any = None, carried: Mapping[str, Any] | None = None
@@ -199,6 +209,8 @@ class ImsBulkResetOperator(BaseOperator):
         journal: Journal,
         ended: AwaitTasks | None = None,
         trouble: AirflowException | None = None,
+        *,
+        begins: bool = False,
     ) -> dict[str, Any]:
         plan = GstinPlan.of(self.plan_entry)
         records = records_of(plan)
@@ -225,6 +237,8 @@ class ImsBulkResetOperator(BaseOperator):
                 timeout=seconds(self.timeout),
                 audit=AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)),
             )
+            if begins:
+                self._look_at_the_calendar(plan.rtin, bulk)
             try:
                 step = bulk.advance(ended)
                 if trouble is not None and isinstance(step, AwaitTasks):
@@ -245,6 +259,18 @@ class ImsBulkResetOperator(BaseOperator):
             method, pause = "execute_complete", seconds(self.poke_interval)
             hand_over(self, step, journal, self.gstn_conn_id, method=method, poll_interval=pause)
         return self._conclude(context, outcomes, summary, bulk.done())
+
+    def _look_at_the_calendar(self, rtin: str, bulk: BulkReset) -> None:
+        if self.on_window == "ignore":
+            return
+        now = datetime.now(UTC)
+        warnings = self.calendar.warnings([rtin], now)
+        if warnings and self.on_window == "fail" and not bulk.has_begun:
+            raise GstnInvalidRequest(
+                "\n".join([*warnings, 'Nothing was sent, since on_window="fail". To send all the same: "warn".'])
+            )
+        for text in [*warnings, *self.calendar.notes([rtin], now)]:
+            self.log.warning("%s", text)
 
     def _wait_out(
         self, context: Context, outcomes: Outcomes, bulk: BulkReset, journal: Journal, error: Exception

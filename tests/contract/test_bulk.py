@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from tests.contract.task_instance import (
     bulk,
     hold,
     outcomes,
+    planned,
     rows,
     three_requests,
 )
@@ -383,3 +386,49 @@ def test_what_is_no_plan_is_refused(simulator, wrong, says):
 def test_a_policy_that_does_not_exist_is_refused_when_the_dag_is_read(argument):
     with pytest.raises(ValueError, match=f"{argument} is 'sometimes'; it takes"):
         ImsBulkResetOperator(task_id="reset", plan_entry={}, **{argument: "sometimes"})
+
+
+class TheNineteenth(datetime):
+    """The day before GSTR-3B of October is due."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:
+        return datetime(2026, 11, 19, 12, tzinfo=UTC)
+
+
+def test_close_to_the_due_date_it_warns_and_sends_or_fails_and_sends_nothing(simulator, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("airflow_provider_ims.operators.bulk.datetime", TheNineteenth)
+    monkeypatch.setattr(ImsBulkResetOperator, "log", logging.getLogger("task"))
+    simulator.gst.open_session(RTIN)
+    plan_entry = planned(tmp_path, [["INV-1"]])
+    task = bulk(simulator, plan_entry, on_window="fail")
+    with pytest.raises(GstnInvalidRequest, match="GSTR-3B of October 2026 is due tomorrow") as told:
+        task.attempt()
+    assert "Nothing was sent" in str(told.value)
+    assert simulator["resets"] == 0
+    extended = {"overrides": {"102026": {"due_3b": "2026-11-30", "draft_2b": "2026-11-25"}}}
+    for arguments in ({"on_window": "fail", "calendar": extended}, {"on_window": "warn"}, {"on_window": "ignore"}):
+        simulator.gst.reset()
+        simulator.gst.open_session(RTIN)
+        plan_entry = planned(tmp_path / arguments["on_window"], [["INV-1"]])
+        caplog.clear()
+        summary = bulk(simulator, plan_entry, **arguments).attempt()
+        warns = arguments["on_window"] == "warn"
+        assert (summary["reset"], "due tomorrow" in caplog.text) == (1, warns)
+        assert ("GSTR-2B of October 2026 was drawn on 14 November 2026" in caplog.text) == warns
+
+
+def test_what_was_begun_before_the_window_is_brought_to_its_end(task, simulator, monkeypatch):
+    task.arguments["on_window"] = "fail"
+    with monkeypatch.context() as patched:
+        patched.setattr(task, "_wait", dies)
+        with pytest.raises(Killed):
+            task.attempt()
+    assert simulator["resets"] == 1
+    monkeypatch.setattr("airflow_provider_ims.operators.bulk.datetime", TheNineteenth)
+    assert task.attempt()["reset"] == len(ALL)
+    assert simulator["resets"] == CHUNKS
+
+
+def dies(*arguments: Any) -> None:
+    raise Killed

@@ -92,7 +92,7 @@ FLOORS = (
     ("_compat", "models", "simulator", "spreadsheets", "storage", "tables", "workbooks", "get_provider_info"),
     ("protocol", "planning", "matching", "snapshots"),
     ("exceptions",),
-    ("_metadata", "backoff", "file_names", "retry_policy"),
+    ("_metadata", "backoff", "deadlines", "file_names", "retry_policy"),
     ("sessions",),
     ("hooks",),
     ("waits",),
