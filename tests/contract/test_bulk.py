@@ -388,16 +388,22 @@ def test_a_policy_that_does_not_exist_is_refused_when_the_dag_is_read(argument):
         ImsBulkResetOperator(task_id="reset", plan_entry={}, **{argument: "sometimes"})
 
 
-class TheNineteenth(datetime):
-    """The day before GSTR-3B of October is due."""
+CLOCK = "airflow_provider_ims.operators.bulk.datetime"
 
-    @classmethod
-    def now(cls, tz: Any = None) -> datetime:
-        return datetime(2026, 11, 19, 12, tzinfo=UTC)
+
+def november(day: int) -> type[datetime]:
+    """A clock that stands on a day of the month in which GSTR-3B of October is due, on the 20th."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime(2026, 11, day, 12, tzinfo=UTC)
+
+    return Clock
 
 
 def test_close_to_the_due_date_it_warns_and_sends_or_fails_and_sends_nothing(simulator, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("airflow_provider_ims.operators.bulk.datetime", TheNineteenth)
+    monkeypatch.setattr(CLOCK, november(19))
     monkeypatch.setattr(ImsBulkResetOperator, "log", logging.getLogger("task"))
     simulator.gst.open_session(RTIN)
     plan_entry = planned(tmp_path, [["INV-1"]])
@@ -420,12 +426,13 @@ def test_close_to_the_due_date_it_warns_and_sends_or_fails_and_sends_nothing(sim
 
 def test_what_was_begun_before_the_window_is_brought_to_its_end(task, simulator, monkeypatch):
     task.arguments["on_window"] = "fail"
+    monkeypatch.setattr(CLOCK, november(5))
     with monkeypatch.context() as patched:
         patched.setattr(task, "_wait", dies)
         with pytest.raises(Killed):
             task.attempt()
     assert simulator["resets"] == 1
-    monkeypatch.setattr("airflow_provider_ims.operators.bulk.datetime", TheNineteenth)
+    monkeypatch.setattr(CLOCK, november(19))
     assert task.attempt()["reset"] == len(ALL)
     assert simulator["resets"] == CHUNKS
 
