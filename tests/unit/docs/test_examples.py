@@ -40,7 +40,7 @@ def test_links_lead_to_files(page):
         assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("name", ["ims_reset", "ims_bulk_reset", "ims_reconciliation", "ims_reconciliation_unattended"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "example_dags").glob("ims_*.py")))
 def test_who_triggers_an_example_names_files_of_one_folder_only(name):
     templates = re.findall(r'"\{\{ .*? \}\}', (ROOT / f"example_dags/{name}.py").read_text())
     typed = [template for template in templates if re.search(r"params|run_id|conf", template)]
