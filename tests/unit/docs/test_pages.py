@@ -7,6 +7,7 @@ import json
 import re
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from airflow_provider_ims.cli.main import parser
 from airflow_provider_ims.models.calendar import period_dates
 from airflow_provider_ims.models.codes import remedy_for
 from airflow_provider_ims.models.documents import RULES, SECTIONS
+from airflow_provider_ims.results.report import RefusedRow
 from airflow_provider_ims.simulator.__main__ import _parser as simulator_parser
 from docs import fields
 
@@ -78,10 +80,21 @@ def test_the_example_of_the_page_on_periods_holds():
 
 def test_the_page_on_callbacks_names_what_every_error_has():
     named = [cells[0].strip("`") for cells in rows("notify.md", "## What a callback gets")]
-    for name in named:
-        assert name in inspect.signature(exceptions.GstnError.__init__).parameters, name
     taken = set(inspect.signature(exceptions.GstnError.__init__).parameters) - {"self", "text"}
-    assert set(named) >= taken
+    assert sorted(named) == sorted({*taken, "refused"})
+    assert vars(exceptions.GstnResetPartial("1 refused")).keys() >= set(named)
+
+
+@pytest.mark.parametrize("kind", [exceptions.GstnResetPartial, exceptions.GstnResetFailed])
+def test_the_example_of_a_callback_tells_what_was_refused(kind: type[exceptions.GstnResetPartial]):
+    [block] = re.findall(r"```python\n(def suppliers_to_ask.*?)```", (DOCS / "notify.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(block, "docs/notify.md", "exec"), names)  # noqa: S102 - our own page
+    row = RefusedRow("b2b", "24MAYAS0100J1JD", "B1", "23-01-2023", "012023", "IMSSAV0010", "edited", "Look.")
+    assert names["suppliers_to_ask"]({"exception": kind("1 refused", refused=[row])}) == {
+        "24MAYAS0100J1JD": ["B1 of 23-01-2023: IMSSAV0010 Look."]
+    }
+    assert names["suppliers_to_ask"]({"exception": None}) == names["suppliers_to_ask"]({}) == {}
 
 
 def test_the_page_on_callbacks_names_exceptions_that_there_are():
