@@ -52,7 +52,7 @@ with DAG(
         force_resubmit="{{ params.force_resubmit }}",
         audit_path="{{ below(var.value.ims_folder, 'audit') }}",
         map_index_template="{{ task.plan_entry['rtin'] }}",
-        max_active_tis_per_dagrun=16,
+        max_active_tis_per_dagrun=16,  # GSTINs at a time; read when the DAG is parsed, so no param can set it
     ).expand(plan_entry=plan.output)
 
     # summary.xlsx beside the plan; fails when a document is not reset, so that somebody looks.

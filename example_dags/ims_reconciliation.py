@@ -118,7 +118,7 @@ with DAG(
         on_ambiguous="reconcile",
         on_partial="warn",  # the comparison below tells what became of each document
         map_index_template="{{ task.plan_entry['rtin'] }}",
-        max_active_tis_per_dagrun=16,
+        max_active_tis_per_dagrun=16,  # GSTINs at a time; read when the DAG is parsed, so no param can set it
     ).expand(plan_entry=plan.output)
 
     again = sent_to(plan.output)

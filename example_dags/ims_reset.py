@@ -44,9 +44,6 @@ with DAG(
         task_id="wait",
         reference_id=reset.output,
         deferrable=True,
-        poke_interval=timedelta(seconds=2),
-        exponential_backoff=True,
-        max_wait=timedelta(minutes=5),
         timeout=timedelta(hours=6),
     )
 

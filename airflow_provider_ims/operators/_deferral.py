@@ -12,7 +12,6 @@ from airflow_provider_ims.triggers.ims import ImsTaskTrigger
 from airflow_provider_ims.waits.deadlines import (
     LONGEST_LOOK,
     LONGEST_POLL_INTERVAL,
-    POLL_INTERVAL,
     SETTLING,
     safety_net,
 )
@@ -26,12 +25,12 @@ if TYPE_CHECKING:
 
 
 def trigger_for(
-    step: AwaitTasks | AwaitMoment, gstn_conn_id: str, poll_interval: float = POLL_INTERVAL
+    step: AwaitTasks | AwaitMoment, gstn_conn_id: str, poll_interval: float = LONGEST_POLL_INTERVAL
 ) -> tuple[BaseTrigger, timedelta | None]:
     """
     Return the trigger that waits for a step, and after what time Airflow gives up on it.
 
-    :param poll_interval: seconds between two polls, at first
+    :param poll_interval: seconds between two polls, at most
     """
     from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
@@ -40,17 +39,15 @@ def trigger_for(
         moment = datetime.fromtimestamp(max(step.moment, now + SETTLING), UTC)
         return DateTimeTrigger(moment=moment), None
     end = now + LONGEST_LOOK if step.until is None else step.until
-    longest = max(LONGEST_POLL_INTERVAL, poll_interval)
     trigger = ImsTaskTrigger(
         reference_id=step.reference_ids,
         gstn_conn_id=gstn_conn_id,
         poll_interval=poll_interval,
         start_time=now,
         end_time=end,
-        exponential_backoff=True,
-        max_wait=longest,
+        poll_early=True,
     )
-    return trigger, safety_net(end - now, longest)
+    return trigger, safety_net(end - now, poll_interval)
 
 
 def hand_over(
@@ -60,14 +57,14 @@ def hand_over(
     gstn_conn_id: str,
     *,
     method: str,
-    poll_interval: float = POLL_INTERVAL,
+    poll_interval: float = LONGEST_POLL_INTERVAL,
 ) -> NoReturn:
     """
     Defer: the triggerer waits for a step, and ``method`` goes on after it.
 
     :param journal: is carried to the process that goes on, with what is waited for
     :param method: takes ``event`` and ``carried``
-    :param poll_interval: seconds between two polls, at first
+    :param poll_interval: seconds between two polls, at most
     """
     journal.await_(step.to_json() if isinstance(step, AwaitTasks) else None)
     trigger, timeout = trigger_for(step, gstn_conn_id, poll_interval)

@@ -86,7 +86,7 @@ class ImsBulkResetOperator(BaseOperator):
         failed, or whose fate is not known
     :param busy_timeout: how long to wait while GSTN works on another request of the GSTIN, seconds or timedelta
     :param settle_time: see :class:`~airflow_provider_ims.operators.ims.ImsResetOperator`
-    :param poke_interval: time between two polls of a request, seconds or timedelta
+    :param poke_interval: longest time between two polls of a request, seconds or timedelta; the first comes after 5 s
     :param timeout: how long one request may run, seconds or timedelta
     :param audit_path: directory for a record of each reset (templated)
     :param dry_run: see :class:`~airflow_provider_ims.operators.ims.ImsResetOperator`; every request is read and checked

@@ -100,7 +100,7 @@ class ImsDownloadOperator(BaseOperator):
     :param status: only documents with this action: ``A``, ``R``, ``P`` or ``N``, which makes an incomplete snapshot;
         ``None``: all (templated)
     :param gstn_conn_id: id of the connection (templated)
-    :param poke_interval: time between two polls at first, seconds or timedelta; later ones are further apart
+    :param poke_interval: longest time between two polls, seconds or timedelta; the first comes after 5 s
     :param timeout: how long the downloads may take, seconds or timedelta
     :param memory_limit: of the table that takes the documents, such as ``128MB``
     :param deferrable: wait in the triggerer; the default is Airflow's ``[operators] default_deferrable``
@@ -117,7 +117,7 @@ class ImsDownloadOperator(BaseOperator):
         sections: Sequence[str] | None = None,
         status: str | None = None,
         gstn_conn_id: str = GstnHook.default_conn_name,
-        poke_interval: float | timedelta = timedelta(seconds=10),
+        poke_interval: float | timedelta = timedelta(seconds=30),
         timeout: float | timedelta = timedelta(hours=2),
         memory_limit: str = MEMORY_LIMIT,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
@@ -48,6 +49,8 @@ class ImsTaskSensor(BaseSensorOperator):
         all have ended (templated)
     :param gstn_conn_id: id of the connection (templated)
     :param deferrable: wait in the triggerer; the default is Airflow's ``[operators] default_deferrable``
+    :param poke_interval: time between two polls, seconds or timedelta. If it is not given, a deferred wait polls after
+        a few seconds first, then less and less often, up to once a minute
     """
 
     template_fields: Sequence[str] = ("reference_id", "gstn_conn_id")
@@ -59,9 +62,13 @@ class ImsTaskSensor(BaseSensorOperator):
         reference_id: str | list[str],
         gstn_conn_id: str = GstnHook.default_conn_name,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: float | timedelta | None = None,
         **kwargs: Any,
     ) -> None:
+        if poke_interval is not None:
+            kwargs["poke_interval"] = poke_interval
         super().__init__(**kwargs)
+        self._polls_early = poke_interval is None and not self.exponential_backoff
         self.reference_id = reference_id
         self.gstn_conn_id = gstn_conn_id
         self.deferrable = deferrable
@@ -152,6 +159,7 @@ class ImsTaskSensor(BaseSensorOperator):
                 end_time=end,
                 exponential_backoff=self.exponential_backoff,
                 max_wait=self.max_wait.total_seconds() if self.max_wait else None,
+                poll_early=self._polls_early,
             ),
             method_name="execute_complete",
             # The trigger keeps the deadline; Airflow's own timeout is for a trigger that never runs.

@@ -18,7 +18,8 @@ from airflow_provider_ims.hooks.gstn import GstnAsyncHook
 from airflow_provider_ims.triggers._poll_loop import repeat
 from airflow_provider_ims.waits.deadlines import LONGEST_BACKOFF, LONGEST_POLL, SETTLING
 from airflow_provider_ims.waits.events import COMPLETED, event_about, failed, timed_out
-from airflow_provider_ims.waits.watch import TaskWatch, aask, abandoned_message, ids_of
+from airflow_provider_ims.waits.pace import FIRST, pause
+from airflow_provider_ims.waits.watch import TaskWatch, aask, ids_of, moved_message
 
 __all__ = ["ImsTaskTrigger"]
 
@@ -36,11 +37,12 @@ class ImsTaskTrigger(BaseTrigger):
 
     :param reference_id: the task or tasks to wait for
     :param gstn_conn_id: id of the connection
-    :param poll_interval: seconds between two polls
+    :param poll_interval: seconds between two polls; with ``poll_early`` at most
     :param start_time: when the wait began, seconds since the epoch
     :param end_time: when it is given up, seconds since the epoch
     :param exponential_backoff: wait longer each time
     :param max_wait: longest time between two polls with ``exponential_backoff``, seconds
+    :param poll_early: poll after a few seconds first, then less and less often; see :func:`.pace.pause`
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class ImsTaskTrigger(BaseTrigger):
         end_time: float,
         exponential_backoff: bool = False,
         max_wait: float | None = None,
+        poll_early: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.reference_id = reference_id
@@ -62,21 +65,22 @@ class ImsTaskTrigger(BaseTrigger):
         self.end_time = end_time
         self.exponential_backoff = exponential_backoff
         self.max_wait = max_wait
+        self.poll_early = poll_early
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what another process needs to go on with this wait."""
-        return (
-            f"{__name__}.{type(self).__qualname__}",
-            {
-                "reference_id": self.reference_id,
-                "gstn_conn_id": self.gstn_conn_id,
-                "poll_interval": self.poll_interval,
-                "start_time": self.start_time,
-                "end_time": self.end_time,
-                "exponential_backoff": self.exponential_backoff,
-                "max_wait": self.max_wait,
-            },
-        )
+        kwargs = {
+            "reference_id": self.reference_id,
+            "gstn_conn_id": self.gstn_conn_id,
+            "poll_interval": self.poll_interval,
+            "start_time": self.start_time,
+            "end_time": self.end_time,
+            "exponential_backoff": self.exponential_backoff,
+            "max_wait": self.max_wait,
+        }
+        if self.poll_early:  # a triggerer of the version before does not know it, and need not
+            kwargs["poll_early"] = True
+        return f"{__name__}.{type(self).__qualname__}", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event: ``completed``, ``timeout`` or ``error``, always with the reference id."""
@@ -87,23 +91,34 @@ class ImsTaskTrigger(BaseTrigger):
         yield TriggerEvent(event_about(self.reference_id, said))
 
     async def on_kill(self) -> None:
-        """Say what becomes of the task when a person ends the wait (called from Airflow 3.3 on)."""
-        log.warning("%s", abandoned_message(self.reference_id))
+        """
+        Say what becomes of the task when the wait ends here (called from Airflow 3.3 on).
+
+        Airflow calls it when a person ends the wait, and also when another triggerer takes over: no alarm.
+        """
+        log.info("%s", moved_message(self.reference_id))
 
     async def _wait(self) -> dict[str, str]:
         wait = _Wait(self)
         # Anywhere within the first interval: thousands of waits that begin together do not poll together.
-        first = random.uniform(SETTLING, max(SETTLING, self.next_wait()))  # noqa: S311 - jitter, not a secret
+        latest = max(SETTLING, self.next_wait(), min(1.5 * FIRST, self.poll_interval) if self.poll_early else 0.0)
+        first = random.uniform(SETTLING, latest)  # noqa: S311 - jitter, not a secret
         try:
             await repeat(wait.poll, wait.capped(first))
         finally:
             await wait.close()
         return wait.event
 
-    def next_wait(self) -> float:
-        """Return the seconds to the next poll, a tenth more or less so that many waits do not poll in step."""
+    def next_wait(self, remaining: float | None = None) -> float:
+        """
+        Return the seconds to the next poll, a tenth more or less so that many waits do not poll in step.
+
+        :param remaining: seconds that the tasks still need by their own progress, where that is known
+        """
         wait = self.poll_interval
-        if self.exponential_backoff:
+        if self.poll_early:
+            wait = pause(time.time() - self.start_time, self.poll_interval, remaining)
+        elif self.exponential_backoff:
             # Doubling from the start means: as long again as it has taken so far.
             wait += max(0.0, time.time() - self.start_time)
             wait = min(wait, self.max_wait if self.max_wait is not None else LONGEST_BACKOFF)
@@ -146,6 +161,8 @@ class _Wait:
             trouble = str(error) or "the request did not get its turn (max_requests_per_second)"
             known = error if isinstance(error, GstnError) else None
             first = max(1.0, self._trigger.poll_interval)
+            if self._trigger.poll_early:
+                first = min(first, FIRST)
             delay = max(1.0, backoff(self._failures, first=first, longest=LONGEST_BACKOFF, error=known))
             following = f"next in {self.capped(delay):.0f} s" if self.capped(delay) >= 1 else "the time is up"
             log.warning("Poll failed %d times in a row; %s. %s", self._failures, following, trouble)
@@ -153,7 +170,7 @@ class _Wait:
             if self._watch.is_over():
                 self.event = COMPLETED
                 return None
-            self._failures, delay = 0, self._trigger.next_wait()
+            self._failures, delay = 0, self._trigger.next_wait(self._watch.remaining)
         if time.time() >= self._trigger.end_time:
             self.event = timed_out(trouble or self._watch.last_seen)
             return None

@@ -20,8 +20,8 @@ FRAMEWORK_SLACK = 60.0
 LONGEST_LOOK = 3600.0
 """Seconds that the downloads of a reconciliation may take."""
 
-POLL_INTERVAL = 10.0
 LONGEST_POLL_INTERVAL = 120.0
+"""Seconds between two polls of downloads at most, where no ``poke_interval`` says it."""
 
 
 def safety_net(remaining: float, poll_interval: float) -> timedelta:

@@ -8,7 +8,8 @@ import time
 from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims.exceptions import GstnTransientError
 from airflow_provider_ims.hooks.gstn import GstnHook
-from airflow_provider_ims.waits.deadlines import LONGEST_LOOK, LONGEST_POLL_INTERVAL, POLL_INTERVAL
+from airflow_provider_ims.waits.deadlines import LONGEST_LOOK, LONGEST_POLL_INTERVAL
+from airflow_provider_ims.waits.pace import pause
 from airflow_provider_ims.waits.steps import AwaitMoment, AwaitTasks
 from airflow_provider_ims.waits.watch import TaskWatch, ask
 
@@ -23,12 +24,12 @@ def wait_here(hook: GstnHook, step: AwaitTasks | AwaitMoment) -> AwaitTasks | No
     if isinstance(step, AwaitMoment):
         time.sleep(max(0.0, step.moment - time.time()))
         return None
-    watch = TaskWatch(step.reference_ids, time.time())
+    watch, waited = TaskWatch(step.reference_ids, time.time()), 0.0
     end = time.time() + LONGEST_LOOK if step.until is None else step.until
-    pause = POLL_INTERVAL / 4
     while time.time() < end:
-        time.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - jitter, not a secret
-        pause = min(LONGEST_POLL_INTERVAL, pause * 2)
+        seconds = pause(waited, LONGEST_POLL_INTERVAL, watch.remaining)
+        waited += seconds  # without the jitter, which would grow with the pauses
+        time.sleep(seconds * random.uniform(0.9, 1.1))  # noqa: S311 - jitter, not a secret
         try:
             ask(watch, hook.get_task_status)
         except GstnTransientError:

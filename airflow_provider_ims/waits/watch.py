@@ -89,6 +89,22 @@ class TaskWatch:
         return True
 
     @property
+    def remaining(self) -> float | None:
+        """
+        Seconds that the tasks still need, if their jobs go on as fast as so far; ``None`` when not all of them tell.
+
+        Counted from the start of the wait. What a service tells that cannot be is as if it had told nothing.
+        """
+        waited, longest = max(0.0, self._clock() - self._since), 0.0
+        for reference_id in self.pending:
+            status = self._last.get(reference_id)
+            total, pending = (status.jobs_total, status.jobs_pending) if status else (None, None)
+            if total is None or pending is None or not 0 <= pending < total:
+                return None
+            longest = max(longest, waited * pending / (total - pending))
+        return longest
+
+    @property
     def last_seen(self) -> str:
         """What is known of the tasks that still run, in words."""
         seen = [(reference_id, self._last.get(reference_id)) for reference_id in self.pending[:5]]
@@ -132,5 +148,15 @@ def abandoned_message(reference_id: Any) -> str:
     """Say what becomes of tasks for which nobody waits any more."""
     return (
         f"The wait for {', '.join(ids_of(reference_id))} was ended from outside. The service has no cancel: it goes on"
-        " with what was sent. To learn what came of it, clear the task that waited; do not send the reset again."
+        " with what was sent; do not send the reset again. If the task that waited was marked by hand, clearing it"
+        " waits on."
+    )
+
+
+def moved_message(reference_id: Any) -> str:
+    """Say what it means that a trigger is stopped: Airflow does not tell it whether a person or a move is the cause."""
+    return (
+        f"The wait for {', '.join(ids_of(reference_id))} was ended from outside. The service has no cancel: it goes on"
+        " with what was sent; do not send the reset again. If another triggerer has taken over, the wait goes on there,"
+        " and nothing is to be done."
     )

@@ -135,6 +135,15 @@ def test_everything_the_user_set_reaches_the_trigger(hook):
     assert waiting.method_name == "execute_complete"
 
 
+@pytest.mark.parametrize(
+    ("given", "early", "interval"),
+    [({}, True, 60.0), ({"poke_interval": 45}, False, 45.0), ({"exponential_backoff": True}, False, 60.0)],
+)
+def test_a_wait_polls_early_unless_the_user_says_how_often(hook, given, early, interval):
+    trigger = deferral(sensor(deferrable=True, **given)).trigger
+    assert (trigger.poll_early, trigger.poll_interval) == (early, interval)
+
+
 def test_the_deadline_is_counted_from_the_start_of_the_try(hook):
     # A process that was restarted within a try does not start the wait anew.
     started = datetime.fromtimestamp(NOW - 3000, UTC)

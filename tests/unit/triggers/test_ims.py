@@ -286,6 +286,39 @@ async def test_waits_that_begin_together_do_not_poll_together(service, monkeypat
     assert all(sum(low <= poll < low + 5 for poll in first) > 15 for low in (5, 10, 15, 20))
 
 
+async def test_who_polls_early_sees_a_short_task_end_soon_and_asks_a_long_one_seldom(service):
+    await events(trigger(poll_interval=30, poll_early=True, end_time=START + 200))
+    gaps = [later - earlier for earlier, later in zip(service.polls, service.polls[1:], strict=False)]
+    assert service.polls[0] == 7.5, "between 5 s and half as long again"
+    assert gaps[:3] == [5, 5, 5]
+    assert gaps[:-1] == sorted(gaps[:-1])
+    assert max(gaps) == 30
+
+
+async def test_who_polls_early_and_is_restarted_goes_on_at_the_pace_of_a_long_wait(service):
+    service.now = START + 1000
+    await events(trigger(poll_interval=30, poll_early=True, end_time=START + 1100))
+    assert service.polls == [1030, 1060, 1090, 1100]
+
+
+async def test_who_polls_early_asks_where_the_tasks_progress_says_that_it_ends(service, monkeypatch):
+    async def get_task_status(reference_id: str) -> TaskStatus:
+        service.polls.append(service.now - START)
+        return TaskStatus(reference_id="r-1", word="processing", jobs_total=100, jobs_pending=80)
+
+    monkeypatch.setattr(service, "get_task_status", get_task_status)
+    await events(trigger(poll_interval=100, poll_early=True, end_time=START + 100))
+    # A fifth is done after 7.5 s, so that 30 are left: half of it is waited, not the 5 s of one who knows nothing.
+    assert service.polls[:2] == [7.5, 7.5 + 15]
+
+
+@pytest.mark.parametrize("fault", [GstnServiceUnavailable("503"), GstnThrottled("429")])
+async def test_who_polls_early_and_meets_a_fault_tries_again_early_too(service, fault):
+    service.answers = [fault, fault, "completed"]
+    await events(trigger(poll_interval=120, poll_early=True))
+    assert service.polls == [7.5, 10, 15]
+
+
 async def test_the_first_poll_leaves_airflow_time_to_see_the_deferral_through(service):
     await events(trigger(poll_interval=1, end_time=START + 8))
     assert service.polls == [5, 6, 7, 8]
@@ -304,6 +337,13 @@ def test_a_trigger_survives_being_kept_and_brought_back():
     back = ImsTaskTrigger(**json.loads(json.dumps(kwargs)))
     assert back.serialize() == kept.serialize()
     assert {type(value) for value in kwargs.values()} <= {str, int, float, bool, type(None)}
+
+
+def test_a_trigger_of_the_version_before_is_read_and_one_that_it_can_read_is_written():
+    _, kwargs = trigger().serialize()
+    assert "poll_early" not in kwargs
+    _, kwargs = trigger(poll_early=True).serialize()
+    assert ImsTaskTrigger(**kwargs).poll_early is True
 
 
 async def test_airflow_may_set_its_own_task_id_on_the_trigger(service):
@@ -395,7 +435,12 @@ class TestSeveralTasks:
 
 @pytest.mark.parametrize(("reference_id", "named"), [("r-1", "r-1"), (["r-1", "r-2"], "r-1, r-2")])
 async def test_a_wait_that_a_person_ends_says_that_the_service_goes_on(service, caplog, reference_id, named):
+    caplog.set_level("INFO")
     await trigger(reference_id=reference_id).on_kill()
+    # Airflow calls it also when another triggerer takes over: then there is nothing to do, and no alarm.
+    assert {record.levelname for record in caplog.records} == {"INFO"}
+    assert "another triggerer" in caplog.text
+    assert "clear" not in caplog.text.lower()
     assert f"The wait for {named} was ended from outside. The service has no cancel" in caplog.text
     assert "do not send the reset again" in caplog.text
     assert service.polls == []

@@ -69,6 +69,12 @@ class TestInTheTriggerer:
         assert kwargs["gstn_conn_id"] == "gstn_two"
         assert (kwargs["start_time"], kwargs["end_time"]) == (NOW, NOW + LONGEST_LOOK)
         assert timeout.total_seconds() > LONGEST_LOOK + LONGEST_POLL_INTERVAL
+        assert (kwargs["poll_early"], kwargs["poll_interval"]) == (True, LONGEST_POLL_INTERVAL)
+
+    def test_a_request_is_asked_about_early_and_no_less_often_than_the_user_says(self, hook):
+        trigger, _ = trigger_for(AwaitTasks(["r-1"], until=NOW + 600, kind="reset"), "gstn_default", 30.0)
+        _, kwargs = trigger.serialize()
+        assert (kwargs["poll_early"], kwargs["poll_interval"], kwargs["end_time"]) == (True, 30.0, NOW + 600)
 
 
 class TestOnTheWorker:
