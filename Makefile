@@ -4,7 +4,7 @@
 # make wheel  build sdist and wheel, install the wheel into an empty environment and ask Airflow for the provider
 # make days   live N simulated days (10,000) on all cores; make days-mutants sees whether they notice a broken package
 # make mutants MODULE=models/result.py   break that module (or all) in one small place at a time: does a test notice?
-# make bench  measure plan, polls, waits and worker slots; prints a table and writes bench/results.json (about 10 minutes)
+# make bench  measure plan, reconciliation, downloads, polls, waits and worker slots; prints a table and writes bench/results.json (about 10 minutes)
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)

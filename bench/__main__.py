@@ -6,11 +6,18 @@ import argparse
 import json
 from pathlib import Path
 
-from bench import end_to_end, plan, polls, reconcile, waits
+from bench import download, end_to_end, plan, polls, reconcile, waits
 
 RESULTS = Path(__file__).with_name("results.json")
 
-MODULES = {"plan": plan, "reconcile": reconcile, "polls": polls, "waits": waits, "end_to_end": end_to_end}
+MODULES = {
+    "plan": plan,
+    "reconcile": reconcile,
+    "download": download,
+    "polls": polls,
+    "waits": waits,
+    "end_to_end": end_to_end,
+}
 
 TARGETS = {
     "plan.ratio_to_floor": (2.0, "at most"),
@@ -24,6 +31,8 @@ TARGETS = {
     "reconcile.recall": (0.999, "at least"),
     "reconcile.probable_precision": (0.98, "at least"),
     "reconcile.probable_recall": (0.95, "at least"),
+    "download.ratio_to_floor": (1.5, "at most"),
+    "download.peak_mb_1m": (200, "at most"),
     "waits.core_fraction": (0.25, "at most"),
     "waits.longest_block_ms": (100, "at most"),
 }

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import msgspec
+
 from airflow_provider_ims.models.documents import SECTIONS, section_of
 from airflow_provider_ims.snapshots.errors import PageUnreadable
 from airflow_provider_ims.tables.documents import DOCUMENT_COLUMNS
@@ -42,6 +44,13 @@ _NAMED: Final = 5  # documents in a warning
 log = logging.getLogger(__name__)
 
 
+class _Page(msgspec.Struct):
+    data: dict[str, msgspec.Raw]
+
+
+_PAGE: Final = msgspec.json.Decoder(_Page)
+
+
 class Written(NamedTuple):
     """
     What ``documents.parquet`` holds.
@@ -73,7 +82,7 @@ class DocumentsTable:
         self, database: DuckDBPyConnection, folder: Path, *, gstin: str, snapshot: str, taken_at: datetime
     ) -> None:
         self._database = database
-        self._batch_file = folder / "pages.jsonl"
+        self._batch_file = folder / "pages.json"
         self._constants = {
             "rtin": literal(gstin),
             "taken_at": f"{literal(taken_at.isoformat())}::TIMESTAMPTZ",
@@ -185,17 +194,16 @@ class DocumentsTable:
         import duckdb
 
         section, key = self._batch_of
-        self._batch_file.write_bytes(b"\n".join(self._batch) + b"\n")
+        self._write_batch(key)
         largest = max(map(len, self._batch)) + 16
+        # Each record as it came, to the last digit of its numbers.
         source = (
-            f"read_json_objects({literal(self._batch_file)}, format='newline_delimited',"
+            f"read_json_objects({literal(self._batch_file)}, format='array',"
             f" maximum_object_size={max(largest, 1 << 16)})"
         )
-        path = literal(f"$.data.{_json_name(key)}[*]")
         shape = literal(json.dumps(dict.fromkeys(_READ, "VARCHAR")))
         records = (
-            f"SELECT r.*, raw FROM (SELECT json_transform(record, {shape}) AS r, record::VARCHAR AS raw"
-            f" FROM (SELECT unnest(json_extract(json, {path})) AS record FROM {source}))"
+            f"SELECT r.*, raw FROM (SELECT json_transform(json, {shape}) AS r, json::VARCHAR AS raw FROM {source})"
         )
         try:
             [(inserted,)] = self._database.execute(
@@ -207,6 +215,16 @@ class DocumentsTable:
         if inserted != self._records:
             raise PageUnreadable(f"pages of section {section} hold {self._records} records, {inserted} were read")
         self._batch, self._records = [], 0
+
+    def _write_batch(self, key: str) -> None:
+        """Write the records of a batch as one list."""
+        with self._batch_file.open("wb") as file:
+            for place, text in enumerate(self._batch):
+                records = bytes(_PAGE.decode(text).data[key])
+                _refuse_what_is_there_twice(text, records, key)
+                file.write(b"," if place else b"[")
+                file.write(records.strip()[1:-1])
+            file.write(b"]")
 
     def _columns(self, section: str) -> str:
         note = SECTIONS[section].number_field == "nt_num"
@@ -252,8 +270,18 @@ def _key_of(section: str, data: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _json_name(key: str) -> str:
-    return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _refuse_what_is_there_twice(text: bytes, records: bytes, key: str) -> None:
+    """Refuse a page in which one key leads to two lists, since every reader of JSON passes over one of them."""
+    around = text.replace(records, b"", 1)
+    if all(around.count(json.dumps(name).encode()) < 2 for name in (key, "data")):
+        return
+
+    def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if any([name for name, _ in pairs].count(name) > 1 for name in (key, "data")):
+            raise PageUnreadable(f"a page holds {key!r} or 'data' twice; nobody knows which counts")
+        return dict(pairs)
+
+    json.loads(text, object_pairs_hook=checked)
 
 
 def _text(name: str) -> str:
