@@ -11,7 +11,7 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ims.tables import files
 from airflow_provider_ims.tables.database import checked_memory_limit, open_database, workspace
-from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, TableError
+from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, NoRoom, TableError
 from airflow_provider_ims.tables.files import local_file, utf8_text, with_like_line_ends
 
 
@@ -134,6 +134,16 @@ def test_a_database_reads_and_writes_what_is_named_and_nothing_else(tmp_path: Pa
             with pytest.raises(duckdb.Error):
                 database.execute(sql)
         assert database.execute("SELECT current_setting('memory_limit')").fetchall() == [("953.6 MiB",)]
+    assert not folder.exists()
+
+
+def test_a_database_that_is_too_small_says_what_to_raise():
+    with (
+        pytest.raises(NoRoom, match="Raise memory_limit, or set TMPDIR"),
+        workspace() as folder,
+        open_database(folder, memory_limit="4MB") as database,
+    ):
+        database.execute("SELECT list(i::VARCHAR) FROM range(5000000) t(i)").fetchall()
     assert not folder.exists()
 
 
