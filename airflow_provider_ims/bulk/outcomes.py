@@ -16,7 +16,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_ims.bulk.details import DetailColumns, Details, carried_columns, details_of
 from airflow_provider_ims.bulk.plan_entry import GstinPlan, PlannedRequest
 from airflow_provider_ims.exceptions import MOST_REFUSED, GstnInvalidPayload, GstnInvalidRequest, of_storage_error
-from airflow_provider_ims.models.payload import DocumentKey
+from airflow_provider_ims.models.document_key import DocumentKey
 from airflow_provider_ims.models.reconciliation import count_of, of_places
 from airflow_provider_ims.results.report import DocumentRow, Report
 from airflow_provider_ims.spreadsheets import SheetWriter, read_sheet

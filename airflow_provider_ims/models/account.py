@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel
 
-from airflow_provider_ims.models.payload import DocumentKey, UndatedKey
+from airflow_provider_ims.models.document_key import DocumentKey, UndatedKey
 
 DocumentOutcome = Literal["reset", "refused", "unknown"]
 

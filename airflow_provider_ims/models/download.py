@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
+from airflow_provider_ims.models.document_key import DocumentKey, UndatedKey
 from airflow_provider_ims.models.documents import SECTIONS, Document, real_date, section_of
-from airflow_provider_ims.models.payload import DocumentKey, UndatedKey
 
 
 def actions_of(pages: Iterable[Mapping[str, Any]]) -> dict[DocumentKey, str]:

@@ -7,12 +7,13 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple, NoReturn, Self
+from typing import Any, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
 
 from airflow_provider_ims.models.amounts import as_json
+from airflow_provider_ims.models.document_key import DocumentKey
 from airflow_provider_ims.models.documents import (
     RULES,
     SECTIONS,
@@ -44,49 +45,6 @@ class InvData(TypedDict, total=False):
     b2bcna: list[AmendedNote]
     ecom: list[Ecom]
     ecoma: list[Ecoma]
-
-
-class UndatedKey(NamedTuple):
-    """
-    All that GSTN's error report gives of a document; documents that differ in their date alone share it.
-
-    Letter case is folded, since a report may write a number in capitals that was sent in small letters.
-    """
-
-    section: str
-    stin: str
-    number: str
-    rtnprd: str
-
-    @classmethod
-    def of(cls, section: str, stin: str, number: str, rtnprd: str) -> Self:
-        """Build it from the parts as somebody wrote them."""
-        return cls(section, stin.strip().upper(), number.strip().upper(), rtnprd.strip())
-
-
-class DocumentKey(NamedTuple):
-    """
-    What tells one document of a GSTIN from another.
-
-    The date belongs to it: a supplier may give a number again in a new financial year, and report both documents in
-    one period. Letter case is folded as in :class:`UndatedKey`.
-    """
-
-    section: str
-    stin: str
-    number: str
-    date: str
-    rtnprd: str
-
-    @classmethod
-    def of(cls, section: str, stin: str, number: str, date: str, rtnprd: str) -> Self:
-        """Build the key from the parts as somebody wrote them; ``date`` is DD-MM-YYYY."""
-        return cls(section, stin.strip().upper(), number.strip().upper(), date.strip(), rtnprd.strip())
-
-    @property
-    def undated(self) -> UndatedKey:
-        """What an error report would call the document."""
-        return UndatedKey(self.section, self.stin, self.number, self.rtnprd)
 
 
 class ResetPayload(BaseModel):

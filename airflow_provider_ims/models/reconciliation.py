@@ -12,7 +12,8 @@ from itertools import groupby
 
 from pydantic import BaseModel, ValidationError
 
-from airflow_provider_ims.models.payload import DocumentKey, ResetPayload
+from airflow_provider_ims.models.document_key import DocumentKey
+from airflow_provider_ims.models.payload import ResetPayload
 
 
 class Reconciliation(BaseModel):

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from airflow_provider_ims.models.account import Account, DocumentOutcome, ListedRefusals, RefusedDocument
 from airflow_provider_ims.models.codes import nothing_was_done, remedy_for
+from airflow_provider_ims.models.document_key import DocumentKey
 from airflow_provider_ims.models.documents import section_of
-from airflow_provider_ims.models.payload import DocumentKey, ResetPayload
+from airflow_provider_ims.models.payload import ResetPayload
 
 Outcome = Literal["processed", "partial", "failed", "running", "unknown"]
 

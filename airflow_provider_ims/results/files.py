@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ims.exceptions import of_storage_error
 from airflow_provider_ims.file_names import file_name
-from airflow_provider_ims.models.payload import DocumentKey
+from airflow_provider_ims.models.document_key import DocumentKey
 from airflow_provider_ims.results.report import RefusedRow, Report
 from airflow_provider_ims.spreadsheets import SheetWriter
 from airflow_provider_ims.storage import CannotWrite, as_json, copy_whole, shown, write_whole

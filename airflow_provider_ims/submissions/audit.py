@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ims.exceptions import GstnError, of_storage_error
 from airflow_provider_ims.file_names import file_name
-from airflow_provider_ims.models.payload import DocumentKey, ResetPayload
+from airflow_provider_ims.models.document_key import DocumentKey
+from airflow_provider_ims.models.payload import ResetPayload
 from airflow_provider_ims.results.report import RefusedRow
 from airflow_provider_ims.storage import (
     StorageError,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ims.models.document_key import DocumentKey
 from airflow_provider_ims.models.download import actions_of
-from airflow_provider_ims.models.payload import DocumentKey
 from tests.unit.builders import SECTIONS, STIN, document, payload
 
 DATE, OTHER_DATE = "23-01-2023", "05-01-2023"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ims.models import ResetPayload
-from airflow_provider_ims.models.payload import DocumentKey
+from airflow_provider_ims.models.document_key import DocumentKey
 from tests.unit.builders import (
     COMMON,
     FIELDS,

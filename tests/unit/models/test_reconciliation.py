@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ims.models import ResetPayload
-from airflow_provider_ims.models.payload import DocumentKey
+from airflow_provider_ims.models.document_key import DocumentKey
 from airflow_provider_ims.models.reconciliation import Reconciliation, as_places, of_places
 from tests.unit.builders import document, numbered, payload
 

@@ -23,7 +23,7 @@ from airflow_provider_ims.exceptions import (
     GstnStorageUnavailable,
 )
 from airflow_provider_ims.models import ResetPayload
-from airflow_provider_ims.models.payload import DocumentKey
+from airflow_provider_ims.models.document_key import DocumentKey
 from airflow_provider_ims.results.report import RefusedRow
 from airflow_provider_ims.sessions.store import MemorySessionStore
 from airflow_provider_ims.storage import CannotRead, CannotWrite

@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ims.models import InvalidPayload, ResetPayload
-from airflow_provider_ims.models.payload import DocumentKey, request_json
+from airflow_provider_ims.models.document_key import DocumentKey
+from airflow_provider_ims.models.payload import request_json
 from airflow_provider_ims.planning.checks.checker import Checker, Valid
 from airflow_provider_ims.planning.checks.coercion import converted
 from tests.unit.builders import SECTIONS
