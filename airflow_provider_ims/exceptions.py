@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from airflow_provider_ims._compat import AirflowException, AirflowFailException
 from airflow_provider_ims.models.codes import Kind, meaning_of
 from airflow_provider_ims.models.faults import Fault, InvalidPayload
-from airflow_provider_ims.models.printable import clean_lines
+from airflow_provider_ims.models.printable import clean_lines, fitted
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.storage import StorageError
 
@@ -58,7 +58,7 @@ class GstnError(AirflowException):
     """
     Something went wrong between Airflow, the service and GSTN.
 
-    :param text: the whole story for the person who must act; never holds a secret
+    :param text: the whole story for the person who must act, what and who in its first line; never holds a secret
     :param code: the service's or GSTN's code, empty if there is none
     :param advice: what to do now (also in the text)
     :param place: what it is about: a parameter, a task
@@ -76,7 +76,7 @@ class GstnError(AirflowException):
         http_status: int | None = None,
         retry_after: float | None = None,
     ) -> None:
-        Exception.__init__(self, clean_lines(text))
+        Exception.__init__(self, fitted(clean_lines(text)))
         self.code = code
         self.advice = advice
         self.place = place
@@ -292,7 +292,7 @@ def of_code(code: str, text: str) -> GstnError:
 def retold(error: _E, text: str) -> _E:
     """Return the same exception, with all that it carries, and another text."""
     again = copy.copy(error)
-    again.args = (clean_lines(text),)
+    again.args = (fitted(clean_lines(text)),)
     return again
 
 

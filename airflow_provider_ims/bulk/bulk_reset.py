@@ -19,6 +19,7 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.models.result import ResetResult
+from airflow_provider_ims.pace import span
 from airflow_provider_ims.results.report import Report
 from airflow_provider_ims.submissions.audit import NO_AUDIT, AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, BulkPart, Entry, Journal, entry_of
@@ -197,7 +198,11 @@ class BulkReset:
     def _carry_on(self, chunk: Chunk, ended: AwaitTasks | None) -> AwaitTasks | AwaitMoment | None:
         payload = chunk.planned.load(self._plan.rtin)
         name = f"GSTIN {self._plan.rtin}, request {chunk.number} of {len(self.chunks)}"
-        log.info("%s.", name)
+        before = sum(each.planned.documents for each in self.chunks[: chunk.number - 1])
+        log.info(
+            "%s: documents %s to %s of %s.",
+            *(name, f"{before + 1:,}", f"{before + chunk.planned.documents:,}", f"{self._plan.documents:,}"),
+        )
         submission = Submission(
             self._hook,
             self._journal,
@@ -217,6 +222,11 @@ class BulkReset:
         return None
 
     def _finish(self, chunk: Chunk, report: Report) -> None:
+        if (entry := self._entry(chunk)) and entry.at:
+            log.info(
+                "Request %d of %d: GSTN took %s at most for %s documents.",
+                *(chunk.number, len(self.chunks), span(self._clock() - entry.at), f"{chunk.planned.documents:,}"),
+            )
         self._outcomes.keep(chunk.planned, report)
         summary = report.summary()
         self._audit.ended(report.reference_id, summary, report.refused, report.unknown)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from itertools import groupby
 from typing import NamedTuple
 
 _SHOWN = 50
@@ -30,7 +32,7 @@ class Fault(NamedTuple):
 
 def _shown(value: object) -> str:
     try:
-        return repr(value)
+        return str(value) if isinstance(value, Decimal) else repr(value)  # an amount as it is written
     except ValueError:  # Python writes no integers of thousands of digits
         return "a number of thousands of digits"
 
@@ -40,12 +42,23 @@ class InvalidPayload(ValueError):
     The request would be refused by GSTN's schema, or is not what its author can have meant.
 
     :param faults: everything that is wrong, in the order of the input
+    :param documents: beginning of a fault's place, such as ``invdata.b2b[3]`` -> the document as a person knows it
     """
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Fault], documents: Mapping[str, str] | None = None) -> None:
         self.faults = list(faults)
-        lines = [f"  {fault}" for fault in self.faults[:_SHOWN]]
+        self.documents = dict(documents or {})
+        lines: list[str] = []
+        for name, group in groupby(self.faults[:_SHOWN], self._document):
+            told = [str(fault) for fault in group]
+            if name and len(told) > 1:
+                lines += [f"  {name}:", *(f"    {fault}" for fault in told)]
+            else:
+                lines += [f"  {name}: {fault}" if name else f"  {fault}" for fault in told]
         if len(self.faults) > _SHOWN:
             lines.append(f"  ... and {len(self.faults) - _SHOWN} more")
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
         super().__init__("\n".join([f"The reset request has {count}; nothing was sent:", *lines]))
+
+    def _document(self, fault: Fault) -> str:
+        return self.documents.get(fault.place.partition("]")[0] + "]", "")

@@ -94,7 +94,7 @@ class ResetPayload(BaseModel):
             suppliers = ((f"{place}.stin", document.get("stin")) for place, _, document in _raw_documents(raw))
             faults.extend(_wrong_check_digits([("rtin", raw.get("rtin")), *suppliers]))
         if faults or payload is None:
-            raise InvalidPayload(faults)
+            raise InvalidPayload(faults, _names_of(raw, faults))
         filled: Any = {section: documents for section, documents in payload.sections() if documents}
         return payload.model_copy(update={"invdata": filled})
 
@@ -271,6 +271,17 @@ def _unknown_key_rule(loc: tuple[int | str, ...]) -> str:
             return f"unknown field; {section} has {', '.join(sorted(SECTIONS[section].model_fields))}"
         case _:
             return "unknown field; a request has rtin, reqtyp and invdata"
+
+
+def _names_of(raw: Mapping[str, Any], faults: Iterable[Fault]) -> dict[str, str]:
+    """Return the documents that faults are about, as a person knows them, by the beginning of the faults' places."""
+    wanted = {fault.place.partition("]")[0] + "]" for fault in faults if fault.place.startswith("invdata.")}
+    names = {}
+    for place, section, document in _raw_documents(raw):
+        number = document.get(SECTIONS[section].number_field)
+        if place in wanted and isinstance(number, str) and number:
+            names[place] = f"{section} {number[:40]} of supplier {str(document.get('stin') or '?')[:20]}"
+    return names
 
 
 def _raw_documents(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

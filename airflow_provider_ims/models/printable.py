@@ -31,6 +31,32 @@ def clean_lines(text: str) -> str:
     return text if text.isprintable() else "\n".join(_printable(line) for line in text.split("\n"))
 
 
+LONGEST_FIRST_LINE = 119
+"""Airflow's log page does not wrap: what and who has to stand in this many characters."""
+
+
+def fitted(text: str) -> str:
+    """
+    Return a text whose first line fits Airflow's pages; what is too long goes on in the second one.
+
+    It is cut after a sentence if one ends there, else after a part of one, else between words.
+    """
+    first, newline, rest = text.partition("\n")
+    if len(first) <= LONGEST_FIRST_LINE:
+        return text
+    for mark in (". ", "; ", ": ", ", ", " "):
+        at = first.rfind(mark, _SHORTEST_FIRST_LINE, LONGEST_FIRST_LINE + 1)
+        if at >= 0:
+            end = at + len(mark.rstrip())
+            break
+    else:
+        end = at = LONGEST_FIRST_LINE
+    return f"{first[:end]}\n{first[end:].lstrip()}{newline}{rest}"
+
+
+_SHORTEST_FIRST_LINE = 20
+
+
 def _printable(text: str) -> str:
     if text.isprintable():
         return text

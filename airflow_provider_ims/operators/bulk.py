@@ -41,6 +41,7 @@ from airflow_provider_ims.operators.arguments import (
     is_true,
     seconds,
 )
+from airflow_provider_ims.pace import span
 from airflow_provider_ims.results.text_tables import aligned
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Journal
@@ -171,7 +172,7 @@ class ImsBulkResetOperator(BaseOperator):
         if said.get("status") == "error":
             trouble = failure_of(said)
         elif said.get("status") == "timeout" and (journal.awaited or {}).get("kind") != "reset":
-            trouble = AirflowSensorTimeout(f"The downloads of GSTN's documents took too long: {said.get('message')}")
+            trouble = AirflowSensorTimeout(f"The downloads of GSTN's documents took too long.\n{said.get('message')}")
         if trouble is not None:
             self.log.warning("The wait in the triggerer came to no good end. %s", trouble)
         return self._advance(context, journal, AwaitTasks.of_event(journal.awaited, event), trouble)
@@ -257,6 +258,7 @@ class ImsBulkResetOperator(BaseOperator):
                     raise
         if step is not None:
             method, pause = "execute_complete", seconds(self.poke_interval)
+            self.log.info("%s", _next_look(step, pause))
             hand_over(self, step, journal, self.gstn_conn_id, method=method, poll_interval=pause)
         return self._conclude(context, outcomes, summary, bulk.done())
 
@@ -336,6 +338,14 @@ class ImsBulkResetOperator(BaseOperator):
                 refused=outcomes.refused,
             )
         return end_task(context, summary, error, self.on_partial, self.log)
+
+
+def _next_look(step: AwaitTasks | AwaitMoment, pause: float) -> str:
+    """Say when it goes on."""
+    if isinstance(step, AwaitMoment):
+        return f"Going on in {span(step.moment - time.time())}."
+    what = "It runs" if step.kind == "reset" else "The downloads run"
+    return f"{what} under {', '.join(step.reference_ids)}; the next poll is within {span(pause)}."
 
 
 _AGAIN = "To send what GSTN refused once more, set force_resubmit='failed' and clear this task."

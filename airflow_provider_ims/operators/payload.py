@@ -31,16 +31,20 @@ def load_payload(payload: Payload, **rules: bool) -> ResetPayload:
     """
     if isinstance(payload, (PathLike, ObjectStoragePath)):
         payload = str(payload)
+    source = ""
     try:
         if isinstance(payload, str):
             text = payload.lstrip("\ufeff \t\r\n")
             if text.startswith(_AS_PYTHON_WRITES):
                 raise InvalidPayload([_rendered_to_text()])
             if not text.startswith("{"):
+                source = f"In {shown(payload)}: "
                 return ResetPayload.parse(_read_file(payload), **rules)
         return ResetPayload.parse(payload, **rules)
     except InvalidPayload as error:
-        raise GstnInvalidPayload(str(error), error.faults) from None
+        first, newline, rest = str(error).partition("\n")
+        where = f"\n{source.removesuffix(': ')}:" if source else ""
+        raise GstnInvalidPayload(f"{first}{where}{newline}{rest}", error.faults) from None
 
 
 def _rendered_to_text() -> Fault:
@@ -53,10 +57,13 @@ def _rendered_to_text() -> Fault:
 
 def _read_file(path: str) -> bytes:
     try:
-        return read_whole(path)
+        content = read_whole(path)
     except CannotRead as error:
         if error.passes:
             raise of_storage_error(error, "The payload is not to be had now; nothing was sent.") from error
         raise InvalidPayload(
             [Fault("payload", shown(path), f"a JSON file that this worker can read: {error.why}")]
         ) from None
+    if not content.strip():
+        raise InvalidPayload([Fault("payload", shown(path), "a JSON file; this file is empty")])
+    return content

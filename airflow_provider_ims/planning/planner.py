@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import tempfile
 from collections import Counter, deque
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import Fault
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
+from airflow_provider_ims.pace import Pace
 from airflow_provider_ims.planning.carried import as_text
 from airflow_provider_ims.planning.checks.checker import Checker, Valid
 from airflow_provider_ims.planning.checks.duplicates import Duplicate, Duplicates
@@ -29,6 +31,8 @@ from airflow_provider_ims.storage import StorageError
 OnInvalid = Literal["fail", "skip"]
 
 _SHOWN = 10
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,7 @@ class _Planner:
         self._rtins: set[str] = set()
         self._spellings: dict[str, tuple[str, Place]] = {}
         self._plan = Plan()
+        self._packing = Pace(log, "documents in requests")
 
     def run(self) -> Plan:
         plan = self._plan
@@ -178,8 +183,11 @@ class _Planner:
         spills, rtins, room = self._spills, self._rtins, self._room
         columns = source.columns
         rows = 0
+        pace = Pace(log, f"rows of {self._names[index]}")
         for number, row in source.rows():
             rows += 1
+            if rows & 4095 == 0:
+                pace.reached(rows)
             if isinstance(row, Unreadable):
                 self._rejects.add(Place(index, number), {}, [Fault("", row.value, row.rule)], columns)
                 continue
@@ -257,6 +265,7 @@ class _Planner:
         chunks: list[dict[str, Any]] = []
         for chunk in packed(rtin, documents(), max_bytes=rules.max_bytes, max_documents=rules.max_documents):
             chunks.append(self._output.write_chunk(rtin, len(chunks) + 1, chunk))
+            self._packing.reached(self._plan.documents + sum(entry["documents"] for entry in chunks))
             if columns:
                 own = [waiting.popleft() for _ in range(chunk.documents)]
                 rows = ((self._name_of(place_of(place)), carried) for place, carried in own)

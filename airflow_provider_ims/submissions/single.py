@@ -7,6 +7,7 @@ import logging
 from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims.exceptions import GstnResetNotDone, GstnTransientError
 from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.models.printable import fitted
 from airflow_provider_ims.results.report import Report
 from airflow_provider_ims.submissions.journal import Entry
 from airflow_provider_ims.submissions.submission import Sent, Submission
@@ -74,8 +75,10 @@ class SingleReset:
             return None
         if self._submission.clock() >= until:
             raise AirflowSensorTimeout(
-                f"{self._name}: task {entry.reference_id} was not complete {self._timeout:.0f} s after it was sent. It"
-                " may still run: clear this task to wait on; nothing is sent again."
+                fitted(
+                    f"{self._name}: task {entry.reference_id} was not complete {self._timeout:.0f} s after it was"
+                    " sent.\nIt may still run: clear this task to wait on; nothing is sent again."
+                )
             )
         return AwaitTasks([entry.reference_id], until, "reset", self._submission.key)
 

@@ -408,16 +408,27 @@ class Submission:
     def _for_a_person(self, entry: Entry, what: str) -> str:
         first = next(document for _, document in self.payload.documents())
         counts = ", ".join(f"{count} {section}" for section, count in self.payload.counts().items())
-        return (
+        sender = _sender(entry)
+        lines = [
             f"It is not known whether the {self.call.noun} of {self.payload.count()} documents of GSTIN"
-            f" {self.payload.rtin} was done.\nIt is about {counts}, such as {first.number} of supplier {first.stin}."
-            f" It was {_story(entry)}. {what}\nClear this task: it looks at the documents that GSTN holds, and sends"
-            f" only those that are not {self.call.settled}. With on_ambiguous='reconcile' it does so by itself."
-        )
+            f" {self.payload.rtin} was done.",
+            f"It was {_story(entry)}.",
+            *([f"Sent by: {sender}"] if sender else []),
+            what,
+            f"Documents: {counts}, such as {first.number} of supplier {first.stin}.",
+            "Clear this task: it looks at the documents that GSTN holds, which is free, and sends only those that are"
+            f" not {self.call.settled}.",
+            "With on_ambiguous='reconcile' it does so by itself.",
+        ]
+        return "\n".join(lines)
 
 
 def _jitter() -> float:
     return random.uniform(0.9, 1.1)  # noqa: S311 - no secret
+
+
+def _sender(entry: Entry) -> str:
+    return " ".join(str(entry.who[name]) for name in ("dag_id", "run_id", "task_id") if name in (entry.who or {}))
 
 
 def _story(entry: Entry) -> str:
@@ -425,8 +436,6 @@ def _story(entry: Entry) -> str:
         return "kept in a form that cannot be read, so that its fate is not known"
     at = datetime.fromtimestamp(entry.at, UTC).isoformat(" ", "seconds")
     by = f"by try {entry.attempt.try_number} at {at}"
-    if entry.who:
-        by += " of " + " ".join(str(entry.who[name]) for name in ("dag_id", "run_id", "task_id") if name in entry.who)
     match entry.phase:
         case "submitted" | "ended":
             return f"sent {by} under the reference id {entry.reference_id}"

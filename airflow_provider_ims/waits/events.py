@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims.exceptions import GstnError, GstnPermanentError, by_name
-from airflow_provider_ims.models.printable import clean_lines
+from airflow_provider_ims.models.printable import clean_lines, fitted
 from airflow_provider_ims.waits.watch import ids_of
 
 Event = dict[str, Any]
@@ -69,6 +69,8 @@ def read_event(event: Mapping[str, Any] | None, waited_for: list[str]) -> None:
 def not_complete_in_time(reference_ids: list[str], last_seen: str) -> AirflowSensorTimeout:
     """Return the error for a wait whose deadline has come."""
     return AirflowSensorTimeout(
-        f"Task {', '.join(reference_ids)} was not complete at the deadline. Last seen: {last_seen}."
-        " It may still run: clear this sensor to wait on; do not send the reset again."
+        fitted(
+            f"Task {', '.join(reference_ids)} was not complete at the deadline.\nLast seen: {last_seen}.\n"
+            "It may still run: clear this sensor to wait on; do not send the reset again."
+        )
     )

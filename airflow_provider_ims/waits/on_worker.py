@@ -38,4 +38,4 @@ def wait_here(hook: GstnHook, step: AwaitTasks | AwaitMoment) -> AwaitTasks | No
             return step
     if step.kind == "reset":
         return None  # whoever sent it knows what to say of it
-    raise AirflowSensorTimeout(f"The downloads did not end within {LONGEST_LOOK:.0f} s: {watch.last_seen}.")
+    raise AirflowSensorTimeout(f"The downloads did not end within {LONGEST_LOOK:.0f} s.\nLast seen: {watch.last_seen}.")

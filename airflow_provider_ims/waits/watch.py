@@ -85,7 +85,10 @@ class TaskWatch:
             return False
         if self._failures:
             first = self._failures[0]
-            raise type(first)("\n".join(str(error) for error in self._failures), code=first.code)
+            told = [str(error).splitlines() for error in self._failures]
+            # What is to be done is the same for most of them, and said once.
+            rest = dict.fromkeys(line for lines in told for line in lines[1:])
+            raise type(first)("\n".join([*(lines[0] for lines in told), *rest]), code=first.code)
         return True
 
     @property

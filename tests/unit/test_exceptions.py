@@ -14,6 +14,7 @@ from airflow_provider_ims._compat import AirflowException, AirflowFailException
 from airflow_provider_ims.exceptions import GstnError, GstnInvalidPayload, GstnPermanentError, GstnTransientError
 from airflow_provider_ims.models import Fault, InvalidPayload
 from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.models.printable import fitted
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.theodore import read_login
 from tests.unit.builders import PASSWORD, TOKEN, reply, short, short_error
@@ -64,7 +65,7 @@ def test_every_kind_of_fault_has_its_exception(kind: Kind):
     error.retry_after = 7.0
     raised = exceptions.of_service_error(error)
     assert type(raised).__name__ == RAISED_FOR[kind]
-    assert str(raised) == str(error)
+    assert str(raised) == fitted(str(error))
     assert (raised.code, raised.advice, raised.place, raised.http_status, raised.retry_after) == (
         "CODE1",
         "Do this.",

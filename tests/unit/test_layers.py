@@ -70,7 +70,7 @@ def files_of(layer: str) -> list[Path]:
     [
         ("models", {"models"}),
         ("protocol", {"models", "protocol"}),
-        ("planning", {"models", "planning", "spreadsheets", "storage", "tables", "workbooks"}),
+        ("planning", {"models", "pace", "planning", "spreadsheets", "storage", "tables", "workbooks"}),
         ("tables", {"tables"}),
         ("workbooks", {"workbooks"}),
         ("matching", {"models", "tables", "matching", "storage", "workbooks"}),
@@ -89,7 +89,7 @@ def test_a_layer_knows_only_those_below_it(layer: str, may_know: set[str]):
 
 
 FLOORS = (
-    ("_compat", "models", "simulator", "spreadsheets", "storage", "tables", "workbooks", "get_provider_info"),
+    ("_compat", "models", "pace", "simulator", "spreadsheets", "storage", "tables", "workbooks", "get_provider_info"),
     ("protocol", "planning", "matching", "snapshots"),
     ("exceptions",),
     ("_metadata", "backoff", "deadlines", "file_names", "retry_policy"),

@@ -479,7 +479,7 @@ class TestAPersonWhoClearsTheTask:
 class TestALostReply:
     def test_fails_by_default_and_says_what_to_check(self, go, hook):
         hook.answers = [LOST]
-        with pytest.raises(GstnAmbiguousSubmission, match=r"(?s)not known whether .* The reply was lost"):
+        with pytest.raises(GstnAmbiguousSubmission, match=r"(?s)not known whether .*\nThe reply was lost"):
             go(1)
         assert len(hook.sent) == 1
 

@@ -420,8 +420,9 @@ class TestSeveralTasks:
     async def test_that_failed_are_told_a_line_each(self, service):
         service.answers = ["failed"]
         [event] = await events(trigger(reference_id=["r-1", "r-2"]))
-        first, second = event.payload["message"].split("\n")
+        first, second, both = event.payload["message"].split("\n")
         assert (first[:9], second[:9]) == ("Task r-1 ", "Task r-2 ")
+        assert both.startswith("Its documents may or may not be reset")
 
     async def test_survive_being_kept_and_brought_back(self, service):
         kept = trigger(reference_id=["r-1", "r-2"])

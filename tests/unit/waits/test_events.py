@@ -50,7 +50,9 @@ def test_the_deadline_is_a_timeout_that_says_what_was_last_seen_and_what_to_do()
     event = carried(event_about(["r-1", "r-2"], timed_out("r-2: processing")))
     with pytest.raises(AirflowSensorTimeout) as caught:
         read_event(event, ["r-1", "r-2"])
-    assert str(caught.value).startswith("Task r-1, r-2 was not complete at the deadline. Last seen: r-2: processing.")
+    assert str(caught.value).startswith(
+        "Task r-1, r-2 was not complete at the deadline.\nLast seen: r-2: processing.\n"
+    )
     assert "do not send the reset again" in str(caught.value)
 
 
