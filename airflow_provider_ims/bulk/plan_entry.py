@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from airflow.sdk import ObjectStoragePath
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from airflow_provider_ims.exceptions import GstnInvalidPayload, GstnInvalidRequest, of_storage_error
 from airflow_provider_ims.models.faults import InvalidPayload
 from airflow_provider_ims.models.payload import ResetPayload
-from airflow_provider_ims.storage import CannotRead, read_whole
+from airflow_provider_ims.storage import CannotRead, read_whole, shown
 
 
 class PlannedRequest(BaseModel):
@@ -44,16 +45,20 @@ class PlannedRequest(BaseModel):
             content = read_whole(self.path)
         except CannotRead as error:
             raise of_storage_error(error, "A planned request is not to be had. Nothing of it was sent.") from error
+        name = PurePosixPath(self.path).name
         if hashlib.sha256(content).hexdigest() != self.sha256:
             raise GstnInvalidRequest(
-                f"{self.path} is not the file that was planned (other SHA-256). Nothing of it was sent. Plan again."
+                f"{name} is not the file that was planned (other SHA-256). Nothing of it was sent. Plan again.\n"
+                f"It is {shown(self.path)}"
             )
         try:
             payload = ResetPayload.parse(content, allow_no_action=True)
         except InvalidPayload as error:
             raise GstnInvalidPayload(f"{self.path}: {error}", error.faults) from None
         if payload.rtin != rtin:
-            raise GstnInvalidRequest(f"{self.path} is for GSTIN {payload.rtin}, not {rtin}. Nothing of it was sent.")
+            raise GstnInvalidRequest(
+                f"{name} is for GSTIN {payload.rtin}, not {rtin}. Nothing of it was sent.\nIt is {shown(self.path)}"
+            )
         return payload
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_ims.matching.books import BooksRead, BooksReader, DateOrder, OtherGstins, first_rejects
@@ -162,9 +163,14 @@ def _rows_rejected(read: BooksRead, first: Sequence[tuple[Any, ...]], path: str)
     ]
     all_of_them = read.rejected == read.rows
     remedy = "Mend them" + ("" if all_of_them else ', or leave them out with on_invalid="skip"')
-    lines = "\n".join(f"  {fault}" for fault in faults)
-    return RowsRejected(
+    lines = [
         f"{'All' if all_of_them else f'{read.rejected} of'} {read.rows} rows of the books cannot be read; nothing was"
-        f" matched.\nAll of them are in {path}. {remedy}. The first:\n{lines}",
-        faults,
-    )
+        " matched.",
+        f"All of them are in {path}.",
+        f"{remedy}. The first:",
+    ]
+    for (place, number), group in groupby(first, lambda row: (row[0], row[3])):
+        lines.append(f"{place}{f', {number}' if number else ''}:")
+        for *_, column, value, reason in group:
+            lines.append("  " + str(Fault(column or "row", value, reason)))
+    return RowsRejected("\n".join(lines), faults)
