@@ -123,6 +123,7 @@ class BooksReader:
         for index, (raw, header) in enumerate(zip(raws, headers, strict=True)):
             read.warnings += raw.notes
             self._convert(index, raw, header, carried)
+        self._reject_reversed(raws, headers)
         self._make_view(len(raws), len(carried))
         read.kept = self._count("SELECT count(*) FROM books")
         read.rejected = self._count("SELECT count(DISTINCT (source, line)) FROM reject")
@@ -185,6 +186,27 @@ class BooksReader:
         if bad:
             self._reject(source, raw, header)
         database.execute(f"DROP TABLE {raw.table}")
+
+    def _reject_reversed(self, raws: Sequence[Raw], headers: Sequence[Header]) -> None:
+        """Reject what another row takes back; without the negative row alone, the booking would seem to stand."""
+        run = self._database.execute
+        tables = [f"judged_{source}" for source in range(len(raws))]
+        same = "rtin, stin, kind, upper(number)"
+        run(
+            "CREATE TEMP TABLE reversed AS "
+            + " UNION ".join(f"SELECT ({same}) AS booking FROM {table} WHERE is_negative" for table in tables)
+        )
+        if not self._count("SELECT count(*) FROM reversed"):
+            return
+        for source, (table, raw, header) in enumerate(zip(tables, raws, headers, strict=True)):
+            place = header.position.get("number")
+            column = literal("number" if place is None else raw.header[place])
+            taken_back = f"is_good AND ({same}) IN (FROM reversed)"
+            run(
+                f"INSERT INTO reject SELECT {source}, line, rtin, stin, number, 100, {column}, number,"
+                f" {literal(coercion.RULES['reversed'])} FROM {table} WHERE {taken_back}"
+            )
+            run(f"UPDATE {table} SET is_good = false WHERE {taken_back}")
 
     def _make_view(self, sources: int, carried: int) -> None:
         columns = ["key", "rtin", "stin", "kind", "number", "date", *_MONEY, *(f"x{place}" for place in range(carried))]

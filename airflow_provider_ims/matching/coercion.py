@@ -20,6 +20,10 @@ RULES: Final = {
     ),
     "txval": "the taxable value is empty",
     "negative": "an invoice or debit note is not negative; is this a credit note?",
+    "reversed": (
+        "a number that is booked once: another row has it with a negative amount. Is the booking taken back? Then leave"
+        " both out; is it corrected? Then give one row with what remains"
+    ),
     "signs": "the amounts of one credit note have one sign",
     "date": "a real date from 2017-07-01 on, such as 2026-10-04, 04-10-2026, 04/10/2026 or 04-Oct-2026",
     "serial": "a date; this is a spreadsheet's day number: format the column as a date",

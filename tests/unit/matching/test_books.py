@@ -193,6 +193,29 @@ def test_rejects_stop_everything_unless_the_user_says_otherwise(tmp_path: Path):
         matched(tmp_path, [document()], [booking("BAD", txval="x")], on_invalid="skip")
 
 
+def test_a_booking_that_is_taken_back_is_no_booking(tmp_path: Path):
+    back = {"txval": "-1000.00", "iamt": "(180.00)"}
+    books = [booking("INV/1", id="1"), booking("INV/2", id="2"), booking("inv/1", id="3", **back)]
+    found = matched(tmp_path, [document("INV/1"), document("INV/2")], books, on_invalid="skip")
+    assert [(row["number"], row["match"], row["decision"]) for row in found.rows] == [
+        ("INV/1", "only_in_ims", "keep"),
+        ("INV/2", "matched", "reset"),
+    ]
+    assert [row["place"] for row in found.rejects] == ["books.csv line 2", "books.csv line 4"]
+    assert "another row has it with a negative amount" in found.rejects[0]["reason"]
+    assert (found.summary["rejected"], found.summary["book_rows"]) == (2, 1)
+
+
+def test_a_booking_that_another_file_takes_back(tmp_path: Path):
+    snapshot = write_documents(tmp_path / "documents.parquet", [document()])
+    sources = [
+        text_file(tmp_path, csv_text(booking()), "april.csv"),
+        text_file(tmp_path, csv_text(booking(txval="-1000.00", iamt="-180.00")), "may.csv"),
+    ]
+    with pytest.raises(RowsRejected, match="All 2 rows"):
+        reconcile([snapshot], sources, ObjectStoragePath(str(tmp_path / "out")), options=Options(on_invalid="skip"))
+
+
 def test_rows_of_other_gstins_are_left_out_if_the_user_says_so(tmp_path: Path):
     books = [booking(), booking("X", rtin=OTHER), booking("Y", rtin=OTHER, txval="unreadable")]
     found = matched(tmp_path, [document()], books, other_gstins="leave_out")

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_ims.models.calendar import (
     INDIA,
+    Calendar,
     PeriodDates,
     day_in_india,
     pending_until,
@@ -87,3 +88,48 @@ def test_a_credit_note_may_be_pending_for_one_more_period():
     assert pending_until("102025") == date(2025, 12, 20)
     assert pending_until("122025") == date(2026, 2, 20)
     assert pending_until("092025", filing="quarterly", state="27") == date(2026, 1, 22)
+
+
+GSTINS = ["27AAPFU0939F1ZV", "09AAPFU0939F1ZX"]
+
+
+@pytest.mark.parametrize(
+    ("day", "words"),
+    [
+        (17, None),
+        (18, "due in 2 days, on 20 November 2026"),
+        (19, "due tomorrow, on 20 November 2026"),
+        (20, "due today"),
+        (21, "was due on 20 November 2026, 1 days ago"),
+    ],
+)
+def test_a_person_is_warned_close_to_the_due_date_and_after_it(day: int, words: str | None):
+    told = Calendar().warnings(GSTINS, datetime(2026, 11, day, 12, tzinfo=INDIA))
+    assert len(told) == (words is not None)
+    assert not told or (words or "").partition(",")[0] in told[0], told
+
+
+def test_the_note_to_recompute_stands_from_the_fourteenth_to_the_due_date():
+    said = [bool(Calendar().notes(GSTINS, datetime(2026, 11, day, 12, tzinfo=INDIA))) for day in (13, 14, 20, 21)]
+    assert said == [False, True, True, False]
+
+
+def test_quarterly_filers_of_several_states_have_a_date_each():
+    told = Calendar(filing="quarterly").warnings(GSTINS, datetime(2026, 10, 22, 12, tzinfo=INDIA))
+    assert [[gstin for gstin in GSTINS if gstin in text] for text in sorted(told)] in (
+        [[GSTINS[0]], [GSTINS[1]]],
+        [[GSTINS[1]], [GSTINS[0]]],
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"filling": "monthly"}, "calendar names filling"),
+        ({"filing": "yearly"}, "monthly or quarterly"),
+        ({"overrides": {"102026": {"due": "2026-11-25"}}}, "no date of a period"),
+    ],
+)
+def test_a_calendar_that_is_none(given: dict, words: str):
+    with pytest.raises(ValueError, match=words):
+        Calendar.of(given)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from airflow_provider_ims.simulator.__main__ import _documents
 from airflow_provider_ims.simulator.gst import Gst
 from airflow_provider_ims.simulator.server import SimulatorServer
 
@@ -55,6 +58,35 @@ def test_documents_and_sessions_show_in_the_state(client: requests.Session, rtin
     state = client.get("/admin/state").json()
     assert state["documents"] == [document | {"status": "R"}]
     assert state["sessions"][rtin]["live"]
+
+
+def test_a_supplier_edits_and_withdraws_and_the_counts_show_it(client: requests.Session, rtin: str):
+    name = {"rtin": rtin, "section": "b2b", "stin": "24MAYAS0100J1JD", "number": "A"}
+    held = [name | {"rtnprd": "012023", "status": "R"}, name | {"number": "B", "rtnprd": "012023", "status": "A"}]
+    client.post("/admin/documents", json=held)
+    assert client.get("/admin/documents/counts").json()[rtin]["b2b"] == {"A": 1, "R": 1, "P": 0, "N": 0}
+    assert client.post("/admin/documents/edit", json=name | {"record": {"val": 5}}).json() == {"documents": 1}
+    assert client.post("/admin/documents/withdraw", json=name).json() == {"documents": 1}
+    assert client.post("/admin/documents/withdraw", json=name).json() == {"documents": 0}
+    assert client.get("/admin/documents/counts").json()[rtin]["b2b"] == {"A": 1, "R": 0, "P": 0, "N": 0}
+
+
+@pytest.mark.parametrize("route", ["edit", "withdraw"])
+def test_an_edit_of_nothing_is_refused_and_named(client: requests.Session, route: str):
+    reply = client.post(f"/admin/documents/{route}", json={"rtin": "x"})
+    assert reply.status_code == 422
+    assert "section: Field required" in reply.json()["error"]["message"]
+
+
+def test_documents_come_from_a_list_and_from_lines(tmp_path: Path, rtin: str):
+    held = [
+        {"rtin": rtin, "section": "b2b", "stin": "24MAYAS0100J1JD", "number": number, "rtnprd": "012023", "status": "R"}
+        for number in "AB"
+    ]
+    files = {"held.json": json.dumps(held), "held.jsonl": "\n\n".join(map(json.dumps, held)) + "\n"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+        assert [document.number for document in _documents(tmp_path / name)] == ["A", "B"]
 
 
 def test_reset_forgets_everything(client: requests.Session, gst: Gst, rtin: str):
