@@ -283,3 +283,29 @@ def test_an_outage_is_no_empty_task_state(outage):
 
 def test_without_a_task_state_store_there_is_none():
     assert _metadata.task_state({}) is None
+
+
+def test_a_trigger_in_the_process_of_a_dags_test_finds_what_a_task_finds(supervisor, monkeypatch):
+    monkeypatch.delattr(Supervisor, "asend")  # as Airflow's own supervisor of dag.test()
+    supervisor.connections["gstn_default"] = a_connection()
+
+    async def awaited() -> None:
+        found = await _metadata.afind_connection("gstn_default")
+        assert found is not None
+        assert found.password == SECRET
+        assert await _metadata.afind_connection("gstn_nowhere") is None
+        await _metadata.aset_variable("gstn_x", "kept")
+        assert await _metadata.aget_variable("gstn_x") == "kept"
+        await _metadata.adelete_variable("gstn_x")
+        assert await _metadata.aget_variable("gstn_x") is None
+
+    asyncio.run(awaited())
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_there_an_outage_of_airflow_passes_too(supervisor, monkeypatch, outage):
+    monkeypatch.delattr(Supervisor, "asend")
+    supervisor.fault = outage
+    for asked in (_metadata.afind_connection("gstn_default"), _metadata.aget_variable("gstn_x")):
+        with pytest.raises(GstnAirflowUnavailable):
+            asyncio.run(asked)
