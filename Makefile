@@ -1,5 +1,6 @@
 # make demo   run the main job for real: simulator, a real Airflow, one reset of eight documents (KEEP=1 leaves Airflow up)
 # make test   set up the same way and run every test
+# make browser  test the page GST in a real browser (Debian: apt-get install chromium)
 # make lint   ruff and mypy --strict
 # make wheel  build sdist and wheel, install the wheel into an empty environment and ask Airflow for the provider
 # make days   live N simulated days (10,000) on all cores; make days-mutants sees whether they notice a broken package
@@ -12,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint wheel bench days days-mutants mutants setup clean
+.PHONY: demo test browser lint wheel bench days days-mutants mutants setup clean
 
 setup: $(READY)
 
@@ -28,7 +29,10 @@ demo: $(READY)
 	@$(BIN)/python -m demo $(if $(KEEP),--keep)
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore tests/browser
+
+browser: $(READY)
+	$(BIN)/python -m pytest tests/browser
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -80,6 +80,7 @@ __all__ = [
     "TaskAwaitingInput",
     "TaskDeferralTimeout",
     "TaskDeferred",
+    "add_partition",
     "amask_secret",
     "conf",
     "erase_human_input",
@@ -172,3 +173,13 @@ def form_fields(fields: dict[str, Any]) -> Any:
         # those that a DAG's author passes.
         params._fill_missing_param_source("task")
     return params
+
+
+def add_partition(accessor: Any, key: str) -> None:
+    """
+    Give an asset's event a partition key, where Airflow has them (3.3 and newer).
+
+    :param accessor: what ``outlet_events`` has for the asset
+    """
+    if hasattr(accessor, "add_partitions"):
+        accessor.add_partitions(key)

@@ -35,6 +35,12 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "sensors": [{"integration-name": _SERVICE, "python-modules": ["airflow_provider_ims.sensors.ims"]}],
         "triggers": [{"integration-name": _SERVICE, "python-modules": ["airflow_provider_ims.triggers.ims"]}],
+        "asset-uris": [{"schemes": ["gstn"], "handler": "airflow_provider_ims.assets.sanitize_uri"}],
+        "extra-links": [
+            "airflow_provider_ims.links.GstPageLink",
+            "airflow_provider_ims.links.GstPortalLink",
+            "airflow_provider_ims.links.ResultFileLink",
+        ],
         "cli": ["airflow_provider_ims.cli.airflow_commands.commands"],
         "config": {
             "gstn": {

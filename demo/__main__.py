@@ -118,6 +118,7 @@ def run(home: Path, options: argparse.Namespace, report: Report) -> Verdict:
                 report.line(f"Airflow's UI is at {airflow.url} (no login), the simulator at {simulator.url}.")
                 report.line(f"Logs and results are in {home}. Ctrl-C stops everything.")
                 verdict.print()
+                report.line(f"What happened to each GSTIN: {airflow.url}/plugin/gst")
                 wait_for_interrupt()
             else:
                 report.step("airflow", "stops")

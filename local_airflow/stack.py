@@ -45,6 +45,7 @@ class AirflowStack(AirflowApi, Service):
     :param database_url: SQLAlchemy URL of the metadata database; a SQLite file in `home` by default
     :param preload: modules that the scheduler imports before it forks its workers, so that not every task has to;
         with Airflow's own (:data:`TASK_MODULES`) a task takes half the CPU
+    :param base_path: the path under which Airflow is served, as behind a proxy: ``/airflow``
     """
 
     COMPONENTS: Mapping[str, tuple[str, ...]] = {
@@ -65,11 +66,12 @@ class AirflowStack(AirflowApi, Service):
         parallelism: int = 4,
         database_url: str | None = None,
         preload: Sequence[str] = (),
+        base_path: str = "",
     ) -> None:
         self.home = home.resolve()
         self._preload = preload
         self.port, *log_ports = free_ports(3)
-        super().__init__(f"http://{LOOPBACK}:{self.port}")
+        super().__init__(f"http://{LOOPBACK}:{self.port}{base_path}")
         self.logs = self.home / "logs-of-components"
         self.environment = {
             **environment_without_airflow(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _LARGEST: Final = 10
 _BATCH: Final = 1000
+_TAXES: Final = ("iamt", "camt", "samt", "cess")
 
 FILES: Final = (
     *("reconciliation.parquet", "resets.parquet", "review.csv", "review.xlsx", "rejects.csv", "rejects.xlsx"),
@@ -109,7 +111,8 @@ class Output:
                     f" {expected}, {crossed} of two kinds or GSTINs"
                 )
             )
-        whole = {**summary, **_counts(database, source), "largest": _largest(database, source)}
+        found_out = {"largest": _largest(database, source), "by_rtin": _by_rtin(database, source)}
+        whole = {**summary, **_counts(database, source), **found_out}
         database.execute(f"COPY ({_resets_sql(source, read)}) TO {literal(resets)} (FORMAT parquet)")
         _write_csv(database, _review_sql(source), review)
         self._write_workbook(database, _review_sql(source), review.with_suffix(".xlsx"), "To review")
@@ -144,6 +147,24 @@ def _largest(database: DuckDBPyConnection, source: str) -> list[dict[str, Any]]:
     )
     names = [column[0] for column in found.description or ()]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _by_rtin(database: DuckDBPyConnection, source: str) -> dict[str, dict[str, Any]]:
+    """Return for each GSTIN its documents, the counts by match and by decision, and the tax by decision."""
+    amounts = (" + ".join(f"coalesce({side}{name}, 0)" for name in _TAXES) for side in ("", "book_"))
+    tax = "CASE WHEN rtin IS NULL THEN {1} ELSE {0} END".format(*amounts)
+    rows = database.execute(
+        f"SELECT coalesce(rtin, book_rtin), match, decision, count(*), count(rtin), coalesce(sum({tax}), 0)"
+        f"::DECIMAL(38,2) FROM {source} GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    found: dict[str, dict[str, Any]] = {}
+    for rtin, match, decision, count, documents, amount in rows:
+        told = found.setdefault(rtin, {"documents": 0, "counts": {}, "tax": {}})
+        told["documents"] += documents
+        for word in (match, decision):
+            told["counts"][word] = told["counts"].get(word, 0) + count
+        told["tax"][decision] = f"{Decimal(told['tax'].get(decision, 0)) + amount:.2f}"
+    return found
 
 
 def _rows_by(name: str, counts: Sequence[dict[str, Any]]) -> dict[str, int]:

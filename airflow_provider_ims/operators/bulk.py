@@ -14,6 +14,7 @@ from airflow_provider_ims._compat import (
     AirflowFailException,
     AirflowSensorTimeout,
 )
+from airflow_provider_ims.assets import IMS_ALIAS
 from airflow_provider_ims.backoff import backoff
 from airflow_provider_ims.bulk.bulk_reset import BulkReset, OnFailure, chunks_of, records_of
 from airflow_provider_ims.bulk.outcomes import COUNTED, ChunkOutcome, Outcomes
@@ -29,7 +30,9 @@ from airflow_provider_ims.exceptions import (
     retold,
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.links import LINKS
 from airflow_provider_ims.models.calendar import Calendar, OnWindow
+from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators._deferral import hand_over
 from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
 from airflow_provider_ims.operators._ending import OnPartial, end_task, push_summary
@@ -90,6 +93,7 @@ class ImsBulkResetOperator(BaseOperator):
     :param poke_interval: longest time between two polls of a request, seconds or timedelta; the first comes after 5 s
     :param timeout: how long one request may run, seconds or timedelta
     :param audit_path: directory for a record of each reset (templated)
+    :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
     :param dry_run: see :class:`~airflow_provider_ims.operators.ims.ImsResetOperator`; every request is read and checked
     :param report_formats: without ``xlsx`` among them no workbook is written; ``csv`` always is
     :param on_window: when GSTR-3B is due shortly or was due: ``warn`` before anything is sent, ``fail`` and send
@@ -99,6 +103,7 @@ class ImsBulkResetOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("plan_entry", "gstn_conn_id", "force_resubmit", "audit_path", "dry_run")
     ui_color = "#f7e3d7"
+    operator_extra_links = LINKS
 
     def __init__(
         self,
@@ -118,6 +123,7 @@ class ImsBulkResetOperator(BaseOperator):
         report_formats: Sequence[str] = REPORT_FORMATS,
         on_window: OnWindow = "warn",
         calendar: Calendar | Mapping[str, Any] | None = None,
+        emit_assets: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -137,6 +143,7 @@ class ImsBulkResetOperator(BaseOperator):
         self.timeout = timeout
         self.audit_path = audit_path
         self.report_formats = check_formats(report_formats)
+        self.emit_assets = declare_assets(self, emit_assets, IMS_ALIAS)
         self.dry_run = dry_run  # type: ignore[assignment,method-assign]  # see ImsResetOperator
         self.on_window = on_window
         self.calendar = Calendar.of(calendar)
@@ -295,6 +302,9 @@ class ImsBulkResetOperator(BaseOperator):
         except Exception as untold:
             self.log.error("What became of each document could not be written. %s: %s", type(untold).__name__, untold)
             raise error from None
+        events = AssetEvents(self, context)
+        self._emit(events, outcomes, summary, succeeds=False, reason=str(error).partition("\n")[0])
+        events.failed(summary["rtin"], error)
         push_summary(context, summary, self.log)
         self._tell(outcomes, summary)
         last = retold(error, f"GSTIN {summary['rtin']}: {_counts(summary)}.\n{error}\nEvery document: {_file(summary)}")
@@ -317,7 +327,9 @@ class ImsBulkResetOperator(BaseOperator):
     ) -> dict[str, Any]:
         text = f"GSTIN {summary['rtin']}: {_counts(summary)}."
         self._tell(outcomes, summary)
+        events = AssetEvents(self, context)
         if summary["outcome"] == "processed":
+            self._emit(events, outcomes, summary)
             return summary
         failures = [outcome.failure for outcome in done if outcome.failure]
         error: GstnError
@@ -337,7 +349,30 @@ class ImsBulkResetOperator(BaseOperator):
                 advice=advice,
                 refused=outcomes.refused,
             )
+        succeeds = self.on_partial == "warn" and not failures
+        self._emit(events, outcomes, summary, succeeds=succeeds, reason=failures[0] if failures else "")
         return end_task(context, summary, error, self.on_partial, self.log)
+
+    @staticmethod
+    def _emit(
+        events: AssetEvents,
+        outcomes: Outcomes,
+        summary: Mapping[str, Any],
+        *,
+        succeeds: bool = True,
+        reason: str = "",
+    ) -> None:
+        told = {
+            "gstin": summary["rtin"],
+            "outcome": summary["outcome"],
+            "documents": summary["documents"],
+            "counts": {name: summary[name] for name in COUNTED},
+            "path": _file(summary),
+            "reason": reason,
+            "simulator": bool(summary.get("simulator")),
+            "refused": outcomes.refused,
+        }
+        events.ims("reset", [told], succeeds=succeeds)
 
 
 def _next_look(step: AwaitTasks | AwaitMoment, pause: float) -> str:

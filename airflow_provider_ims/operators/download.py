@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from airflow_provider_ims._compat import AirflowException, conf
 from airflow_provider_ims._metadata import task_state
+from airflow_provider_ims.assets import IMS_ALIAS
 from airflow_provider_ims.exceptions import (
     GstnError,
     GstnInvalidRequest,
@@ -27,8 +28,10 @@ from airflow_provider_ims.exceptions import (
     of_storage_error,
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.links import LINKS
 from airflow_provider_ims.models.documents import SECTIONS, section_of
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
+from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators._deferral import trigger_for
 from airflow_provider_ims.operators.arguments import folder, seconds
 from airflow_provider_ims.pace import Pace
@@ -105,10 +108,12 @@ class ImsDownloadOperator(BaseOperator):
     :param timeout: how long the downloads may take, seconds or timedelta
     :param memory_limit: of the table that takes the documents, such as ``128MB``
     :param deferrable: wait in the triggerer; the default is Airflow's ``[operators] default_deferrable``
+    :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
     """
 
     template_fields: Sequence[str] = ("gstin", "output_path", "sections", "status", "gstn_conn_id")
     ui_color = "#d7e8f7"
+    operator_extra_links = LINKS
 
     def __init__(
         self,
@@ -122,6 +127,7 @@ class ImsDownloadOperator(BaseOperator):
         timeout: float | timedelta = timedelta(hours=2),
         memory_limit: str = MEMORY_LIMIT,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        emit_assets: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -134,6 +140,7 @@ class ImsDownloadOperator(BaseOperator):
         self.timeout = timeout
         self.memory_limit = memory_limit
         self.deferrable = deferrable
+        self.emit_assets = declare_assets(self, emit_assets, IMS_ALIAS)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -147,7 +154,8 @@ class ImsDownloadOperator(BaseOperator):
         """
         sections, status = self._wanted()
         target = folder("output_path", self.output_path) / self.gstin
-        with GstnHook(self.gstn_conn_id, gstin=self.gstin) as hook:
+        watching = AssetEvents(self, context).watching(self.gstin)
+        with GstnHook(self.gstn_conn_id, gstin=self.gstin) as hook, watching:
             begun = self._begin(hook, context, sections, status)
             if begun.running and self.deferrable:
                 self._hand_over(begun)
@@ -175,7 +183,8 @@ class ImsDownloadOperator(BaseOperator):
         except GstnError as error:
             self._begin_anew(context, error)
         target = folder("output_path", self.output_path) / self.gstin
-        with GstnHook(self.gstn_conn_id, gstin=self.gstin) as hook:
+        watching = AssetEvents(self, context).watching(self.gstin)
+        with GstnHook(self.gstn_conn_id, gstin=self.gstin) as hook, watching:
             return self._take(context, hook, downloads, target)
 
     def on_kill(self) -> None:
@@ -232,6 +241,7 @@ class ImsDownloadOperator(BaseOperator):
                 table = DocumentsTable(database, local, gstin=gstin, snapshot=name, taken_at=taken_at)
                 self._read_pages(context, hook, begun, table)
                 written = table.write(local / DOCUMENTS_FILE)
+                by_action = table.by_action()
                 snapshot = Snapshot(
                     snapshot=name,
                     gstin=gstin,
@@ -264,6 +274,9 @@ class ImsDownloadOperator(BaseOperator):
         for warning in snapshot.warnings:
             self.log.warning("%s", warning)
         self.log.info("GSTIN %s: %d documents in %s", gstin, snapshot.documents, target / DOCUMENTS_FILE)
+        path = str(target / SNAPSHOT_FILE)
+        about = {"gstin": gstin, "documents": snapshot.documents, "path": path, "at": snapshot.taken_at}
+        AssetEvents(self, context).ims("snapshot_taken", [{**about, **by_action}])
         return {"path": str(target / SNAPSHOT_FILE), **snapshot.model_dump(mode="json")}
 
     def _read_pages(self, context: Context, hook: GstnHook, begun: Begun, table: DocumentsTable) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_provider_ims._compat import conf
+from airflow_provider_ims.assets import IMS_ALIAS
 from airflow_provider_ims.exceptions import (
     GstnError,
     GstnInvalidConnection,
@@ -21,7 +22,9 @@ from airflow_provider_ims.exceptions import (
     GstnResetNotDone,
 )
 from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.links import LINKS
 from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators._deferral import ended_of, hand_over, trigger_for
 from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
 from airflow_provider_ims.operators._ending import OnPartial, end_task
@@ -88,10 +91,12 @@ class ImsResetOperator(BaseOperator):
         what the calendar says; the task is skipped then, and with it those after it (templated)
     :param deferrable: wait for GSTN (busy, download) in the triggerer; the default is Airflow's
         ``[operators] default_deferrable``
+    :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
     """
 
     template_fields: Sequence[str] = ("payload", "gstn_conn_id", "force_resubmit", "audit_path", "dry_run")
     ui_color = "#f7e3d7"
+    operator_extra_links = LINKS
 
     def __init__(
         self,
@@ -107,6 +112,7 @@ class ImsResetOperator(BaseOperator):
         audit_path: str | None = None,
         dry_run: bool | str = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        emit_assets: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -123,6 +129,7 @@ class ImsResetOperator(BaseOperator):
         # Airflow's operators have a method of this name, which shows rendered fields and nothing calls.
         self.dry_run = dry_run  # type: ignore[assignment,method-assign]
         self.deferrable = deferrable
+        self.emit_assets = declare_assets(self, emit_assets)
 
     def execute(self, context: Context) -> str:
         """
@@ -180,7 +187,8 @@ class ImsResetOperator(BaseOperator):
     def _advance(
         self, context: Context, payload: ResetPayload, journal: Journal, ended: AwaitTasks | None = None
     ) -> str:
-        with GstnHook(self.gstn_conn_id, gstin=payload.rtin) as hook:
+        watching = AssetEvents(self, context).watching(payload.rtin)
+        with GstnHook(self.gstn_conn_id, gstin=payload.rtin) as hook, watching:
             submission = Submission(
                 hook,
                 journal,
@@ -223,10 +231,12 @@ class ImsResultOperator(BaseOperator):
     :param report_formats: without ``xlsx`` among them no workbook is written; ``csv`` always is
     :param deferrable: wait for that, and for the downloads that a reset takes which was sent once more, in the
         triggerer; the default is Airflow's ``[operators] default_deferrable``
+    :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
     """
 
     template_fields: Sequence[str] = ("reference_id", "payload", "output_path", "gstn_conn_id", "audit_path")
     ui_color = "#dff7d7"
+    operator_extra_links = LINKS
 
     def __init__(
         self,
@@ -240,6 +250,7 @@ class ImsResultOperator(BaseOperator):
         busy_timeout: float | timedelta = timedelta(hours=1),
         report_formats: Sequence[str] = REPORT_FORMATS,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        emit_assets: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -253,6 +264,7 @@ class ImsResultOperator(BaseOperator):
         self.audit_path = audit_path
         self.busy_timeout = busy_timeout
         self.deferrable = deferrable
+        self.emit_assets = declare_assets(self, emit_assets, IMS_ALIAS)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -444,12 +456,21 @@ class ImsResultOperator(BaseOperator):
         order = ids_of(self.reference_id)
         summary = summary_over([summaries[name] for name in order])
         error = error_over(summary, [errors[name] for name in order if name in errors])
+        self._emit(context, [(report, summaries[report.reference_id]) for report in reports], error)
         return end_task(context, summary, error, self.on_partial, self.log)
 
     def _conclude(self, context: Context, report: Report) -> dict[str, Any]:
         summary = self._conclude_one(context, report)
         error = report.error(rest=f", all in {summary.get('refused_path') or 'the log'}")
+        self._emit(context, [(report, summary)], error)
         return end_task(context, summary, error, self.on_partial, self.log)
+
+    def _emit(
+        self, context: Context, told: Sequence[tuple[Report, Mapping[str, Any]]], error: GstnError | None
+    ) -> None:
+        succeeds = error is None or (self.on_partial == "warn" and not isinstance(error, GstnResetFailed))
+        events = ({**report.told(), "path": summary.get("refused_path", "")} for report, summary in told)
+        AssetEvents(self, context).ims("reset", (each for each in events if each["gstin"]), succeeds=succeeds)
 
     def _conclude_one(self, context: Context, report: Report) -> dict[str, Any]:
         summary = report.summary()

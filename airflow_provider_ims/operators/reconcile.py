@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from airflow.sdk import BaseOperator
 
 from airflow_provider_ims._compat import AirflowSkipException
+from airflow_provider_ims.assets import IMS_ALIAS, Sums
 from airflow_provider_ims.exceptions import (
     GstnInvalidPayload,
     GstnInvalidRequest,
@@ -21,6 +22,7 @@ from airflow_provider_ims.exceptions import (
     GstnTransientError,
     of_storage_error,
 )
+from airflow_provider_ims.links import LINKS
 from airflow_provider_ims.matching import (
     BookColumns,
     BookFile,
@@ -37,6 +39,7 @@ from airflow_provider_ims.matching.books import DateOrder, OtherGstins
 from airflow_provider_ims.matching.engine import OnInvalid
 from airflow_provider_ims.matching.sources import Books
 from airflow_provider_ims.models.calendar import Calendar, OnWindow
+from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators.arguments import REPORT_FORMATS, check_formats, folder, is_true
 from airflow_provider_ims.operators.sources import files_of, sql_hook
 from airflow_provider_ims.snapshots.errors import SnapshotUnavailable, SnapshotUnusable
@@ -93,12 +96,14 @@ class ImsReconcileOperator(BaseOperator):
     :param calendar: how the company files: :class:`~airflow_provider_ims.models.calendar.Calendar` or its arguments
     :param memory_limit: of the tables, such as ``1GB``; what is more goes to the worker's disk
     :param report_formats: without ``xlsx`` among them ``review.xlsx`` and ``rejects.xlsx`` are not written
+    :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
     """
 
     template_fields: Sequence[str] = ("snapshot", "books", "sql", "conn_id", "parameters", "output_path", "columns")
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"sql": "sql"}  # noqa: RUF012  Airflow's own spelling
     ui_color = "#e3e7f7"
+    operator_extra_links = LINKS
 
     def __init__(
         self,
@@ -125,6 +130,7 @@ class ImsReconcileOperator(BaseOperator):
         calendar: Calendar | Mapping[str, Any] | None = None,
         memory_limit: str = MEMORY_LIMIT,
         report_formats: Sequence[str] = REPORT_FORMATS,
+        emit_assets: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -159,6 +165,7 @@ class ImsReconcileOperator(BaseOperator):
         self.max_age = max_age
         self.on_window = on_window
         self.memory_limit = memory_limit
+        self.emit_assets = declare_assets(self, emit_assets, IMS_ALIAS)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -206,6 +213,10 @@ class ImsReconcileOperator(BaseOperator):
         paths = {"path": "reconciliation.json", "resets_path": "resets.parquet", "review_path": "review.csv"}
         if "xlsx" in self.report_formats:
             paths["review_xlsx_path"] = "review.xlsx"
+        by_rtin = summary.pop("by_rtin")
+        path = str(output / paths.get("review_xlsx_path", "review.csv"))
+        events = ({"gstin": rtin, "path": path, **sums} for rtin, sums in by_rtin.items())
+        AssetEvents(self, context).ims("reconciled", events)
         return {**{key: str(output / name) for key, name in paths.items()}, **summary, "notes": notes}
 
     def _look_at_the_calendar(self, summary: Mapping[str, Any]) -> list[str]:
@@ -257,10 +268,12 @@ class ImsVerifyOperator(BaseOperator):
     :param max_age: how old the snapshot may be; ``None``: any age
     :param memory_limit: of the tables, such as ``1GB``
     :param report_formats: without ``xlsx`` among them ``verified.xlsx`` is not written
+    :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
     """
 
     template_fields: Sequence[str] = ("outcomes", "snapshot", "output_path", "before")
     ui_color = "#dff7d7"
+    operator_extra_links = LINKS
 
     def __init__(
         self,
@@ -273,6 +286,7 @@ class ImsVerifyOperator(BaseOperator):
         max_age: timedelta | None = MAX_AGE,
         memory_limit: str = MEMORY_LIMIT,
         report_formats: Sequence[str] = REPORT_FORMATS,
+        emit_assets: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -287,6 +301,7 @@ class ImsVerifyOperator(BaseOperator):
         self.on_difference = on_difference
         self.max_age = max_age
         self.memory_limit = memory_limit
+        self.emit_assets = declare_assets(self, emit_assets, IMS_ALIAS)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -304,6 +319,7 @@ class ImsVerifyOperator(BaseOperator):
             raise AirflowSkipException("Nothing was sent, so there is nothing to verify.")
         target = folder("output_path", self.output_path) / "verified.csv"
         counts: Counter[tuple[str, str]] = Counter()
+        by_rtin: dict[str, Sums] = {}
         differences = 0
         with told_to_airflow("Nothing was verified."):
             fresh = self._by_gstin(self.snapshot, self.max_age)
@@ -326,6 +342,9 @@ class ImsVerifyOperator(BaseOperator):
                                 found = dict(zip(COLUMNS, row, strict=True))
                                 self._check_section(found["section"], fresh[told.rtin])
                                 counts[found["outcome"], found["verification"]] += 1
+                                when = "sent" if found["verification"] == "gone" else "now"
+                                tax = (found[f"{name}_{when}"] for name in ("iamt", "camt", "samt", "cess"))
+                                by_rtin.setdefault(told.rtin, Sums.empty()).add(found["verification"], tax)
                                 is_there = found["verification"] != "gone"
                                 differences += found["outcome"] == "reset" and is_there and found["action"] != "N"
                                 sheet.write(row)
@@ -340,6 +359,13 @@ class ImsVerifyOperator(BaseOperator):
         summary = {**self._summary(str(target), counts, differences), **paths}
         told_of = ", ".join(f"{summary[word]:,} {word}" for word in VERIFICATIONS if summary[word])
         text = f"Of {summary['documents']:,} documents {told_of or 'none is left'}. Every document: {target}"
+        succeeds = not differences or self.on_difference == "warn"
+        file = summary.get("xlsx_path", summary["path"])
+        told_by = (
+            {"gstin": rtin, "documents": sum(sums.counts.values()), "path": file, **sums.told()}
+            for rtin, sums in by_rtin.items()
+        )
+        AssetEvents(self, context).ims("verified", told_by, succeeds=succeeds)
         if not differences:
             self.log.info("%s", text)
             return summary

@@ -18,8 +18,11 @@ from airflow_provider_ims._compat import (
     label_mapped_task,
     mask_secret,
 )
+from airflow_provider_ims.assets import SESSION_ALIAS
 from airflow_provider_ims.exceptions import GstnOtpRefused, GstnSessionExpired, GstnTransientError
 from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.links import LINKS
+from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators.arguments import is_true
 
 if TYPE_CHECKING:
@@ -50,10 +53,12 @@ class GstnRequestOtpOperator(BaseOperator):
     :param username: the taxpayer's user name on the GST portal (templated)
     :param only_if_needed: try to extend the known session first, and skip this task and the next if that works
     :param gstn_conn_id: id of the connection (templated)
+    :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
     """
 
     template_fields: Sequence[str] = ("gstin", "username", "gstn_conn_id")
     ui_color = "#f5efd0"
+    operator_extra_links = LINKS
 
     def __init__(
         self,
@@ -62,6 +67,7 @@ class GstnRequestOtpOperator(BaseOperator):
         username: str,
         only_if_needed: bool = True,
         gstn_conn_id: str = GstnHook.default_conn_name,
+        emit_assets: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -69,6 +75,7 @@ class GstnRequestOtpOperator(BaseOperator):
         self.username = username
         self.only_if_needed = only_if_needed
         self.gstn_conn_id = gstn_conn_id
+        self.emit_assets = declare_assets(self, emit_assets, SESSION_ALIAS)
 
     def execute(self, context: Context) -> str:
         """
@@ -79,11 +86,14 @@ class GstnRequestOtpOperator(BaseOperator):
         """
         with GstnHook(self.gstn_conn_id) as hook:
             if self.only_if_needed and (ends_at := self._extended(hook)):
+                # A skipped task's events are not taken by Airflow.
+                AssetEvents(self, context).session("extended", self.gstin, succeeds=False, ends_at=ends_at)
                 raise AirflowSkipException(
                     f"GSTIN {self.gstin} has a session until {ends_at:%d-%m-%Y %H:%M} UTC; no one-time password needed."
                 )
             otp_request_id = hook.request_otp(self.gstin, self.username)
         self.log.info("GSTN sends a one-time password to the taxpayer of GSTIN %s.", self.gstin)
+        AssetEvents(self, context).session("otp_requested", self.gstin)
         return otp_request_id
 
     def _extended(self, hook: GstnHook) -> datetime | None:
@@ -116,10 +126,12 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
     :param subject: headline of the form (templated); by default it names the GSTIN. Airflow (3.3 and before) keeps that
         of the first question on its page, so there the label of a mapped task says why it asks again
     :param body: text below it (templated); by default what it means to be asked again
+    :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
     """
 
     template_fields: Sequence[str] = ("subject", "body", "gstin", "otp_request_id", "gstn_conn_id")
     ui_color = "#f5dfd0"
+    operator_extra_links = LINKS
 
     def __init__(
         self,
@@ -131,6 +143,7 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
         response_timeout: timedelta = OTP_LIFE,
         subject: str | None = None,
         body: str | None = None,
+        emit_assets: bool = True,
         **kwargs: Any,
     ) -> None:
         kwargs.pop("params", None)  # the DAG's own, which are no fields of this form
@@ -157,6 +170,7 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
         self.otp_request_id = otp_request_id
         self.attempts = attempts
         self.gstn_conn_id = gstn_conn_id
+        self.emit_assets = declare_assets(self, emit_assets, SESSION_ALIAS)
         self._own_subject = subject is not None
 
     def execute(self, context: Context) -> None:
@@ -195,6 +209,7 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
             self.log.warning("%s Asking again (%d of %d).", error, attempt + 1, self.attempts)
             self._ask(context, attempt + 1, _why_again(error, typed=bool(otp)))
         self.log.info("GSTIN %s has a session until %s.", self.gstin, ends_at.isoformat())
+        AssetEvents(self, context).session("opened", self.gstin, ends_at=ends_at)
         return {"gstin": self.gstin, "ends_at": ends_at.isoformat()}
 
     def _ask(self, context: Context, attempt: int = 1, why: str = "") -> None:
@@ -225,10 +240,12 @@ class GstnRefreshSessionOperator(BaseOperator):
     :param gstin: the taxpayer (templated)
     :param min_age: leave a session alone that was opened or extended less than this ago
     :param gstn_conn_id: id of the connection (templated)
+    :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
     """
 
     template_fields: Sequence[str] = ("gstin", "gstn_conn_id")
     ui_color = "#e8f5d0"
+    operator_extra_links = LINKS
 
     def __init__(
         self,
@@ -236,12 +253,14 @@ class GstnRefreshSessionOperator(BaseOperator):
         gstin: str,
         min_age: timedelta = timedelta(0),
         gstn_conn_id: str = GstnHook.default_conn_name,
+        emit_assets: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.gstin = gstin
         self.min_age = min_age
         self.gstn_conn_id = gstn_conn_id
+        self.emit_assets = declare_assets(self, emit_assets, SESSION_ALIAS)
 
     def execute(self, context: Context) -> dict[str, str]:
         """
@@ -250,9 +269,13 @@ class GstnRefreshSessionOperator(BaseOperator):
         :return: ``gstin`` and ``ends_at``, the end of the session unless it is extended before (UTC)
         :raises GstnSessionExpired: when there is no session, or none that can be extended
         """
-        with GstnHook(self.gstn_conn_id) as hook:
+        events = AssetEvents(self, context)
+        with GstnHook(self.gstn_conn_id) as hook, events.watching(self.gstin):
+            known = hook.find_session(self.gstin)
             ends_at = hook.refresh_session(self.gstin, self.min_age)
         self.log.info("GSTIN %s has a session until %s.", self.gstin, ends_at.isoformat())
+        if known is None or abs(known.ends_at - ends_at.timestamp()) >= 1:
+            events.session("extended", self.gstin, ends_at=ends_at)
         return {"gstin": self.gstin, "ends_at": ends_at.isoformat()}
 
 
@@ -263,10 +286,12 @@ class GstnLogoutOperator(BaseOperator):
     :param gstin: the taxpayer (templated)
     :param force: do it even then (templated)
     :param gstn_conn_id: id of the connection (templated)
+    :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
     """
 
     template_fields: Sequence[str] = ("gstin", "force", "gstn_conn_id")
     ui_color = "#eeeeee"
+    operator_extra_links = LINKS
 
     def __init__(
         self,
@@ -274,12 +299,14 @@ class GstnLogoutOperator(BaseOperator):
         gstin: str,
         force: bool | str = False,
         gstn_conn_id: str = GstnHook.default_conn_name,
+        emit_assets: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.gstin = gstin
         self.force = force
         self.gstn_conn_id = gstn_conn_id
+        self.emit_assets = declare_assets(self, emit_assets, SESSION_ALIAS)
 
     def execute(self, context: Context) -> None:
         """
@@ -293,3 +320,4 @@ class GstnLogoutOperator(BaseOperator):
         with GstnHook(self.gstn_conn_id) as hook:
             hook.logout(self.gstin, force=force)
         self.log.info("The session of GSTIN %s has ended.", self.gstin)
+        AssetEvents(self, context).session("ended", self.gstin)

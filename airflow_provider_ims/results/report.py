@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from airflow_provider_ims.assets import Sums
 from airflow_provider_ims.exceptions import (
     GstnError,
     GstnInvalidRequest,
@@ -239,6 +240,25 @@ class Report:
     def counts(self) -> dict[str, int]:
         """Return the number of documents by what became of them."""
         return {said: self.account.total(said) if self.account else 0 for said in ("reset", "refused", "unknown")}
+
+    def told(self) -> dict[str, Any]:
+        """Return what an asset event tells of it; ``gstin`` is empty if the taxpayer is not known."""
+        sums = Sums.empty()
+        outcomes = self.account.outcomes if self.account else {}
+        for key, document in self._payload.documents() if self._payload else ():
+            tax = (getattr(document, name, None) for name in ("iamt", "camt", "samt", "cess"))
+            sums.add(outcomes.get(key, "unknown"), tax)
+        if not sums.counts:
+            sums.counts.update(reset=self.result.processed or 0, refused=self.result.errors)
+        return {
+            "gstin": (self._payload and self._payload.rtin) or (self._sent and self._sent.rtin) or "",
+            "outcome": self.outcome,
+            "documents": sum(sums.counts.values()),
+            "refused": self.refused,
+            "reason": f"{self.result.code} {self.result.message}".strip() if self.outcome == "failed" else "",
+            "simulator": self.is_simulated,
+            **sums.told(),
+        }
 
     def error(self, rest: str = "") -> GstnError | None:
         """

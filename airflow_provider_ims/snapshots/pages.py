@@ -190,6 +190,15 @@ class DocumentsTable:
             )
         return int(repeated), warnings
 
+    def by_action(self) -> dict[str, dict[str, Any]]:
+        """Return the number of documents (``counts``) and the sum of their tax in rupees (``tax``) by action."""
+        rows = self._database.execute(
+            "SELECT coalesce(nullif(action, ''), '?'), count(*),"
+            " coalesce(sum(coalesce(iamt, 0) + coalesce(camt, 0) + coalesce(samt, 0) + coalesce(cess, 0)), 0)"
+            "::DECIMAL(38,2)::VARCHAR FROM documents GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+        return {"counts": {word: count for word, count, _ in rows}, "tax": {word: tax for word, _, tax in rows}}
+
     def _flush(self) -> None:
         import duckdb
 

@@ -90,6 +90,7 @@ def test_a_layer_knows_only_those_below_it(layer: str, may_know: set[str]):
 
 FLOORS = (
     ("_compat", "models", "pace", "simulator", "spreadsheets", "storage", "tables", "workbooks", "get_provider_info"),
+    ("assets", "links"),
     ("protocol", "planning", "matching", "snapshots"),
     ("exceptions",),
     ("_metadata", "backoff", "deadlines", "file_names", "retry_policy"),
@@ -99,7 +100,7 @@ FLOORS = (
     ("results", "triggers"),
     ("doctor", "submissions", "sensors"),
     ("bulk",),
-    ("cli", "operators"),
+    ("cli", "operators", "plugins"),
 )
 """The rooms of the package from the ground up, as docs/architecture.md draws them: each knows only lower ones."""
 
