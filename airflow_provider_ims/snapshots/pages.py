@@ -203,7 +203,10 @@ class DocumentsTable:
         import duckdb
 
         section, key = self._batch_of
-        self._write_batch(key)
+        try:
+            self._write_batch(key)
+        except msgspec.MsgspecError as error:
+            raise PageUnreadable(f"a page of section {section} cannot be read ({str(error)[:200]})") from None
         largest = max(map(len, self._batch)) + 16
         # Each record as it came, to the last digit of its numbers.
         source = (

@@ -143,6 +143,20 @@ def test_a_key_that_is_there_twice_is_not_read_by_halves(second: str, tmp_path: 
         Taken(tmp_path, ("b2b", f'{{"b2b":[{{"inum":"1"}}], "b2b":{second}}}'))
 
 
+@pytest.mark.parametrize(
+    "text", [b'{"data":{"b2b":[{"inum":"\xff"}]}}', b'{"data":{"b2b":[{"inum":"1"', b'{"data":[]}']
+)
+def test_text_that_is_not_what_was_read_of_it_makes_no_rows(text: bytes, tmp_path: Path):
+    with open_database(tmp_path, memory_limit="128MB", threads=1) as database:
+        table = DocumentsTable(
+            database, tmp_path, gstin=RTIN, snapshot="s1", taken_at=datetime(2026, 11, 16, tzinfo=UTC)
+        )
+        table.add("b2b", {"b2b": [{"inum": "1"}]}, text)
+        with pytest.raises(PageUnreadable, match="cannot be read"):
+            table.write(tmp_path / "documents.parquet")
+    assert not (tmp_path / "documents.parquet").exists()
+
+
 def test_a_section_that_is_named_elsewhere_in_the_page_is_read(tmp_path: Path):
     page = {"b2b": [invoice(note={"b2b": 1})], "cnt": {"b2b": 1, "data": "b2b"}}
     assert len(Taken(tmp_path, ("b2b", page)).rows) == 1
