@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from airflow_provider_ims.bulk.outcomes import ChunkOutcome, Outcomes
-from airflow_provider_ims.bulk.plan_entry import GstinPlan, PlannedRequest
+from airflow_provider_ims.bulk.plan_entry import load_request
 from airflow_provider_ims.bulk.sent_records import SentRecords
 from airflow_provider_ims.exceptions import (
     GstnAmbiguousSubmission,
@@ -18,6 +18,7 @@ from airflow_provider_ims.exceptions import (
     GstnTaskNotFound,
 )
 from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
+from airflow_provider_ims.models.plan import GstinPlan, PlannedRequest
 from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.pace import span
 from airflow_provider_ims.results.report import Report
@@ -196,7 +197,7 @@ class BulkReset:
         return entry.phase == "ended" and not entry.must_reconcile
 
     def _carry_on(self, chunk: Chunk, ended: AwaitTasks | None) -> AwaitTasks | AwaitMoment | None:
-        payload = chunk.planned.load(self._plan.rtin)
+        payload = load_request(chunk.planned, self._plan.rtin)
         name = f"GSTIN {self._plan.rtin}, request {chunk.number} of {len(self.chunks)}"
         before = sum(each.planned.documents for each in self.chunks[: chunk.number - 1])
         log.info(

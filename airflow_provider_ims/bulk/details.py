@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_ims.bulk.plan_entry import PlannedRequest
 from airflow_provider_ims.exceptions import of_storage_error
 from airflow_provider_ims.models.document_key import DocumentKey
 from airflow_provider_ims.models.documents import SECTIONS
+from airflow_provider_ims.models.plan import PlannedRequest
 from airflow_provider_ims.planning import carried
 from airflow_provider_ims.results.report import DocumentRow
 from airflow_provider_ims.storage import StorageError, Trouble, read_whole

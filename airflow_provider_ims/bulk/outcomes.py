@@ -14,9 +14,12 @@ from typing import Any, NamedTuple
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ims.bulk.details import DetailColumns, Details, carried_columns, details_of
-from airflow_provider_ims.bulk.plan_entry import GstinPlan, PlannedRequest
+from airflow_provider_ims.bulk.plan_entry import folder_of, load_request
 from airflow_provider_ims.exceptions import MOST_REFUSED, GstnInvalidPayload, GstnInvalidRequest, of_storage_error
+from airflow_provider_ims.hooks.gstn import RESET
+from airflow_provider_ims.models.account import REFUSED, UNKNOWN
 from airflow_provider_ims.models.document_key import DocumentKey
+from airflow_provider_ims.models.plan import GstinPlan, PlannedRequest
 from airflow_provider_ims.models.reconciliation import count_of, of_places
 from airflow_provider_ims.results.report import DocumentRow, Report
 from airflow_provider_ims.spreadsheets import SheetWriter, read_sheet
@@ -24,7 +27,7 @@ from airflow_provider_ims.storage import CannotWrite, StorageError, copy_whole, 
 from airflow_provider_ims.workbooks.columns import columns_of
 from airflow_provider_ims.workbooks.workbook import Workbook
 
-COUNTED = ("reset", "refused", "unknown", "not_sent")
+COUNTED = (RESET.done, REFUSED, UNKNOWN, "not_sent")
 
 
 class ChunkOutcome(NamedTuple):
@@ -50,9 +53,9 @@ class ChunkOutcome(NamedTuple):
         """Return the number of its documents by what became of them."""
         counts = dict.fromkeys(COUNTED, 0)
         if self.state == "ended":
-            return counts | {name: self.ended_as.get(name, 0) for name in ("reset", "refused", "unknown")}
+            return counts | {name: self.ended_as.get(name, 0) for name in COUNTED[:3]}
         found = count_of(self.already_reset)
-        return counts | {"reset": found, self.state.replace(" ", "_"): self.planned.documents - found}
+        return counts | {RESET.done: found, self.state.replace(" ", "_"): self.planned.documents - found}
 
 
 class Outcomes:
@@ -102,7 +105,7 @@ class Outcomes:
 
     def _gathered(self, done: list[ChunkOutcome], stopped_by: str) -> dict[str, Any]:
         summary = self._summary(done)
-        folder = self._plan.folder
+        folder = folder_of(self._plan)
         self.sections.clear()
         self.refused.clear()
         more = DetailColumns(carried_columns(self._plan.chunks), DocumentRow._fields)
@@ -152,15 +155,15 @@ class Outcomes:
             yield from _read_part(outcome.planned)
             return
         try:
-            payload = outcome.planned.load(self._plan.rtin)
+            payload = load_request(outcome.planned, self._plan.rtin)
         except (GstnInvalidRequest, GstnInvalidPayload) as error:
             nameless = DocumentKey("", "", "", "", "")
             yield DocumentRow(*nameless, outcome.state, message=str(error), reference_id=outcome.reference_id)
             return
         found = of_places(outcome.already_reset, payload)
         for key, _ in payload.documents():
-            said = "reset" if key in found else outcome.state
-            why = outcome.failure if said == "unknown" else ""
+            said = RESET.done if key in found else outcome.state
+            why = outcome.failure if said == UNKNOWN else ""
             yield DocumentRow(*key, said, message=why, reference_id=outcome.reference_id)
 
     def _summary(self, done: list[ChunkOutcome]) -> dict[str, Any]:
@@ -169,7 +172,7 @@ class Outcomes:
         if len(ended) < len(done) or any(outcome.failure for outcome in done):
             word = "incomplete" if counts["not_sent"] or len(ended) < len(done) else "failed"
         else:
-            word = "processed" if counts["reset"] == self._plan.documents else "partial"
+            word = "processed" if counts[RESET.done] == self._plan.documents else "partial"
         return {
             "rtin": self._plan.rtin,
             "outcome": word,

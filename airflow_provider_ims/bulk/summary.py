@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from airflow_provider_ims.bulk.details import AMOUNTS, DetailColumns, details_of, shown_column
 from airflow_provider_ims.bulk.outcomes import COUNTED, explained
-from airflow_provider_ims.bulk.plan_entry import GstinPlan
 from airflow_provider_ims.exceptions import MOST_REFUSED
+from airflow_provider_ims.models.plan import GstinPlan
 from airflow_provider_ims.results.report import DocumentRow
 from airflow_provider_ims.spreadsheets import read_sheet
 from airflow_provider_ims.workbooks.columns import Column, Kind, columns_of

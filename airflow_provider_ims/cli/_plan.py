@@ -84,8 +84,8 @@ def read_plan(plan: Plan) -> Totals:
     """Return what the requests of a plan add up to, read from the requests themselves."""
     totals = Totals()
     for entry in plan.gstins:
-        for chunk in entry["chunks"]:
-            payload = ResetPayload.parse(Path(chunk["path"]).read_bytes(), allow_no_action=True)
+        for chunk in entry.chunks:
+            payload = ResetPayload.parse(Path(chunk.path).read_bytes(), allow_no_action=True)
             for section, documents in payload.sections():
                 totals.add(section, documents)
     return totals
@@ -95,10 +95,10 @@ def tell_of_plan(plan: Plan, screen: Screen) -> None:
     """Show the GSTINs of a plan, and what was noticed."""
     gstins = [
         {
-            "rtin": entry["rtin"],
-            "documents": entry["documents"],
-            "requests": len(entry["chunks"]),
-            "bytes": entry["bytes"],
+            "rtin": entry.rtin,
+            "documents": entry.documents,
+            "requests": len(entry.chunks),
+            "bytes": entry.bytes,
         }
         for entry in plan.gstins
     ]

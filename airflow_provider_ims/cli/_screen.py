@@ -15,7 +15,6 @@ from airflow_provider_ims.matching.errors import CountsDisagree as MatchCountsDi
 from airflow_provider_ims.matching.errors import MatchError
 from airflow_provider_ims.matching.errors import RowsRejected as BooksRejected
 from airflow_provider_ims.models.faults import Fault, InvalidPayload
-from airflow_provider_ims.planning.errors import NoRoom as NoRoomForPlan
 from airflow_provider_ims.planning.errors import PlanError, RowsRejected, SourceUnavailable
 from airflow_provider_ims.snapshots.errors import SnapshotUnavailable, SnapshotUnusable
 from airflow_provider_ims.storage import StorageError
@@ -35,7 +34,7 @@ class ExitCode(IntEnum):
 
 
 _FAULTS = (InvalidPayload, RowsRejected, BooksRejected)
-_PASSING = (NoRoomForPlan, SourceUnavailable, NoRoom, FileUnavailable, SnapshotUnavailable)
+_PASSING = (SourceUnavailable, NoRoom, FileUnavailable, SnapshotUnavailable)
 _UNUSABLE = (WrongUsage, PlanError, MatchError, MatchCountsDisagree, TableError, SnapshotUnusable)
 
 

@@ -108,10 +108,10 @@ def given(reference_id: Any) -> str:
     """
     text = "" if reference_id is None else str(reference_id).strip()
     if text in {"", "None"}:
-        raise GstnInvalidRequest("The reference id is empty. Did the task that sends the reset push one?")
+        raise GstnInvalidRequest("The reference id is empty. Did the task that sends the request push one?")
     if text != clean(text):
         raise GstnInvalidRequest(
             f"The reference id {clean(text)!r} is too long or has characters that cannot be printed. Take it as the"
-            " task that sends the reset returned it."
+            " task that sends the request returned it."
         )
     return text

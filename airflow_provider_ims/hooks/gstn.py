@@ -32,7 +32,7 @@ from airflow_provider_ims.hooks._transport import open_session, send
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import InvalidPayload
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
-from airflow_provider_ims.models.payload import MAX_BODY_BYTES, ResetPayload
+from airflow_provider_ims.models.payload import MAX_BODY_BYTES, ImsRequest, ResetPayload
 from airflow_provider_ims.models.sent_request import SentRequest
 from airflow_provider_ims.models.task import TaskStatus, is_gone
 from airflow_provider_ims.protocol import access, tasks
@@ -237,7 +237,7 @@ class GstnHook(GstnBaseHook):
         return self.submit(RESET, payload, before_sending=before_sending)
 
     def submit(
-        self, call: Call[bytes, Any], payload: ResetPayload, *, before_sending: Callable[[], None] = lambda: None
+        self, call: Call[bytes, Any], payload: ImsRequest, *, before_sending: Callable[[], None] = lambda: None
     ) -> str:
         """
         Send a checked request of any call that changes documents; see :meth:`submit_reset`.

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from airflow_provider_ims.models.faults import Fault
+from airflow_provider_ims.models.faults import SomeRowsRejected
 
 
 class MatchError(ValueError):
     """Documents and books cannot be matched as they are, or as it was asked for; nothing was written."""
 
 
-class RowsRejected(MatchError):
-    """
-    Some rows of the books cannot be read, and the user wants all or nothing.
-
-    :param text: the whole story
-    :param faults: the first faults
-    """
-
-    def __init__(self, text: str, faults: Sequence[Fault]) -> None:
-        super().__init__(text)
-        self.faults = list(faults)
+class RowsRejected(SomeRowsRejected, MatchError):
+    """Some rows of the books cannot be read, and the user wants all or nothing."""
 
 
 class CountsDisagree(MatchError):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable
 from airflow_provider_ims.tables.files import local_file, utf8_text, with_like_line_ends
+from airflow_provider_ims.tables.queries import answered
 from airflow_provider_ims.tables.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 FORMATS: Final = ("csv", "json", "jsonl", "ndjson", "parquet")
 _DELIMITERS: Final = (",", ";", "\t", "|")
-_BATCH = 5000
 
 
 @dataclass(frozen=True)
@@ -177,27 +176,21 @@ class BookQuery:
         :raises FileUnavailable: when the database does not answer as it should
         """
         local = folder / f"{len(list(folder.iterdir()))}-query.csv"
-        with closing(self._asked(self.connect)) as connection, closing(connection.cursor()) as cursor:
-            self._asked(cursor.execute, self.sql, *([self.parameters] if self.parameters else []))
-            if not cursor.description:
-                raise FileUnusable(self.name, "returns no rows at all; sql takes one SELECT")
-            header = [str(column[0]) for column in cursor.description]
-            with local.open("x", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(header)
-                while batch := self._asked(cursor.fetchmany, _BATCH):
-                    writer.writerows(batch)
+        query = answered(
+            self.connect,
+            self.sql,
+            self.parameters,
+            no_rows=lambda problem: FileUnusable(self.name, problem),
+            no_answer=lambda said: FileUnavailable(
+                f"The query failed ({said}). Nothing was written; correct the query, or try again when the database"
+                " answers."
+            ),
+        )
+        with query as (header, rows), local.open("x", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            writer.writerows(rows)
         return _Csv(self.name, local, ",", (), first=1)
-
-    @staticmethod
-    def _asked(ask: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return ask(*arguments)
-        except Exception as error:  # each driver has exceptions of its own
-            raise FileUnavailable(
-                f"The query failed ({type(error).__name__}: {error}). Nothing was written; correct the query, or try"
-                " again when the database answers."
-            ) from error
 
 
 @dataclass(frozen=True)
@@ -227,7 +220,7 @@ class _Csv:
             f" rejects_table='{table}_errors', rejects_scan='{table}_scans', rejects_limit=0,"
             " max_line_size=4000000, parallel=true)"
         )
-        _created(database, self.name, f"CREATE TEMP TABLE {table} AS SELECT * FROM {reader}")
+        _fetched(database, self.name, f"CREATE TEMP TABLE {table} AS SELECT * FROM {reader}")
         unread = self._unread(database, table, len(header))
         return Raw(self.name, table, header, ["VARCHAR"] * len(header), self.first, unread, list(self.notes))
 
@@ -257,7 +250,7 @@ class _Json:
 
     def load(self, database: DuckDBPyConnection, table: str) -> Raw:
         objects = f"read_json_objects({literal(self.path)}, format='{self.layout}', maximum_object_size=4000000)"
-        found = _asked(
+        found = _fetched(
             database,
             self.name,
             f"SELECT key FROM (SELECT unnest(json_keys(json)) AS key FROM {objects}) GROUP BY key ORDER BY key",
@@ -271,7 +264,7 @@ class _Json:
             f"json_extract_string(json, {literal('$.' + json.dumps(name, ensure_ascii=False))}) AS c{place}"
             for place, name in enumerate(header)
         )
-        _created(database, self.name, f"CREATE TEMP TABLE {table} AS SELECT {columns} FROM {objects}")
+        _fetched(database, self.name, f"CREATE TEMP TABLE {table} AS SELECT {columns} FROM {objects}")
         return Raw(self.name, table, header, ["VARCHAR"] * len(header), 1, [], list(self.notes))
 
 
@@ -282,11 +275,11 @@ class _Parquet:
 
     def load(self, database: DuckDBPyConnection, table: str) -> Raw:
         source = f"read_parquet({literal(self.path)})"
-        described = _asked(database, self.name, f"DESCRIBE SELECT * FROM {source}")
+        described = _fetched(database, self.name, f"DESCRIBE SELECT * FROM {source}")
         header = [str(row[0]) for row in described]
         types = [str(row[1]) for row in described]
         columns = ", ".join(f"{identifier(name)} AS c{place}" for place, name in enumerate(header))
-        _created(database, self.name, f"CREATE TEMP TABLE {table} AS SELECT {columns} FROM {source}")
+        _fetched(database, self.name, f"CREATE TEMP TABLE {table} AS SELECT {columns} FROM {source}")
         return Raw(self.name, table, header, types, 1, [], [])
 
 
@@ -296,7 +289,7 @@ def _ends_with(path: Path, end: bytes) -> bool:
         return file.read().rstrip().endswith(end)
 
 
-def _asked(database: DuckDBPyConnection, name: str, sql: str) -> list[tuple[Any, ...]]:
+def _fetched(database: DuckDBPyConnection, name: str, sql: str) -> list[tuple[Any, ...]]:
     import duckdb
 
     try:
@@ -307,10 +300,6 @@ def _asked(database: DuckDBPyConnection, name: str, sql: str) -> list[tuple[Any,
         if "No space left" in str(error) or "max_temp_directory_size" in str(error):
             raise
         raise _broken(name, error) from None
-
-
-def _created(database: DuckDBPyConnection, name: str, sql: str) -> None:
-    _asked(database, name, sql)
 
 
 def _broken(name: str, error: Exception) -> FileUnusable:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, repeat
-from typing import Literal, NamedTuple
-
-from pydantic import BaseModel
+from typing import NamedTuple
 
 from airflow_provider_ims.models.document_key import DocumentKey, UndatedKey
 
-DocumentOutcome = Literal["reset", "refused", "unknown"]
+REFUSED, UNKNOWN = "refused", "unknown"
+RESET = "reset"
+"""What became of a document. What it is called when it is done is the call's word: ``reset``."""
 
 
 class RefusedDocument(NamedTuple):
     """
-    One document that GSTN did not reset.
+    One document that GSTN refused.
 
     :param section: section in the request's spelling (``b2bcn``, never ``cn``)
     :param stin: GSTIN of the supplier; empty if GSTN named none
@@ -36,39 +36,37 @@ class RefusedDocument(NamedTuple):
     remedy: str
 
 
-class SectionCount(BaseModel):
-    """What became of the documents of one section."""
-
-    sent: int = 0
-    reset: int = 0
-    refused: int = 0
-    unknown: int = 0
-
-
 class Account(NamedTuple):
     """
     What became of every document that was sent.
 
-    :param outcomes: document -> ``reset``, ``refused``, or ``unknown`` when the result does not say
+    :param outcomes: document -> the word for what is done (``reset``), ``refused``, or ``unknown`` when the result
+        does not say
     :param stray: refusals that fit no document that was sent; they are told, never dropped
     :param refusals: document -> the refusal that names it; or that names its number, where documents of other dates
         have the same
+    :param done: the word for what is done
     """
 
-    outcomes: dict[DocumentKey, DocumentOutcome]
+    outcomes: dict[DocumentKey, str]
     stray: list[RefusedDocument]
     refusals: dict[DocumentKey, RefusedDocument]
+    done: str = RESET
 
-    def sections(self) -> dict[str, SectionCount]:
-        """Return the counts of each section, in the order of the request."""
-        counts: dict[str, SectionCount] = {}
+    def sections(self) -> dict[str, dict[str, int]]:
+        """Return the number of documents of each section, ``sent`` and by outcome, in the order of the request."""
+        counts: dict[str, dict[str, int]] = {}
         for key, outcome in self.outcomes.items():
-            count = counts.setdefault(key.section, SectionCount())
-            count.sent += 1
-            setattr(count, outcome, getattr(count, outcome) + 1)
+            count = counts.setdefault(key.section, dict.fromkeys(("sent", self.done, REFUSED, UNKNOWN), 0))
+            count["sent"] += 1
+            count[outcome] += 1
         return counts
 
-    def total(self, outcome: DocumentOutcome) -> int:
+    def counts(self) -> dict[str, int]:
+        """Return the number of documents by outcome."""
+        return {outcome: self.total(outcome) for outcome in (self.done, REFUSED, UNKNOWN)}
+
+    def total(self, outcome: str) -> int:
         """Return the number of documents with this outcome."""
         return Counter(self.outcomes.values())[outcome]
 
@@ -108,7 +106,7 @@ class ListedRefusals:
             return len(self._rows)
         return sum(min(len(listed), max(1, len(self._fitting(name)))) for name, listed in self._rows.items())
 
-    def outcomes(self, unlisted: DocumentOutcome) -> dict[DocumentKey, DocumentOutcome]:
+    def outcomes(self, unlisted: str) -> dict[DocumentKey, str]:
         """
         Return the outcome of each document.
 
@@ -118,11 +116,11 @@ class ListedRefusals:
         for name, listed in self._rows.items():
             fitting = self._fitting(name)
             if len(fitting) == 1 or (fitting and len(listed) >= len(fitting) and not self._repeats):
-                outcomes.update(dict.fromkeys(fitting, "refused"))
+                outcomes.update(dict.fromkeys(fitting, REFUSED))
                 continue
             for key in fitting or self._may_be_meant(name):
-                if outcomes[key] == "reset":
-                    outcomes[key] = "unknown"
+                if outcomes[key] != REFUSED:
+                    outcomes[key] = UNKNOWN
         return outcomes
 
     def _fitting(self, name: UndatedKey) -> list[DocumentKey]:

@@ -62,3 +62,16 @@ class InvalidPayload(ValueError):
 
     def _document(self, fault: Fault) -> str:
         return self.documents.get(fault.place.partition("]")[0] + "]", "")
+
+
+class SomeRowsRejected(ValueError):
+    """
+    Some rows of an input are not what they must be, and the user wants all or nothing.
+
+    :param text: the whole story
+    :param faults: the first faults
+    """
+
+    def __init__(self, text: str, faults: Sequence[Fault]) -> None:
+        super().__init__(text)
+        self.faults = list(faults)

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
@@ -47,31 +47,31 @@ class InvData(TypedDict, total=False):
     ecoma: list[Ecoma]
 
 
-class ResetPayload(BaseModel):
+class ImsRequest(BaseModel):
     """
-    A checked request to put documents back to "no action".
+    A checked request about documents of one GSTIN: what all that change something at GSTN have in common.
 
     Build it with :meth:`parse`, which names every fault at once.
 
     :param rtin: GSTIN of the recipient, whose IMS is meant
-    :param reqtyp: always ``RESET``
+    :param reqtyp: GSTN's word for what is asked for
     :param invdata: section -> documents
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     rtin: Gstin
-    reqtyp: Literal["RESET"]
+    reqtyp: str
     invdata: InvData
 
     @classmethod
     def parse(
         cls,
-        source: Mapping[str, Any] | str | bytes | ResetPayload,
+        source: Mapping[str, Any] | str | bytes | ImsRequest,
         *,
         strict_gstin: bool = False,
         allow_no_action: bool = False,
-    ) -> ResetPayload:
+    ) -> Self:
         """
         Read and check a request.
 
@@ -125,7 +125,7 @@ class ResetPayload(BaseModel):
         periods = {document.rtnprd for _, documents in self.sections() for document in documents}
         return sorted(periods, key=lambda period: (period[2:], period[:2]))
 
-    def only(self, keys: Collection[DocumentKey]) -> ResetPayload:
+    def only(self, keys: Collection[DocumentKey]) -> Self:
         """Return the same request for some of its documents, in the same order."""
         kept: dict[str, list[Document]] = {}
         for key, document in self.documents():
@@ -142,7 +142,7 @@ class ResetPayload(BaseModel):
         :return: SHA-256 in hexadecimal
         """
         documents = sorted(
-            f"{section} {document_json(document, '{:.2f}'.format)}"
+            f"{section} {self.document_json(document, '{:.2f}'.format)}"
             for section, documents in self.sections()
             for document in documents
         )
@@ -157,17 +157,41 @@ class ResetPayload(BaseModel):
 
     def body(self) -> bytes:
         """Return the request as the UTF-8 JSON that is sent: compact, numbers as numbers."""
-        return request_json(self.rtin, ((name, map(document_json, documents)) for name, documents in self.sections()))
+        sections = ((name, map(self.document_json, documents)) for name, documents in self.sections())
+        return request_json(self.rtin, sections, self.reqtyp)
+
+    def document_json(self, document: Document, amount: Callable[[Decimal], str] = as_json) -> str:
+        """
+        Return a document as it is sent.
+
+        :param amount: writes an amount
+        """
+        return document_json(document, amount)
 
 
-def request_json(rtin: str, sections: Iterable[tuple[str, Iterable[str]]]) -> bytes:
+class ResetPayload(ImsRequest):
+    """
+    A checked request to put documents back to "no action".
+
+    Build it with :meth:`parse`, which names every fault at once.
+
+    :param rtin: GSTIN of the recipient, whose IMS is meant
+    :param reqtyp: always ``RESET``
+    :param invdata: section -> documents
+    """
+
+    reqtyp: Literal["RESET"]
+
+
+def request_json(rtin: str, sections: Iterable[tuple[str, Iterable[str]]], reqtyp: str = "RESET") -> bytes:
     """
     Write a request from documents that are written already.
 
     :param rtin: GSTIN of the recipient, checked
     :param sections: section -> its documents, in GSTN's order, as :func:`document_json` writes them
+    :param reqtyp: GSTN's word for what is asked for
     """
-    pieces = [f'{{"rtin":"{rtin}","reqtyp":"RESET","invdata":{{']
+    pieces = [f'{{"rtin":"{rtin}","reqtyp":"{reqtyp}","invdata":{{']
     between_sections = ""
     for section, documents in sections:
         before = f'{between_sections}"{section}":['
@@ -191,7 +215,7 @@ def document_json(document: Document, amount: Callable[[Decimal], str] = as_json
 
 
 def _as_object(source: object) -> Mapping[str, Any]:
-    if isinstance(source, ResetPayload):
+    if isinstance(source, ImsRequest):
         return source.model_dump()
     if isinstance(source, (str, bytes, bytearray)):
         source = _parse_json(source)

@@ -13,7 +13,7 @@ from itertools import groupby
 from pydantic import BaseModel, ValidationError
 
 from airflow_provider_ims.models.document_key import DocumentKey
-from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.models.payload import ImsRequest
 
 
 class Reconciliation(BaseModel):
@@ -43,14 +43,14 @@ class Reconciliation(BaseModel):
         """Number of documents that need no reset."""
         return count_of(self.already_reset)
 
-    def keys(self, payload: ResetPayload) -> set[DocumentKey]:
+    def keys(self, payload: ImsRequest) -> set[DocumentKey]:
         """Return the documents of a request that need no reset; none if it is another request."""
         if payload.fingerprint() != self.fingerprint:
             return set()
         return of_places(self.already_reset, payload)
 
 
-def as_places(keys: Collection[DocumentKey], payload: ResetPayload) -> str:
+def as_places(keys: Collection[DocumentKey], payload: ImsRequest) -> str:
     """Name some documents of a request by their places in it."""
     places = (place for place, key in enumerate(_sorted_keys(payload)) if key in keys)
     runs = []
@@ -65,13 +65,13 @@ def count_of(places: str) -> int:
     return sum(1 for _ in _numbers(places))
 
 
-def of_places(places: str, payload: ResetPayload) -> set[DocumentKey]:
+def of_places(places: str, payload: ImsRequest) -> set[DocumentKey]:
     """Return the documents that :func:`as_places` named."""
     keys = _sorted_keys(payload)
     return {keys[place] for place in _numbers(places)}
 
 
-def _sorted_keys(payload: ResetPayload) -> list[DocumentKey]:
+def _sorted_keys(payload: ImsRequest) -> list[DocumentKey]:
     return sorted(key for key, _ in payload.documents())
 
 

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from airflow_provider_ims.models.account import Account, DocumentOutcome, ListedRefusals, RefusedDocument
+from airflow_provider_ims.models.account import REFUSED, RESET, UNKNOWN, Account, ListedRefusals, RefusedDocument
 from airflow_provider_ims.models.codes import nothing_was_done, remedy_for
 from airflow_provider_ims.models.document_key import DocumentKey
 from airflow_provider_ims.models.documents import section_of
-from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.models.payload import ImsRequest
 
 Outcome = Literal["processed", "partial", "failed", "running", "unknown"]
 
@@ -99,38 +99,40 @@ class ResetResult(BaseModel):
 
     def account(
         self,
-        payload: ResetPayload,
-        already_reset: Collection[DocumentKey] = (),
-        seen_reset: Collection[DocumentKey] = (),
+        payload: ImsRequest,
+        already_done: Collection[DocumentKey] = (),
+        seen_done: Collection[DocumentKey] = (),
+        done: str = RESET,
     ) -> Account:
         """
         Say what became of every document that was sent.
 
         :param payload: the request that this is the result of
-        :param already_reset: documents of it that were not sent, since GSTN held them at "no action" already
-        :param seen_reset: documents that GSTN held at "no action" after this result, whatever it says of them
+        :param already_done: documents of it that were not sent, since GSTN held them as they should be already
+        :param seen_done: documents that GSTN held as they should be after this result, whatever it says of them
+        :param done: what a document is called that is done
         :return: an outcome for each document. A document that GSTN does not list was reset if the request was
             processed; it is ``unknown`` where GSTN counts more refusals than it lists, where its counts do not add up
             to what was sent or contradict its word, or where it refuses "some document" of the
             same section and supplier without naming it. A refusal names no date: if it fits several documents, all are
             ``refused`` if GSTN lists as many refusals, else ``unknown``
         """
-        sent = [key for key, _ in payload.documents() if key not in already_reset]
-        everything: dict[DocumentKey, DocumentOutcome] = dict.fromkeys(already_reset, "reset")
+        sent = [key for key, _ in payload.documents() if key not in already_done]
+        everything = dict.fromkeys(already_done, done)
         listed = ListedRefusals(self.refused, sent, repeats=self.errors < len(self.refused))
-        everything.update(listed.outcomes(self._unlisted(len(sent), listed.explained)))
-        everything.update(dict.fromkeys(seen_reset, "reset"))
-        return Account({key: everything[key] for key, _ in payload.documents()}, listed.stray, listed.named)
+        everything.update(listed.outcomes(self._unlisted(len(sent), listed.explained, done)))
+        everything.update(dict.fromkeys(seen_done, done))
+        return Account({key: everything[key] for key, _ in payload.documents()}, listed.stray, listed.named, done)
 
-    def _unlisted(self, sent: int, explained: int) -> DocumentOutcome:
+    def _unlisted(self, sent: int, explained: int, done: str) -> str:
         """Return what became of the documents that GSTN's report does not list."""
         if self.outcome == "failed":
-            return "refused"
+            return REFUSED
         if self.outcome == "partial" and not self.refused:
-            return "unknown"  # some were refused, and nobody says which
+            return UNKNOWN  # some were refused, and nobody says which
         if self.outcome not in {"processed", "partial"} or self.contradictions or not self.adds_up_to(sent):
-            return "unknown"
-        return "reset" if explained >= self.errors else "unknown"
+            return UNKNOWN
+        return done if explained >= self.errors else UNKNOWN
 
     def adds_up_to(self, sent: int) -> bool:
         """

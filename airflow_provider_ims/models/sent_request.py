@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.models.payload import ImsRequest
 
 
 class SentRequest(BaseModel):
@@ -14,7 +14,7 @@ class SentRequest(BaseModel):
     A request that the service has taken.
 
     :param rtin: GSTIN of the recipient
-    :param fingerprint: see :meth:`ResetPayload.fingerprint`
+    :param fingerprint: see :meth:`ImsRequest.fingerprint`
     :param sections: number of documents in each section
     """
 
@@ -25,7 +25,7 @@ class SentRequest(BaseModel):
     sections: dict[str, int]
 
     @classmethod
-    def of(cls, payload: ResetPayload) -> Self:
+    def of(cls, payload: ImsRequest) -> Self:
         """Describe a request."""
         return cls(rtin=payload.rtin, fingerprint=payload.fingerprint(), sections=payload.counts())
 
@@ -42,7 +42,7 @@ class SentRequest(BaseModel):
         """Number of documents in all sections."""
         return sum(self.sections.values())
 
-    def difference(self, payload: ResetPayload) -> str:
+    def difference(self, payload: ImsRequest) -> str:
         """Say in which way another request is not this one; empty if it is the same, in whatever order."""
         if payload.fingerprint() == self.fingerprint:
             return ""

@@ -75,7 +75,7 @@ def ended_of(journal: Journal, event: Mapping[str, Any] | None, kind: Awaited) -
     """
     Return what was waited for, now that it has ended; nothing if it was a moment.
 
-    Whether a reset has ended is asked of the service again, whatever the event says.
+    Whether a request has ended is asked of the service again, whatever the event says.
 
     :param kind: what it was, if the arguments of the deferral were lost (``dag.test`` of Airflow 3.3 does that)
     :raises GstnError: when downloads failed, or the event is about something else
@@ -87,6 +87,6 @@ def ended_of(journal: Journal, event: Mapping[str, Any] | None, kind: Awaited) -
         step = AwaitTasks(ids_of(event["reference_id"]), kind=kind, key=KEY)
     else:
         return None
-    if step.kind != "reset":
+    if step.kind != "request":
         read_event(event, step.reference_ids)
     return step

@@ -11,7 +11,7 @@ from airflow_provider_ims._compat import AirflowSkipException
 from airflow_provider_ims.exceptions import GstnPermanentError
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models.calendar import Calendar
-from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.models.payload import ImsRequest
 from airflow_provider_ims.operators._ending import push_summary
 from airflow_provider_ims.results.report import listed
 
@@ -31,7 +31,7 @@ class WouldSend(NamedTuple):
     """
 
     name: str
-    payload: ResetPayload
+    payload: ImsRequest
     earlier: Entry | None
 
 

@@ -18,7 +18,7 @@ from airflow_provider_ims.assets import IMS_ALIAS
 from airflow_provider_ims.backoff import backoff
 from airflow_provider_ims.bulk.bulk_reset import BulkReset, OnFailure, chunks_of, records_of
 from airflow_provider_ims.bulk.outcomes import COUNTED, ChunkOutcome, Outcomes
-from airflow_provider_ims.bulk.plan_entry import GstinPlan
+from airflow_provider_ims.bulk.plan_entry import load_request, plan_of
 from airflow_provider_ims.exceptions import (
     GstnBusy,
     GstnError,
@@ -178,7 +178,7 @@ class ImsBulkResetOperator(BaseOperator):
         trouble: AirflowException | None = None
         if said.get("status") == "error":
             trouble = failure_of(said)
-        elif said.get("status") == "timeout" and (journal.awaited or {}).get("kind") != "reset":
+        elif said.get("status") == "timeout" and (journal.awaited or {}).get("kind") != "request":
             trouble = AirflowSensorTimeout(f"The downloads of GSTN's documents took too long.\n{said.get('message')}")
         if trouble is not None:
             self.log.warning("The wait in the triggerer came to no good end. %s", trouble)
@@ -198,10 +198,10 @@ class ImsBulkResetOperator(BaseOperator):
             ) from None
 
     def _end_dry_run(self, context: Context, journal: Journal) -> NoReturn:
-        plan = GstinPlan.of(self.plan_entry)
+        plan = plan_of(self.plan_entry)
         journal.also_in(records_of(plan))
         requests = (
-            WouldSend(f"Request {chunk.number}", chunk.planned.load(plan.rtin), journal.read(chunk.key))
+            WouldSend(f"Request {chunk.number}", load_request(chunk.planned, plan.rtin), journal.read(chunk.key))
             for chunk in chunks_of(plan)
         )
         with GstnHook(self.gstn_conn_id, gstin=plan.rtin) as hook:
@@ -220,7 +220,7 @@ class ImsBulkResetOperator(BaseOperator):
         *,
         begins: bool = False,
     ) -> dict[str, Any]:
-        plan = GstinPlan.of(self.plan_entry)
+        plan = plan_of(self.plan_entry)
         records = records_of(plan)
         journal.also_in(records)
         outcomes = Outcomes(plan, workbooks="xlsx" in self.report_formats)
@@ -379,7 +379,7 @@ def _next_look(step: AwaitTasks | AwaitMoment, pause: float) -> str:
     """Say when it goes on."""
     if isinstance(step, AwaitMoment):
         return f"Going on in {span(step.moment - time.time())}."
-    what = "It runs" if step.kind == "reset" else "The downloads run"
+    what = "It runs" if step.kind == "request" else "The downloads run"
     return f"{what} under {', '.join(step.reference_ids)}; the next poll is within {span(pause)}."
 
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
@@ -21,9 +21,10 @@ from airflow_provider_ims.exceptions import (
     GstnResetFailed,
     GstnResetNotDone,
 )
-from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.links import LINKS
-from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.models.payload import ImsRequest, ResetPayload
+from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators._deferral import ended_of, hand_over, trigger_for
 from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
@@ -97,6 +98,9 @@ class ImsResetOperator(BaseOperator):
     template_fields: Sequence[str] = ("payload", "gstn_conn_id", "force_resubmit", "audit_path", "dry_run")
     ui_color = "#f7e3d7"
     operator_extra_links = LINKS
+    call: ClassVar[Call[bytes, ResetResult]] = RESET
+    request: ClassVar[type[ImsRequest]] = ResetPayload
+    reminder = " A document left at no action is deemed accepted in GSTR-2B."
 
     def __init__(
         self,
@@ -148,13 +152,15 @@ class ImsResetOperator(BaseOperator):
         for doubt in payload.doubtful_gstins():
             self.log.warning("%s", doubt)
         self.log.info(
-            "Resetting %d documents of GSTIN %s: %s. A document left at no action is deemed accepted in GSTR-2B.",
+            "The %s of %d documents of GSTIN %s: %s.%s",
+            self.call.noun,
             payload.count(),
             payload.rtin,
             listed(payload.counts()),
+            self.reminder,
         )
         journal = Journal.of(context)
-        journal.warn_if_it_forgets(self.log)
+        journal.warn_if_it_forgets(self.log, self.call)
         return self._advance(context, payload, journal)
 
     def execute_complete(
@@ -176,17 +182,16 @@ class ImsResetOperator(BaseOperator):
     def on_kill(self) -> None:
         """Say what becomes of the request when the task is ended from outside."""
         self.log.warning(
-            "This task was ended from outside. A reset that was sent goes on, since the service has no cancel. Clear"
-            " this task to go on with it: what was sent is not sent again."
+            "This task was ended from outside. A %s that was sent goes on, since the service has no cancel. Clear"
+            " this task to go on with it: what was sent is not sent again.",
+            self.call.noun,
         )
 
-    def _load(self) -> ResetPayload:
+    def _load(self) -> ImsRequest:
         flags = {name: is_true(name, getattr(self, name)) for name in ("strict_gstin", "allow_no_action")}
-        return load_payload(self.payload, **flags)
+        return load_payload(self.payload, self.request, **flags)
 
-    def _advance(
-        self, context: Context, payload: ResetPayload, journal: Journal, ended: AwaitTasks | None = None
-    ) -> str:
+    def _advance(self, context: Context, payload: ImsRequest, journal: Journal, ended: AwaitTasks | None = None) -> str:
         watching = AssetEvents(self, context).watching(payload.rtin)
         with GstnHook(self.gstn_conn_id, gstin=payload.rtin) as hook, watching:
             submission = Submission(
@@ -200,7 +205,8 @@ class ImsResetOperator(BaseOperator):
                     busy_timeout=shortest(self.busy_timeout, self.execution_timeout),
                     settle_time=seconds(self.settle_time),
                 ),
-                audit=AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)),
+                audit=AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id), self.call),
+                call=self.call,
             )
             while not isinstance(step := submission.advance(ended.reference_ids if ended else ()), Sent):
                 if self.deferrable:
@@ -237,6 +243,8 @@ class ImsResultOperator(BaseOperator):
     template_fields: Sequence[str] = ("reference_id", "payload", "output_path", "gstn_conn_id", "audit_path")
     ui_color = "#dff7d7"
     operator_extra_links = LINKS
+    call: ClassVar[Call[bytes, ResetResult]] = RESET
+    request: ClassVar[type[ImsRequest]] = ResetPayload
 
     def __init__(
         self,
@@ -308,16 +316,16 @@ class ImsResultOperator(BaseOperator):
         hook: GstnHook,
         journal: Journal,
         reference_id: str,
-        payload: ResetPayload | None,
+        payload: ImsRequest | None,
         ended: AwaitTasks | None,
     ) -> Report | AwaitTasks | AwaitMoment:
         busy_timeout = shortest(self.busy_timeout, self.execution_timeout)
         if payload is None or not busy_timeout:
-            return accounted(hook, Report.fetch(hook, reference_id, payload), ended, KEY)
+            return accounted(hook, Report.fetch(hook, reference_id, payload, call=self.call), ended, KEY)
         entry = journal.read(KEY)
         if entry is None or entry.origin != reference_id:
             try:
-                return accounted(hook, Report.fetch(hook, reference_id, payload), ended, KEY)
+                return accounted(hook, Report.fetch(hook, reference_id, payload, call=self.call), ended, KEY)
             except GstnResetNotDone:
                 # Each entry of this task has an origin: one without cannot be read, and may be about another sending.
                 is_unknown = entry is not None and not entry.origin
@@ -328,7 +336,8 @@ class ImsResultOperator(BaseOperator):
             payload,
             attempt=Attempt.of(context),
             policy=Policy(on_ambiguous="reconcile", busy_timeout=busy_timeout),
-            audit=AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)),
+            audit=AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id), self.call),
+            call=self.call,
         )
         step = SingleReset(again).advance(ended)
         if step is None:
@@ -341,12 +350,12 @@ class ImsResultOperator(BaseOperator):
         hook: GstnHook,
         journal: Journal,
         reference_id: str,
-        payload: ResetPayload,
+        payload: ImsRequest,
         *,
         may_be_sent: bool,
     ) -> None:
         """Note that from here on it is this task that sends the request."""
-        self.log.warning("Nothing of reset %s was done. It is sent again from here.", reference_id)
+        self.log.warning("Nothing of %s %s was done. It is sent again from here.", self.call.noun, reference_id)
         attempt = Attempt.of(context)
         found = Reconciliations(hook.store).find(reference_id)
         known = found if found and found.fingerprint == payload.fingerprint() else None
@@ -391,7 +400,7 @@ class ImsResultOperator(BaseOperator):
         with GstnHook(self.gstn_conn_id) as hook:
             for reference_id, payload in self._each():
                 try:
-                    reports.append(Report.fetch(hook, reference_id, payload))
+                    reports.append(Report.fetch(hook, reference_id, payload, call=self.call))
                 except (GstnInvalidConnection, GstnLoginError):
                     raise
                 except GstnPermanentError as error:
@@ -417,7 +426,7 @@ class ImsResultOperator(BaseOperator):
             )
         wait_here(hook, step)
 
-    def _each(self) -> list[tuple[str, ResetPayload | None]]:
+    def _each(self) -> list[tuple[str, ImsRequest | None]]:
         """
         Return each reference id with its request.
 
@@ -438,7 +447,7 @@ class ImsResultOperator(BaseOperator):
                 f"payload does not go with reference_id: {counts}. Give a list of requests for a list of reference ids,"
                 " one for each and in the same order, or leave payload out."
             )
-        loaded = [load_payload(payload, allow_no_action=True) for payload in payloads]
+        loaded = [load_payload(payload, self.request, allow_no_action=True) for payload in payloads]
         return list(zip(reference_ids, loaded, strict=True))
 
     def _conclude_all(
@@ -455,7 +464,7 @@ class ImsResultOperator(BaseOperator):
             self.log.warning("%s", each)
         order = ids_of(self.reference_id)
         summary = summary_over([summaries[name] for name in order])
-        error = error_over(summary, [errors[name] for name in order if name in errors])
+        error = error_over(summary, [errors[name] for name in order if name in errors], self.call)
         self._emit(context, [(report, summaries[report.reference_id]) for report in reports], error)
         return end_task(context, summary, error, self.on_partial, self.log)
 
@@ -479,7 +488,7 @@ class ImsResultOperator(BaseOperator):
         paths = [(key, str(path)) for key, path in summary.items() if key.endswith("_path")]
         if paths:
             self.log.info("Written:\n%s", aligned(paths))
-        trail = AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id))
+        trail = AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id), self.call)
         trail.ended(report.reference_id, summary, report.refused, report.unknown)
         return summary
 

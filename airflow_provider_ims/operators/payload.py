@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from os import PathLike
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ims.exceptions import GstnInvalidPayload, of_storage_error
 from airflow_provider_ims.models.faults import Fault, InvalidPayload
-from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.models.payload import ImsRequest
 from airflow_provider_ims.storage import CannotRead, read_whole, shown
 
-Payload = ResetPayload | Mapping[str, Any] | str | PathLike[str] | ObjectStoragePath
+Payload = ImsRequest | Mapping[str, Any] | str | PathLike[str] | ObjectStoragePath
+
+_Request = TypeVar("_Request", bound=ImsRequest)
 
 # How str() writes a dict, a list of dicts and a ResetPayload; no JSON text begins so.
 _AS_PYTHON_WRITES = ("{'", "[{'", "rtin='")
 
 
-def load_payload(payload: Payload, **rules: bool) -> ResetPayload:
+def load_payload(payload: Payload, kind: type[_Request], **rules: bool) -> _Request:
     """
-    Read a reset request from wherever the user keeps it.
+    Read a request from wherever the user keeps it.
 
     :param payload: a dict, a :class:`ResetPayload`, JSON text, or the path or URI of a JSON file, as
         ``ObjectStoragePath`` takes it (``s3://conn_id@bucket/reset.json``), as text or as a path object
-    :param rules: see :meth:`ResetPayload.parse`
+    :param kind: what request it is
+    :param rules: see :meth:`ImsRequest.parse`
     :raises GstnInvalidPayload: with every fault
     :raises GstnStorageUnavailable: when the file cannot be read now
     """
@@ -39,8 +42,8 @@ def load_payload(payload: Payload, **rules: bool) -> ResetPayload:
                 raise InvalidPayload([_rendered_to_text()])
             if not text.startswith("{"):
                 source = f"In {shown(payload)}: "
-                return ResetPayload.parse(_read_file(payload), **rules)
-        return ResetPayload.parse(payload, **rules)
+                return kind.parse(_read_file(payload), **rules)
+        return kind.parse(payload, **rules)
     except InvalidPayload as error:
         first, newline, rest = str(error).partition("\n")
         where = f"\n{source.removesuffix(': ')}:" if source else ""

@@ -20,7 +20,6 @@ from airflow_provider_ims.operators.arguments import REPORT_FORMATS, check_forma
 from airflow_provider_ims.operators.sources import files_of, sql_hook
 from airflow_provider_ims.planning.errors import (
     CountsDisagree,
-    NoRoom,
     PlanError,
     RowsRejected,
     SourceUnavailable,
@@ -33,6 +32,7 @@ from airflow_provider_ims.planning.sources.files import file_source
 from airflow_provider_ims.planning.sources.rows import Source
 from airflow_provider_ims.planning.sources.sql_rows import Query
 from airflow_provider_ims.storage import StorageError
+from airflow_provider_ims.tables.errors import NoRoom
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -158,7 +158,7 @@ class ImsPlanOperator(BaseOperator):
         except PlanError as error:
             raise GstnInvalidRequest(str(error)) from None
         self._tell(plan)
-        return plan.gstins
+        return [gstin.model_dump(mode="json") for gstin in plan.gstins]
 
     def _rules(self) -> Rules:
         return Rules(
@@ -188,7 +188,7 @@ class ImsPlanOperator(BaseOperator):
             "%d rows: %d documents in %d requests for %d GSTINs, %d rejected.",
             plan.rows,
             plan.documents,
-            sum(len(entry["chunks"]) for entry in plan.gstins),
+            sum(len(gstin.chunks) for gstin in plan.gstins),
             len(plan.gstins),
             plan.rejected,
         )

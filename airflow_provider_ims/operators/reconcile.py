@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
 
@@ -40,11 +40,12 @@ from airflow_provider_ims.matching.engine import OnInvalid
 from airflow_provider_ims.matching.sources import Books
 from airflow_provider_ims.models.calendar import Calendar, OnWindow
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
-from airflow_provider_ims.operators.arguments import REPORT_FORMATS, check_formats, folder, is_true
+from airflow_provider_ims.operators._ending import end_task
+from airflow_provider_ims.operators.arguments import REPORT_FORMATS, check_choice, check_formats, folder, is_true
 from airflow_provider_ims.operators.sources import files_of, sql_hook
 from airflow_provider_ims.snapshots.errors import SnapshotUnavailable, SnapshotUnusable
 from airflow_provider_ims.snapshots.snapshot import MAX_AGE, FoundSnapshot, several, usable
-from airflow_provider_ims.snapshots.verification import COLUMNS, VERIFICATIONS, Told, verify
+from airflow_provider_ims.snapshots.verification import COLUMNS, VERIFICATIONS, Reported, verify
 from airflow_provider_ims.spreadsheets import SheetWriter
 from airflow_provider_ims.storage import StorageError, copy_whole, names_in, place, read_whole
 from airflow_provider_ims.tables.database import MEMORY_LIMIT, checked_memory_limit, open_database, workspace
@@ -139,8 +140,7 @@ class ImsReconcileOperator(BaseOperator):
             raise ValueError("Give either books or sql")
         if (sql is None) != (conn_id is None):
             raise ValueError("sql and conn_id go together")
-        if on_window not in get_args(OnWindow):
-            raise ValueError(f"on_window is {on_window!r}; it takes {', '.join(get_args(OnWindow))}")
+        check_choice("on_window", on_window, OnWindow)
         # A wrong value is told when the DAG is read.
         Options(on_invalid=on_invalid)
         checked_memory_limit(memory_limit)
@@ -291,8 +291,7 @@ class ImsVerifyOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.report_formats = check_formats(report_formats)
-        if on_difference not in get_args(OnDifference):
-            raise ValueError(f"on_difference is {on_difference!r}; it takes {', '.join(get_args(OnDifference))}")
+        check_choice("on_difference", on_difference, OnDifference)
         checked_memory_limit(memory_limit)
         self.outcomes = outcomes
         self.snapshot = snapshot
@@ -335,16 +334,20 @@ class ImsVerifyOperator(BaseOperator):
                     for number, outcome in enumerate(outcomes):
                         own = local / str(number)
                         own.mkdir()
-                        told = self._fetch(outcome, fresh, earlier, own)
-                        readable = [*told.requests, told.snapshot, *([told.before] if told.before else [])]
+                        reported = self._fetch(outcome, fresh, earlier, own)
+                        readable = [
+                            *reported.requests,
+                            reported.snapshot,
+                            *([reported.before] if reported.before else []),
+                        ]
                         with open_database(own, readable=readable, memory_limit=self.memory_limit) as database:
-                            for row in verify(database, told, own):
+                            for row in verify(database, reported, own):
                                 found = dict(zip(COLUMNS, row, strict=True))
-                                self._check_section(found["section"], fresh[told.rtin])
+                                self._check_section(found["section"], fresh[reported.rtin])
                                 counts[found["outcome"], found["verification"]] += 1
                                 when = "sent" if found["verification"] == "gone" else "now"
                                 tax = (found[f"{name}_{when}"] for name in ("iamt", "camt", "samt", "cess"))
-                                by_rtin.setdefault(told.rtin, Sums.empty()).add(found["verification"], tax)
+                                by_rtin.setdefault(reported.rtin, Sums.empty()).add(found["verification"], tax)
                                 is_there = found["verification"] != "gone"
                                 differences += found["outcome"] == "reset" and is_there and found["action"] != "N"
                                 sheet.write(row)
@@ -370,11 +373,7 @@ class ImsVerifyOperator(BaseOperator):
             self.log.info("%s", text)
             return summary
         text = f"{differences:,} documents were said to be reset and do not stand at no action. {text}"
-        if self.on_difference == "fail":
-            context["ti"].xcom_push(key="return_value", value=summary)
-            raise GstnPermanentError(text)
-        self.log.warning("%s", text)
-        return summary
+        return end_task(context, summary, GstnPermanentError(text), self.on_difference, self.log)
 
     def _by_gstin(self, source: Any, max_age: timedelta | None) -> dict[str, FoundSnapshot]:
         found = usable(several(source), max_age=max_age, allow_incomplete=True)
@@ -388,7 +387,7 @@ class ImsVerifyOperator(BaseOperator):
     @staticmethod
     def _fetch(
         outcome: Any, fresh: Mapping[str, FoundSnapshot], earlier: Mapping[str, FoundSnapshot], local: Path
-    ) -> Told:
+    ) -> Reported:
         try:
             rtin, table = str(outcome["rtin"]), str(outcome["csv_path"])
         except (TypeError, KeyError):
@@ -400,7 +399,7 @@ class ImsVerifyOperator(BaseOperator):
         path = place(table)
         requests = [path.parent / name for name in names_in(path.parent) if re.fullmatch(r"[0-9]+\.json", name)]
         before = earlier.get(rtin)
-        return Told(
+        return Reported(
             rtin,
             local_file(path, local),
             [local_file(each, local) for each in requests],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import BaseOperator, ObjectStoragePath
 
 from airflow_provider_ims.bulk.outcomes import COUNTED
-from airflow_provider_ims.bulk.plan_entry import GstinPlan
+from airflow_provider_ims.bulk.plan_entry import folder_of, plan_of
 from airflow_provider_ims.bulk.summary import GstinResult, RunTotals, read_run
 from airflow_provider_ims.exceptions import (
     GstnInvalidPayload,
@@ -19,6 +19,7 @@ from airflow_provider_ims.exceptions import (
     GstnTransientError,
     of_storage_error,
 )
+from airflow_provider_ims.models.plan import GstinPlan
 from airflow_provider_ims.operators._ending import push_summary
 from airflow_provider_ims.operators.arguments import REPORT_FORMATS, check_choice, check_formats, folder
 from airflow_provider_ims.results.text_tables import aligned
@@ -91,7 +92,7 @@ class ImsBulkSummaryOperator(BaseOperator):
                 "There is no plan to add up; nothing was sent.\nplan takes what ImsPlanOperator returned. If that task"
                 " failed, its log says why."
             )
-        plans = [GstinPlan.of(entry) for entry in self.plan]
+        plans = [plan_of(entry) for entry in self.plan]
         told = {str(each["rtin"]): each for each in self.results or () if each}
         target = self._target(plans)
         with tempfile.TemporaryDirectory(prefix="ims-summary-") as name:
@@ -111,7 +112,7 @@ class ImsBulkSummaryOperator(BaseOperator):
             return None
         if is_given(self.output_path):
             return folder("output_path", self.output_path) / _FILE
-        return plans[0].folder.parent / _FILE if plans else None
+        return folder_of(plans[0]).parent / _FILE if plans else None
 
     @staticmethod
     def _result(plan: GstinPlan, told: Mapping[str, Any] | None, local: Path) -> GstinResult:

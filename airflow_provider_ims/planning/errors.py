@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from airflow_provider_ims.models.faults import Fault
+from airflow_provider_ims.models.faults import SomeRowsRejected
 
 
 class PlanError(ValueError):
@@ -27,21 +25,8 @@ class SourceUnavailable(PlanError):
     """A source cannot be read now; the same again may work later."""
 
 
-class NoRoom(PlanError):
-    """The temporary directory cannot take what a plan needs on the way."""
-
-
-class RowsRejected(PlanError):
-    """
-    Some rows are not valid, and the user wants all or nothing.
-
-    :param text: the whole story
-    :param faults: the first faults
-    """
-
-    def __init__(self, text: str, faults: Sequence[Fault]) -> None:
-        super().__init__(text)
-        self.faults = list(faults)
+class RowsRejected(SomeRowsRejected, PlanError):
+    """Some rows are not valid, and the user wants all or nothing."""
 
 
 class CountsDisagree(PlanError):

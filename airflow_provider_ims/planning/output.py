@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
+from airflow_provider_ims.models.plan import PlannedRequest
 from airflow_provider_ims.planning import carried
 from airflow_provider_ims.planning.packing import Chunk
 from airflow_provider_ims.storage import PART_SUFFIX, copy_whole, names_in, remove, write_whole
@@ -63,25 +64,25 @@ class Output:
                 folder = self.path / rtin
                 yield from (folder / name for name in names_in(folder) if _CHUNK.fullmatch(name))
 
-    def write_chunk(self, rtin: str, number: int, chunk: Chunk) -> dict[str, Any]:
+    def write_chunk(self, rtin: str, number: int, chunk: Chunk) -> PlannedRequest:
         """
         Write a chunk.
 
         :param rtin: GSTIN of the recipient
         :param number: number of the chunk among those of the GSTIN, from 1
-        :return: what the plan says of it: path, documents, bytes, sha256
+        :return: what the plan says of it
         :raises CannotWrite: when it cannot be written
         """
         path = self.path / rtin / f"{number:04}.json"
         write_whole(path, chunk.body)
-        return {
-            "path": str(path),
-            "documents": chunk.documents,
-            "bytes": len(chunk.body),
-            "sha256": hashlib.sha256(chunk.body).hexdigest(),
-        }
+        return PlannedRequest(
+            path=str(path),
+            documents=chunk.documents,
+            bytes=len(chunk.body),
+            sha256=hashlib.sha256(chunk.body).hexdigest(),
+        )
 
-    def write_carried(self, chunk: Mapping[str, Any], columns: Sequence[str], rows: Iterable[tuple[str, str]]) -> None:
+    def write_carried(self, chunk: PlannedRequest, columns: Sequence[str], rows: Iterable[tuple[str, str]]) -> None:
         """
         Write what is carried with the documents of a chunk, beside it.
 
@@ -90,9 +91,9 @@ class Output:
         :param rows: for each of its documents where its row stands, and its values as JSON
         :raises CannotWrite: when it cannot be written
         """
-        *_, rtin, name = str(chunk["path"]).split("/")
+        *_, rtin, name = chunk.path.split("/")
         path = self.path / rtin / (name.removesuffix(".json") + carried.SUFFIX)
-        write_whole(path, carried.written(str(chunk["sha256"]), columns, rows))
+        write_whole(path, carried.written(chunk.sha256, columns, rows))
 
     def write_rejects(self, source: Path) -> str:
         """Write the rejected rows from a local file (CSV or a workbook), and return the path."""

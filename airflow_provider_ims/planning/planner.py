@@ -8,18 +8,19 @@ import tempfile
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import Fault
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
+from airflow_provider_ims.models.plan import GstinPlan, PlannedRequest
 from airflow_provider_ims.pace import Pace
 from airflow_provider_ims.planning.carried import as_text
 from airflow_provider_ims.planning.checks.checker import Checker, Valid
 from airflow_provider_ims.planning.checks.duplicates import Duplicate, Duplicates
-from airflow_provider_ims.planning.errors import CountsDisagree, NoRoom, PlanError, RowsRejected, SourceUnusable
+from airflow_provider_ims.planning.errors import CountsDisagree, PlanError, RowsRejected, SourceUnusable
 from airflow_provider_ims.planning.output import REJECTS, REJECTS_BOOK, Output
 from airflow_provider_ims.planning.packing import packed, size_alone
 from airflow_provider_ims.planning.rejects import Rejects
@@ -27,6 +28,7 @@ from airflow_provider_ims.planning.sources.rows import Row, Source, Unreadable
 from airflow_provider_ims.planning.spills import MOST_SOURCES, Spills, place_of
 from airflow_provider_ims.planning.workspace import Place, open_database
 from airflow_provider_ims.storage import StorageError
+from airflow_provider_ims.tables.errors import NoRoom
 
 OnInvalid = Literal["fail", "skip"]
 
@@ -71,7 +73,7 @@ class Plan:
     """
     What is to be sent.
 
-    :param gstins: for each GSTIN: ``rtin``, ``documents``, ``bytes``, ``chunks``
+    :param gstins: for each GSTIN, sorted, its requests
     :param rows: number of rows that were read
     :param documents: number of documents in the chunks
     :param rejected: number of rows in the rejects
@@ -80,13 +82,18 @@ class Plan:
     :param warnings: what is not wrong but worth a look
     """
 
-    gstins: list[dict[str, Any]] = field(default_factory=list)
+    gstins: list[GstinPlan] = field(default_factory=list)
     rows: int = 0
     documents: int = 0
     rejected: int = 0
     rejects: str = ""
     conversions: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as ``plan.json`` has it."""
+        others = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "gstins"}
+        return {"gstins": [gstin.model_dump(mode="json") for gstin in self.gstins], **others}
 
 
 def make_plan(sources: Sequence[Source], output: Output, rules: Rules) -> Plan:
@@ -97,6 +104,7 @@ def make_plan(sources: Sequence[Source], output: Output, rules: Rules) -> Plan:
     :param output: where the requests go; an earlier plan there is removed first
     :param rules: how
     :raises PlanError: when there is no plan; then no chunk is left in the output
+    :raises NoRoom: when this worker has no room for what it needs on the way
     :raises StorageError: when the output cannot be written; then no plan is left in it
     """
     if len(sources) > MOST_SOURCES:
@@ -172,7 +180,7 @@ class _Planner:
                 f"{plan.rows} rows were read, {plan.documents} are in requests and {plan.rejected} are rejected: that"
                 " does not add up, so nothing may be sent. This is a defect of airflow-provider-ims; please report it."
             )
-        self._output.write_plan(asdict(plan))
+        self._output.write_plan(plan.to_json())
         return plan
 
     def _read(self, index: int, source: Source) -> None:
@@ -262,10 +270,10 @@ class _Planner:
                     waiting.append((place, carried))
                 yield section, text
 
-        chunks: list[dict[str, Any]] = []
+        chunks: list[PlannedRequest] = []
         for chunk in packed(rtin, documents(), max_bytes=rules.max_bytes, max_documents=rules.max_documents):
             chunks.append(self._output.write_chunk(rtin, len(chunks) + 1, chunk))
-            self._packing.reached(self._plan.documents + sum(entry["documents"] for entry in chunks))
+            self._packing.reached(self._plan.documents + sum(planned.documents for planned in chunks))
             if columns:
                 own = [waiting.popleft() for _ in range(chunk.documents)]
                 rows = ((self._name_of(place_of(place)), carried) for place, carried in own)
@@ -273,10 +281,9 @@ class _Planner:
             del chunk  # it is megabytes, and the next one is being filled
         if not chunks:  # all its documents are rejected
             return
-        count = sum(entry["documents"] for entry in chunks)
-        size = sum(entry["bytes"] for entry in chunks)
-        self._plan.gstins.append({"rtin": rtin, "documents": count, "bytes": size, "chunks": chunks})
-        self._plan.documents += count
+        planned = GstinPlan(rtin=rtin, chunks=chunks)
+        self._plan.gstins.append(planned)
+        self._plan.documents += planned.documents
 
     def _name_of(self, place: Place) -> str:
         return f"{self._names[place.source]} {self._sources[place.source].unit} {place.row}"

@@ -51,6 +51,7 @@ class Call(Generic[_Asked, _Result]):
     :param repeatable: whether it may be sent again when its reply is lost; if not, it is sent at most once
     :param settles_on: the action that a document has at GSTN once it is done; empty for a call that changes nothing
     :param settled: the same in words: "at no action"
+    :param done: what a document is then called in results and their files: "reset"
     """
 
     name: str
@@ -64,6 +65,7 @@ class Call(Generic[_Asked, _Result]):
     body: Callable[[_Asked], bytes] | None = None
     settles_on: str = ""
     settled: str = ""
+    done: str = ""
 
     def build(self, settings: Settings, access: Access, gstin: str, asked: _Asked) -> Request:
         """
@@ -123,6 +125,7 @@ RESET: Call[bytes, ResetResult] = Call(
     repeatable=False,
     settles_on="N",
     settled="at no action",
+    done="reset",
 )
 """Puts documents back to "no action"; asked with the body that :meth:`ResetPayload.body` writes."""
 

@@ -23,7 +23,7 @@ from airflow_provider_ims.models.codes import nothing_was_done, remedy_for
 from airflow_provider_ims.models.document_key import DocumentKey, UndatedKey
 from airflow_provider_ims.models.documents import Document
 from airflow_provider_ims.models.download import actions_of
-from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.models.payload import ImsRequest
 from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.models.sent_request import SentRequest
@@ -37,7 +37,7 @@ class DocumentRow(NamedTuple):
     What became of one document.
 
     :param date: date of the invoice or note, DD-MM-YYYY
-    :param outcome: ``reset``, ``refused``, ``unknown``, or ``not sent``
+    :param outcome: the call's word for what is done (``reset``), ``refused``, ``unknown``, or ``not sent``
     :param code: GSTN's code, if it refused this document, or one of the same number and another date
     :param message: GSTN's message, likewise
     :param remedy: what a person does about it
@@ -89,7 +89,7 @@ class Report:
         self,
         reference_id: str,
         result: ResetResult,
-        payload: ResetPayload | None = None,
+        payload: ImsRequest | None = None,
         found: Reconciliation | None = None,
         sent: SentRequest | None = None,
         call: Call[Any, ResetResult] = RESET,
@@ -101,7 +101,7 @@ class Report:
         self.is_simulated = False
         self._payload = payload
         self._sent = sent
-        self._seen_reset: set[DocumentKey] = set()
+        self._seen_done: set[DocumentKey] = set()
         self._documents: dict[DocumentKey, Document] | None = None
         self.account = self._accounted()
 
@@ -109,14 +109,14 @@ class Report:
         if self._payload is None:
             return None
         not_sent = self.found.keys(self._payload) if self.found else ()
-        return self.result.account(self._payload, not_sent, self._seen_reset)
+        return self.result.account(self._payload, not_sent, self._seen_done, self._call.done)
 
     @classmethod
     def fetch(
         cls,
         hook: GstnHook,
         reference_id: str,
-        payload: ResetPayload | None = None,
+        payload: ImsRequest | None = None,
         found: Reconciliation | None = None,
         call: Call[Any, ResetResult] = RESET,
     ) -> Report:
@@ -133,7 +133,7 @@ class Report:
         found = found or Reconciliations(hook.store).find(reference_id)
         sent = hook.find_sent_request(reference_id)
         if payload is not None:
-            _refuse_another(payload, reference_id, found, sent)
+            _refuse_another(call, payload, reference_id, found, sent)
         if found and not found.sent:
             # All documents were found at "no action" when the fate of the reset was looked up: nobody sent another.
             nothing_sent = {"reconciliation": found.model_dump()}
@@ -159,16 +159,15 @@ class Report:
         """
         if self._payload is None or self.account is None or self.found is None or not self.found.sent:
             return []
-        open_ = {key.section for key, said in self.account.outcomes.items() if said != "reset"}
+        open_ = {key.section for key, said in self.account.outcomes.items() if said != self._call.done}
         return [hook.submit_download(self._payload.rtin, section) for section in sorted(open_)]
 
     def reconcile(self, hook: GstnHook, downloads: Sequence[str]) -> None:
         """Correct the account by what GSTN holds, now that no reset runs any more."""
         actions = actions_of(page for reference_id in downloads for page in hook.get_task_pages(reference_id))
         outcomes = self.account.outcomes if self.account else {}
-        self._seen_reset = {
-            key for key, said in outcomes.items() if said != "reset" and actions.get(key) == self._call.settles_on
-        }
+        open_ = [key for key, said in outcomes.items() if said != self._call.done]
+        self._seen_done = {key for key in open_ if actions.get(key) == self._call.settles_on}
         self.account = self._accounted()
 
     @property
@@ -202,9 +201,9 @@ class Report:
     @property
     def outcome(self) -> str:
         """The word for it all: ``processed``, ``partial`` or ``failed``."""
-        if self._seen_reset and self.account:
+        if self._seen_done and self.account:
             # GSTN's word is about what the reset found; what counts is what GSTN holds after it.
-            return "processed" if self.account.total("reset") == len(self.account.outcomes) else "partial"
+            return "processed" if self.account.total(self._call.done) == len(self.account.outcomes) else "partial"
         if self.result.outcome not in {"processed", "partial"}:
             return "failed"
         return "partial" if self.unknown or not self._adds_up else self.result.outcome
@@ -220,7 +219,7 @@ class Report:
         """Return the counts, small enough for XCom."""
         processed = self.result.processed
         if processed is None:
-            processed = self.account.total("reset") if self.account else 0
+            processed = self.account.total(self._call.done) if self.account else 0
         summary: dict[str, Any] = {
             "outcome": self.outcome,
             "reference_id": self.reference_id,
@@ -232,14 +231,14 @@ class Report:
         if self.is_simulated:
             summary["simulator"] = True
         if self.account:
-            summary["sections"] = {name: count.model_dump() for name, count in self.account.sections().items()}
+            summary["sections"] = self.account.sections()
         if self.found:
-            summary["found_at_no_action"] = self.found.count + len(self._seen_reset)
+            summary[f"found_{self._call.settled.replace(' ', '_')}"] = self.found.count + len(self._seen_done)
         return summary
 
     def counts(self) -> dict[str, int]:
         """Return the number of documents by what became of them."""
-        return {said: self.account.total(said) if self.account else 0 for said in ("reset", "refused", "unknown")}
+        return (self.account or Account({}, [], {}, self._call.done)).counts()
 
     def told(self) -> dict[str, Any]:
         """Return what an asset event tells of it; ``gstin`` is empty if the taxpayer is not known."""
@@ -287,7 +286,7 @@ class Report:
 
     def _refused_now(self) -> list[RefusedRow]:
         """Return the refusals, without those of documents that are at "no action" all the same."""
-        return [row for row in self.refused if DocumentKey(*row[:5]) not in self._seen_reset]
+        return [row for row in self.refused if DocumentKey(*row[:5]) not in self._seen_done]
 
     def _advice(self, code: str = "") -> str:
         code = code or self.result.code
@@ -317,19 +316,19 @@ class Report:
             processed = self.result.processed
             counted = "" if processed is None else f"; it counts {processed} as processed"
             return f"GSTN refused {self.result.errors}{unnamed}{counted}"
-        reset, refused, unknown = (self.account.total(said) for said in ("reset", "refused", "unknown"))
+        done, refused, unknown = self.account.counts().values()
         parts = [
             f"{refused} refused by GSTN" if refused else "",
             f"{unknown} not accounted for" if unknown else "",
-            f"{reset} reset" if reset else "",
+            f"{done} {self._call.done}" if done else "",
         ]
         return f"of {len(self.account.outcomes)} documents " + ", ".join(filter(None, parts))
 
     def _first_refusals(self, rest: str, shown: int = 5) -> list[str]:
         # Of what GSTN lists, some may be at "no action" all the same, as a look at its documents told.
         named = self.account.refusals if self.account else {}
-        still = {row for key, row in named.items() if key not in self._seen_reset}
-        gone = {row for key, row in named.items() if key in self._seen_reset} - still
+        still = {row for key, row in named.items() if key not in self._seen_done}
+        gone = {row for key, row in named.items() if key in self._seen_done} - still
         refused = [row for row in self.result.refused if row not in gone]
         lines = [f"{row.section} {row.number or '?'} of {row.stin or '?'}: {row.code}" for row in refused[:shown]]
         if len(refused) > shown:
@@ -341,7 +340,7 @@ class Report:
         for key, said in self.account.outcomes.items() if self.account else ():
             row = self.account.refusals.get(key) if self.account else None
             why = (row.code, row.message, row.remedy) if row else ("", "", "")
-            if said == "reset":
+            if said == self._call.done:
                 why = ("", "", "")
             elif said == "refused" and row is None:
                 why = (self.result.code, self.result.message, remedy_for(self.result.code))
@@ -362,9 +361,9 @@ class Report:
             )
         if self.account is None:
             return
-        counts = {section: count.model_dump() for section, count in self.account.sections().items()}
-        header = ("section", "sent", "reset", "refused", "unknown")
-        log.info("%s\n%s", self._name, aligned([(name, *said.values()) for name, said in counts.items()], header))
+        header = ("section", "sent", *self.account.counts())
+        counts = [(name, *said.values()) for name, said in self.account.sections().items()]
+        log.info("%s\n%s", self._name, aligned(counts, header))
         for row in self.account.stray:
             log.warning("GSTN refused what we did not send, or did not name it: %s", row)
 
@@ -410,7 +409,11 @@ def listed(counts: Mapping[str, int]) -> str:
 
 
 def _refuse_another(
-    payload: ResetPayload, reference_id: str, found: Reconciliation | None, sent: SentRequest | None
+    call: Call[Any, Any],
+    payload: ImsRequest,
+    reference_id: str,
+    found: Reconciliation | None,
+    sent: SentRequest | None,
 ) -> None:
     """Refuse to account for documents of which this reset says nothing; what is not known is no reason to."""
     difference = sent.difference(payload) if sent else ""
@@ -423,8 +426,8 @@ def _refuse_another(
     if difference:
         raise GstnInvalidRequest(
             f"The payload is not what was sent as {reference_id}; nothing was accounted for.\n{difference}\nGive the"
-            " payload that the reset task was given, unchanged, or leave payload out, which tells GSTN's counts alone."
-            " Then clear this task: the service keeps the result for 7 days.\nIf this payload is the right one and"
-            " another was sent by mistake, clear the reset task: it looks at GSTN's documents and sends what is not at"
-            " no action."
+            f" payload that the {call.noun} task was given, unchanged, or leave payload out, which tells GSTN's counts"
+            " alone. Then clear this task: the service keeps the result for 7 days.\nIf this payload is the right one"
+            f" and another was sent by mistake, clear the {call.noun} task: it looks at GSTN's documents and sends what"
+            f" is not {call.settled}."
         )

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_ims.exceptions import GstnError, GstnResetFailed, GstnResetPartial
+from airflow_provider_ims.hooks.gstn import RESET, Call
 
 _WORST_FIRST = ("failed", "partial", "processed")
 _SHOWN = 10
 
 
 def summary_of_failure(reference_id: str, error: GstnError) -> dict[str, Any]:
-    """Return the summary of a reset of which there is an error instead of a result."""
+    """Return the summary of a request of which there is an error instead of a result."""
     return {
         "outcome": "failed",
         "reference_id": reference_id,
@@ -55,20 +56,23 @@ def summary_over(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {**over, "results": [dict(each) for each in summaries]}
 
 
-def error_over(summary: Mapping[str, Any], errors: Sequence[GstnError]) -> GstnError | None:
+def error_over(
+    summary: Mapping[str, Any], errors: Sequence[GstnError], call: Call[Any, Any] = RESET
+) -> GstnError | None:
     """
     Return what is wrong with several resets: :class:`GstnResetFailed`, :class:`GstnResetPartial`, or nothing.
 
     :param summary: see :func:`summary_over`
     :param errors: those of the resets that did not end well
+    :param call: which call they were of
     """
     if not errors:
         return None
     words = [each["outcome"] for each in summary["results"]]
     counts = ", ".join(f"{words.count(word)} {word}" for word in _WORST_FIRST if word in words)
-    lines = [f"Of {len(words)} resets: {counts}.", *map(str, errors[:_SHOWN])]
+    lines = [f"Of {len(words)} {call.noun}s: {counts}.", *map(str, errors[:_SHOWN])]
     if len(errors) > _SHOWN:
-        lines.append(f"and {len(errors) - _SHOWN} more resets that did not end well, all in the log")
+        lines.append(f"and {len(errors) - _SHOWN} more {call.noun}s that did not end well, all in the log")
     text = "\n".join(lines)
     refused = [row for error in errors for row in getattr(error, "refused", ())]
     advice = next((error.advice for error in errors if error.advice), "")

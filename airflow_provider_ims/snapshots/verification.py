@@ -31,9 +31,9 @@ COLUMNS: Final = (
 """The columns of ``verified.csv``."""
 
 
-class Told(NamedTuple):
+class Reported(NamedTuple):
     """
-    What became of the documents of one GSTIN, as bulk told it, in local files.
+    What became of the documents of one GSTIN, as bulk reported it, in local files.
 
     :param rtin: the GSTIN
     :param outcomes: bulk's ``result.csv``
@@ -49,7 +49,7 @@ class Told(NamedTuple):
     before: Path | None = None
 
 
-def verify(database: DuckDBPyConnection, told: Told, folder: Path) -> Iterator[tuple[Any, ...]]:
+def verify(database: DuckDBPyConnection, reported: Reported, folder: Path) -> Iterator[tuple[Any, ...]]:
     """
     Yield a row for each document, with the columns of :data:`COLUMNS`.
 
@@ -63,17 +63,17 @@ def verify(database: DuckDBPyConnection, told: Told, folder: Path) -> Iterator[t
     run = database.execute
     for table in ("said", "sent", "held", "earlier"):
         run(f"DROP TABLE IF EXISTS {table}")
-    _read_outcomes(database, told.outcomes, folder)
-    _read_requests(database, told.requests)
-    run(f"CREATE TEMP TABLE held AS {_documents(told.snapshot)}")
-    earlier = _documents(told.before) if told.before else "FROM held WHERE false"
+    _read_outcomes(database, reported.outcomes, folder)
+    _read_requests(database, reported.requests)
+    run(f"CREATE TEMP TABLE held AS {_documents(reported.snapshot)}")
+    earlier = _documents(reported.before) if reported.before else "FROM held WHERE false"
     run(f"CREATE TEMP TABLE earlier AS {earlier}")
     same = " AND ".join(f"s.{name} = {{0}}.{name}" for name in _KEY)
     changed = " OR ".join(f"q.{name} <> h.{name}" for name in _COMPARED)
     at_n = "bool_and(coalesce(h.action = 'N', false))"
     now = ", ".join(f"any_value(q.{name}) AS {name}_sent, any_value(h.{name}) AS {name}_now" for name in _AMOUNTS)
     found = run(
-        f"SELECT {literal(told.rtin)} AS rtin, {', '.join(f'any_value(s.{name}) AS {name}' for name in _SAID)},"
+        f"SELECT {literal(reported.rtin)} AS rtin, {', '.join(f'any_value(s.{name}) AS {name}' for name in _SAID)},"
         " CASE WHEN count(h.section) = 0 THEN CASE WHEN any_value(s.section) = '' THEN 'not_reset' ELSE 'gone' END"
         # How GSTN computes the hash is not published: that it does not follow the action is inferred (hash).
         f" WHEN bool_or({changed}) OR bool_or(e.hash <> h.hash) THEN 'changed_by_supplier'"

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ims.exceptions import GstnError, of_storage_error
 from airflow_provider_ims.file_names import file_name
+from airflow_provider_ims.hooks.gstn import RESET, Call
 from airflow_provider_ims.models.document_key import DocumentKey
-from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.models.payload import ImsRequest
 from airflow_provider_ims.results.report import RefusedRow
 from airflow_provider_ims.storage import (
     StorageError,
@@ -51,19 +52,21 @@ class AuditTrail:
 
     :param folder: directory of the records, as ``ObjectStoragePath`` takes it
     :param run: who sends: ``dag_id``, ``run_id``, ``task_id`` ...; see :func:`run_of`
+    :param call: which call is sent
     """
 
-    def __init__(self, folder: str, run: Mapping[str, Any]) -> None:
+    def __init__(self, folder: str, run: Mapping[str, Any], call: Call[Any, Any] = RESET) -> None:
+        self._call = call
         self._folder = folder
         self._run = dict(run)
         self._record: dict[str, Any] = {}
 
     @classmethod
-    def at(cls, folder: str | None, run: Mapping[str, Any]) -> AuditTrail:
+    def at(cls, folder: str | None, run: Mapping[str, Any], call: Call[Any, Any] = RESET) -> AuditTrail:
         """Return the trail in a templated folder, or :data:`NO_AUDIT` if there is none."""
-        return cls(folder, run) if is_given(folder) else NO_AUDIT
+        return cls(folder, run, call) if is_given(folder) else NO_AUDIT
 
-    def sending(self, payload: ResetPayload) -> None:
+    def sending(self, payload: ImsRequest) -> None:
         """
         Record what is about to be sent.
 
@@ -77,18 +80,18 @@ class AuditTrail:
             what = f"audit_path {shown(self._folder)!r} takes no record. Nothing was sent."
             raise of_storage_error(error, what, "Then clear this task, unless Airflow tries it again.") from error
 
-    def not_accepted(self, payload: ResetPayload, error: GstnError) -> None:
+    def not_accepted(self, payload: ImsRequest, error: GstnError) -> None:
         """Record that the service refused the request."""
         if self._record.get("sha256") == _sha256(payload.body()):  # else it did not get as far as a record
             self._rewrite(self._sending_name(), {"outcome": "not accepted", "code": error.code, "error": str(error)})
 
-    def accepted(self, payload: ResetPayload, reference_id: str) -> None:
+    def accepted(self, payload: ImsRequest, reference_id: str) -> None:
         """Record that the service has the request."""
         earlier, name = self._sending_name(), self._name_for(reference_id)
         if self._rewrite(name, {"outcome": "sent", "reference_id": reference_id, "accepted_at": _now()}):
             self._remove(earlier)
 
-    def attached(self, payload: ResetPayload, reference_id: str) -> None:
+    def attached(self, payload: ImsRequest, reference_id: str) -> None:
         """Make sure of the record of a reset that an earlier try sent; its worker may have died before it wrote one."""
         self._record = self._begun(payload)
         try:
@@ -101,13 +104,13 @@ class AuditTrail:
             self._record = self._read(self._sending_name()) or self._record
         self.accepted(payload, reference_id)
 
-    def found_reset(self, payload: ResetPayload, reference_id: str) -> None:
-        """Record that all documents of an unanswered request were found at "no action"."""
+    def found_settled(self, payload: ImsRequest, reference_id: str) -> None:
+        """Record that all documents of an unanswered request were found as it asks for."""
         if not self._record:
-            self._record = {**self._run, "rtin": payload.rtin, "rtnprd": payload.periods()}
+            self._record = {**self._run, "call": self._call.name, "rtin": payload.rtin, "rtnprd": payload.periods()}
         self._record |= {"documents": payload.count(), "sections": payload.counts()}
         name = self._name_for(reference_id)
-        self._rewrite(name, {"outcome": "found at no action", "reference_id": reference_id})
+        self._rewrite(name, {"outcome": f"found {self._call.settled}", "reference_id": reference_id})
 
     def ended(
         self,
@@ -129,10 +132,11 @@ class AuditTrail:
         documents = {"refused": [row._asdict() for row in refused], "unknown": [key._asdict() for key in unknown]}
         self._rewrite(name, {**result, **documents, "result_at": _now(), "result_by": self._run})
 
-    def _begun(self, payload: ResetPayload) -> dict[str, Any]:
+    def _begun(self, payload: ImsRequest) -> dict[str, Any]:
         body = payload.body()
         return {
             **self._run,
+            "call": self._call.name,
             "rtin": payload.rtin,
             "rtnprd": payload.periods(),
             "documents": payload.count(),
@@ -160,7 +164,7 @@ class AuditTrail:
         try:
             found = self._read(plain)
         except StorageError as error:
-            log.warning("Whether %s is the record of another reset is not known. %s", plain, error)
+            log.warning("Whether %s is the record of another %s is not known. %s", plain, self._call.noun, error)
             return _name(reference_id, self._record)
         if found is None or all(found.get(name) == self._record.get(name) for name in ("rtin", "sha256")):
             return plain
@@ -169,7 +173,7 @@ class AuditTrail:
     def _found_or_begun(self, reference_id: str) -> tuple[str, dict[str, Any]]:
         """Return the name and content of the record of a reset whose request is not at hand; begin one if need be."""
         plain = _name(reference_id)
-        begun = {**self._run, "reference_id": reference_id}
+        begun = {**self._run, "call": self._call.name, "reference_id": reference_id}
         try:
             found = {plain: self._read(plain)}
             if not self._is_of_this_run(found[plain], reference_id):
@@ -228,19 +232,19 @@ class _NoAudit(AuditTrail):
     def __init__(self) -> None:
         super().__init__("", {})
 
-    def sending(self, payload: ResetPayload) -> None:
+    def sending(self, payload: ImsRequest) -> None:
         pass
 
-    def not_accepted(self, payload: ResetPayload, error: GstnError) -> None:
+    def not_accepted(self, payload: ImsRequest, error: GstnError) -> None:
         pass
 
-    def accepted(self, payload: ResetPayload, reference_id: str) -> None:
+    def accepted(self, payload: ImsRequest, reference_id: str) -> None:
         pass
 
-    def attached(self, payload: ResetPayload, reference_id: str) -> None:
+    def attached(self, payload: ImsRequest, reference_id: str) -> None:
         pass
 
-    def found_reset(self, payload: ResetPayload, reference_id: str) -> None:
+    def found_settled(self, payload: ImsRequest, reference_id: str) -> None:
         pass
 
     def ended(

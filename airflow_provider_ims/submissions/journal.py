@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from airflow_provider_ims._compat import NEVER_EXPIRE
 from airflow_provider_ims._metadata import TaskState, task_state
 from airflow_provider_ims.exceptions import GstnError, GstnTransientError
+from airflow_provider_ims.hooks.gstn import RESET, Call
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -215,12 +216,17 @@ class Journal:
         """Whether Airflow keeps nothing for the next try (below 3.3)."""
         return self._store is None
 
-    def warn_if_it_forgets(self, log: Any) -> None:
-        """Tell a person that the next try of this task instance will not find what is written."""
+    def warn_if_it_forgets(self, log: Any, call: Call[Any, Any] = RESET) -> None:
+        """
+        Tell a person that the next try of this task instance will not find what is written.
+
+        :param call: which call it sends
+        """
         if self.forgets:
             log.warning(
                 "This Airflow keeps no task state (3.3 and newer do): if the worker dies while it sends, a retry of"
-                " this task sends the reset again. Set retries=0 for it, or upgrade."
+                " this task sends the %s again. Set retries=0 for it, or upgrade.",
+                call.noun,
             )
 
     def count_failure(self) -> int:

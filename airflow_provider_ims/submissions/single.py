@@ -66,7 +66,7 @@ class SingleReset:
         """Return what has to be waited for; a person who clears the task has it waited for anew."""
         since = max(entry.at, entry.cleared_at)
         until = since + self._timeout
-        watch = TaskWatch([entry.reference_id], since, self._submission.clock)
+        watch = TaskWatch([entry.reference_id], since, self._submission.clock, self._submission.call)
         try:
             ask(watch, self._submission.hook.get_task_status)
         except GstnTransientError as error:
@@ -80,7 +80,7 @@ class SingleReset:
                     " sent.\nIt may still run: clear this task to wait on; nothing is sent again."
                 )
             )
-        return AwaitTasks([entry.reference_id], until, "reset", self._submission.key)
+        return AwaitTasks([entry.reference_id], until, "request", self._submission.key)
 
 
 def accounted(hook: GstnHook, report: Report, ended: AwaitTasks | None, key: str) -> Report | AwaitTasks:

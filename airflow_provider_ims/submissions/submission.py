@@ -24,7 +24,7 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.models.download import actions_of
-from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.models.payload import ImsRequest
 from airflow_provider_ims.models.reconciliation import Reconciliation, as_places, of_places
 from airflow_provider_ims.models.task import is_gone
 from airflow_provider_ims.results.reconciliations import Reconciliations
@@ -78,7 +78,7 @@ class Submission:
         self,
         hook: GstnHook,
         journal: Journal,
-        payload: ResetPayload,
+        payload: ImsRequest,
         *,
         attempt: Attempt,
         policy: Policy = Policy(),  # noqa: B008 - frozen
@@ -263,7 +263,7 @@ class Submission:
                 self._audit.attached(self._rest(entry), entry.reference_id)
         return Sent(entry.reference_id)
 
-    def _rest(self, entry: Entry | None) -> ResetPayload:
+    def _rest(self, entry: Entry | None) -> ImsRequest:
         """Return the request without the documents that were found at "no action"."""
         if entry is None or not entry.already_reset:
             return self.payload
@@ -306,7 +306,7 @@ class Submission:
             self._remember(submitted)
         except Exception:
             # The task that reads the result will call unknown what was not sent: less than is known, but not wrong.
-            log.exception("What was found at no action could not be kept for the result of %s.", reference_id)
+            log.exception("What was found %s could not be kept for the result of %s.", self.call.settled, reference_id)
         return Sent(reference_id)
 
     def _of_now(self, entry: Entry | None, **changes: object) -> Entry:
@@ -322,7 +322,7 @@ class Submission:
         if self._policy.on_ambiguous == "fail" or entry.sends - entry.sends_before >= MOST_SENDS:
             raise GstnAmbiguousSubmission(self._for_a_person(entry, what), code=error.code if error else "")
         if self._policy.on_ambiguous == "resubmit":
-            log.warning("Sending the reset again, as on_ambiguous says. %s", what)
+            log.warning("Sending the %s again, as on_ambiguous says. %s", self.call.noun, what)
             return self._send(entry)
         log.warning("Looking at the documents that GSTN holds, as on_ambiguous says. %s", what)
         return self._reconcile(entry)
@@ -375,7 +375,7 @@ class Submission:
         found = self._of_now(entry, **changes, must_reconcile=False)
         self._remember(found)
         self._journal.keep(self.key, found)
-        self._audit.found_reset(self.payload, download)
+        self._audit.found_settled(self.payload, download)
         return Sent(download)
 
     def _remember(self, entry: Entry) -> None:

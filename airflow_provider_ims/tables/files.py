@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
-from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable
+from airflow_provider_ims.storage import CannotRead, shown
+from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, TableError
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -58,12 +59,11 @@ def local_file(path: ObjectStoragePath, folder: Path) -> Path:
         local = Path(path.path)
         try:
             with local.open("rb") as stream:
-                if not stream.read(1):
-                    raise _empty(path)
-        except (FileNotFoundError, IsADirectoryError, PermissionError, NotADirectoryError) as error:
-            raise _unusable(path, error) from None
-        except OSError as error:
-            raise _unavailable(path, error) from None
+                start = stream.read(1)
+        except Exception as error:
+            raise _unread(path, error) from None
+        if not start:
+            raise _empty(path)
         return local.resolve()
     copy = folder / f"{len(list(folder.iterdir()))}-{path.name.removesuffix('.gz')}"
     try:
@@ -72,11 +72,8 @@ def local_file(path: ObjectStoragePath, folder: Path) -> Path:
             shutil.copyfileobj(unpacked, target, _CHUNK)
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise FileUnusable(str(path), f"is not a whole gzip file ({error}); write it again") from None
-    except (FileNotFoundError, IsADirectoryError, PermissionError, ImportError, ValueError) as error:
-        # ImportError, ValueError: a scheme that nothing here can read.
-        raise _unusable(path, error) from None
-    except OSError as error:
-        raise _unavailable(path, error) from None
+    except Exception as error:  # each object store has exceptions of its own
+        raise _unread(path, error) from None
     if not copy.stat().st_size:
         raise _empty(path)
     return copy
@@ -179,14 +176,8 @@ def _empty(path: ObjectStoragePath) -> FileUnusable:
     return FileUnusable(str(path), "is empty, not even a heading: is it the right file, and did its export finish?")
 
 
-def _unusable(path: ObjectStoragePath, error: Exception) -> FileUnusable:
-    return FileUnusable(str(path), f"is no file that this worker can read ({_reason(error)})")
-
-
-def _unavailable(path: ObjectStoragePath, error: OSError) -> FileUnavailable:
-    return FileUnavailable(f"{path} cannot be read now ({_reason(error)}). Nothing was written; try again later.")
-
-
-def _reason(error: Exception) -> str:
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"{type(error).__name__}: {said}"
+def _unread(path: ObjectStoragePath, error: Exception) -> TableError:
+    trouble = CannotRead(path, error)
+    if trouble.passes:
+        return FileUnavailable(f"{trouble} Nothing was written.")
+    return FileUnusable(shown(path), f"is no file that this worker can read: {trouble.why}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims.exceptions import GstnError, GstnPermanentError, by_name
+from airflow_provider_ims.hooks.gstn import RESET, Call
 from airflow_provider_ims.models.printable import clean_lines, fitted
 from airflow_provider_ims.waits.watch import ids_of
 
@@ -66,11 +67,17 @@ def read_event(event: Mapping[str, Any] | None, waited_for: list[str]) -> None:
             raise GstnPermanentError(f"The trigger's event for {', '.join(reported)} has the status {other!r}.")
 
 
-def not_complete_in_time(reference_ids: list[str], last_seen: str) -> AirflowSensorTimeout:
-    """Return the error for a wait whose deadline has come."""
+def not_complete_in_time(
+    reference_ids: list[str], last_seen: str, call: Call[Any, Any] = RESET
+) -> AirflowSensorTimeout:
+    """
+    Return the error for a wait whose deadline has come.
+
+    :param call: which call they are of
+    """
     return AirflowSensorTimeout(
         fitted(
             f"Task {', '.join(reference_ids)} was not complete at the deadline.\nLast seen: {last_seen}.\n"
-            "It may still run: clear this sensor to wait on; do not send the reset again."
+            f"It may still run: clear this sensor to wait on; do not send the {call.noun} again."
         )
     )

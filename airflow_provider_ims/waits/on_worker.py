@@ -36,6 +36,6 @@ def wait_here(hook: GstnHook, step: AwaitTasks | AwaitMoment) -> AwaitTasks | No
             continue
         if watch.is_over():
             return step
-    if step.kind == "reset":
+    if step.kind == "request":
         return None  # whoever sent it knows what to say of it
     raise AirflowSensorTimeout(f"The downloads did not end within {LONGEST_LOOK:.0f} s.\nLast seen: {watch.last_seen}.")

@@ -10,8 +10,8 @@ from airflow_provider_ims.waits.watch import ids_of
 KEY = "ims_reset"
 """The journal's key of a task that has one request."""
 
-Awaited = Literal["reset", "reconcile", "account"]
-"""What the tasks are: the reset itself; downloads that tell what to send; downloads that tell what became of it."""
+Awaited = Literal["request", "reconcile", "account"]
+"""What the tasks are: the request itself; downloads that tell what to send; downloads that tell what became of it."""
 
 
 class AwaitTasks(NamedTuple):

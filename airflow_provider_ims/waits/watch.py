@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from airflow_provider_ims.exceptions import GstnError, GstnTaskFailed, GstnTaskNotFound
+from airflow_provider_ims.hooks.gstn import RESET, Call
 from airflow_provider_ims.models.task import TaskStatus, is_gone
 
 log = logging.getLogger(__name__)
@@ -20,9 +21,17 @@ class TaskWatch:
     :param reference_ids: the tasks to wait for
     :param since: since when they are waited for, seconds since the epoch
     :param clock: seconds since the epoch
+    :param call: which call they are of, for messages
     """
 
-    def __init__(self, reference_ids: Iterable[str], since: float, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        reference_ids: Iterable[str],
+        since: float,
+        clock: Callable[[], float] | None = None,
+        call: Call[Any, Any] = RESET,
+    ) -> None:
+        self._call = call
         self._since = since
         self._clock = clock or time.time
         self.pending = list(dict.fromkeys(reference_ids))
@@ -40,7 +49,8 @@ class TaskWatch:
             self.pending.remove(status.reference_id)
             self._failures.append(
                 GstnTaskFailed(
-                    f"Task {status.reference_id} ended as {status.word!r}. Its documents may or may not be reset: read"
+                    f"Task {status.reference_id} ended as {status.word!r}. Its documents may or may not be"
+                    f" {self._call.done or 'done'}: read"
                     " its result if there is one, or look on the GST portal. A GSTN logout while a task runs makes it"
                     " fail.",
                     code=status.word,
@@ -147,19 +157,27 @@ def ids_of(reference_id: Any) -> list[str]:
     return [str(each).strip() for each in reference_id]
 
 
-def abandoned_message(reference_id: Any) -> str:
-    """Say what becomes of tasks for which nobody waits any more."""
+def abandoned_message(reference_id: Any, call: Call[Any, Any] = RESET) -> str:
+    """
+    Say what becomes of tasks for which nobody waits any more.
+
+    :param call: which call they are of
+    """
     return (
         f"The wait for {', '.join(ids_of(reference_id))} was ended from outside. The service has no cancel: it goes on"
-        " with what was sent; do not send the reset again. If the task that waited was marked by hand, clearing it"
-        " waits on."
+        f" with what was sent; do not send the {call.noun} again. If the task that waited was marked by hand,"
+        " clearing it waits on."
     )
 
 
-def moved_message(reference_id: Any) -> str:
-    """Say what it means that a trigger is stopped: Airflow does not tell it whether a person or a move is the cause."""
+def moved_message(reference_id: Any, call: Call[Any, Any] = RESET) -> str:
+    """
+    Say what it means that a trigger is stopped: Airflow does not tell it whether a person or a move is the cause.
+
+    :param call: which call they are of
+    """
     return (
         f"The wait for {', '.join(ids_of(reference_id))} was ended from outside. The service has no cancel: it goes on"
-        " with what was sent; do not send the reset again. If another triggerer has taken over, the wait goes on there,"
-        " and nothing is to be done."
+        f" with what was sent; do not send the {call.noun} again. If another triggerer has taken over, the"
+        " wait goes on there, and nothing is to be done."
     )

@@ -226,7 +226,7 @@ def test_odd_text_of_a_result_is_data(simulator, read, hook, payload):
     assert [row.number.isprintable() for row in result.refused] == [True]
     # A number that had to be changed is not the one that was sent: nothing is claimed of either.
     account = result.account(payload)
-    assert account.sections()["b2bcn"].refused == 0
+    assert account.sections()["b2bcn"]["refused"] == 0
 
 
 def test_odd_text_of_an_error_is_one_printable_line(simulator, read, submitted):

@@ -71,7 +71,7 @@ class TestInBulk:
         nothing_done(BUSY, times=20)
         task = bulk(simulator, three_requests(tmp_path), busy_timeout=600)
         task.max_tries = 0  # the last try
-        with pytest.raises(Exception, match=r"6 not sent.*IMSSAV0015"):
+        with pytest.raises(Exception, match=r"(?s)6 not sent.*IMSSAV0015"):
             task.attempt()
         assert simulator["resets"] < 12
         simulator.gst._next_tasks.clear()

@@ -57,7 +57,7 @@ def test_the_result_names_refused_notes_by_the_sections_of_the_request(simulator
         ("b2bdna", "dn2", "IMSSAV0010"),
     }
     sections = result.account(payload).sections()
-    assert {name: (count.sent, count.reset, count.refused) for name, count in sections.items()} == {
+    assert {name: (count["sent"], count["reset"], count["refused"]) for name, count in sections.items()} == {
         **dict.fromkeys(("b2b", "b2ba", "b2bdn", "b2bcna", "ecom", "ecoma"), (1, 1, 0)),
         **dict.fromkeys(("b2bcn", "b2bdna"), (1, 0, 1)),
     }

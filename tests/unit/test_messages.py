@@ -96,10 +96,10 @@ def test_a_file_is_named_and_an_empty_one_is_called_so(tmp_path: Path):
     path = tmp_path / "reset.json"
     path.write_text(" \n")
     with pytest.raises(GstnInvalidPayload, match="this file is empty"):
-        load_payload(str(path))
+        load_payload(str(path), ResetPayload)
     path.write_text('{"rtin": "x"}')
     with pytest.raises(GstnInvalidPayload) as caught:
-        load_payload(str(path))
+        load_payload(str(path), ResetPayload)
     first, second, *_ = str(caught.value).splitlines()
     assert len(first) < 120
     assert second == f"In {path}:"

@@ -6,12 +6,11 @@ import shutil
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_ims.planning.errors import NoRoom, SourceUnusable
+from airflow_provider_ims.planning.errors import SourceUnusable
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.rows import NumberedRow, empty_file, opened
 from airflow_provider_ims.planning.sources.table_rows import table_rows
 from airflow_provider_ims.tables.database import no_room, open_database, workspace
-from airflow_provider_ims.tables.errors import NoRoom as NoRoomForTable
 from airflow_provider_ims.tables.sql import literal
 
 if TYPE_CHECKING:
@@ -59,8 +58,6 @@ class ParquetFile:
                     names = [str(row[0]) for row in database.execute(f"DESCRIBE {source}").fetchall()]
                     cells = self._cells(database, source)
                     yield from table_rows(names, cells, columns=self.columns, name=self.name, nothing=None)
-        except NoRoomForTable as error:
-            raise NoRoom(str(error)) from error
         except duckdb.Error as error:
             said = str(error).strip().splitlines()[0][:200]
             raise SourceUnusable(self.name, f"is not a whole Parquet file ({said}); write it again") from None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
-from itertools import chain
-from typing import IO
+from typing import IO, cast
 
 from airflow_provider_ims.planning.errors import SourceUnusable
 
@@ -27,6 +27,19 @@ class BadLine(str):
         raise AssertionError("a BadLine is one that does not decode")
 
 
+class _Blocks(io.BufferedIOBase):
+    """Gives a text reader a file's bytes a block at a time."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def read1(self, size: int = -1, /) -> bytes:
+        return self._stream.read(_BLOCK)
+
+
 def text_lines(stream: IO[bytes], name: str) -> Iterator[str]:
     """
     Yield the lines of a file without their line ends.
@@ -36,38 +49,26 @@ def text_lines(stream: IO[bytes], name: str) -> Iterator[str]:
     :return: an iterator; a line that is not UTF-8 comes as a :class:`BadLine`
     :raises SourceUnusable: when a line never ends
     """
-    lines = chain.from_iterable(_blocks(stream, name))
-    for line in lines:
-        # A mark that some Windows programs put before UTF-8 text.
-        yield line[1:] if line.startswith("\ufeff") and not isinstance(line, BadLine) else line
-        break
-    yield from lines
+    text = io.TextIOWrapper(
+        cast("IO[bytes]", _Blocks(stream)), encoding="utf-8", errors="surrogateescape", newline="\n"
+    )
+    is_first = True
+    while line := text.readline(_LONGEST + 1):
+        if line.endswith("\n"):
+            line = line[:-1]
+        elif len(line) > _LONGEST:
+            raise SourceUnusable(name, f"has a line of more than {_LONGEST:,} bytes: is it the right format?")
+        if not line.isascii() and not _is_text(line):
+            line = BadLine(line)
+        elif is_first:
+            line = line.removeprefix("\ufeff")  # a mark that some Windows programs put before UTF-8 text
+        is_first = False
+        yield line
 
 
-def _blocks(stream: IO[bytes], name: str) -> Iterator[list[str]]:
-    rest = b""
-    while block := stream.read(_BLOCK):
-        head, newline, tail = block.rpartition(b"\n")
-        if newline:
-            yield _decoded(rest + head)
-            rest = tail
-        else:
-            rest += tail
-            if len(rest) > _LONGEST:
-                raise SourceUnusable(name, f"has a line of more than {_LONGEST:,} bytes: is it the right format?")
-    if rest:
-        yield _decoded(rest)
-
-
-def _decoded(data: bytes) -> list[str]:
+def _is_text(line: str) -> bool:
     try:
-        return data.decode().split("\n")
-    except UnicodeDecodeError:
-        return [_line(raw) for raw in data.split(b"\n")]
-
-
-def _line(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return BadLine(raw.decode("utf-8", "surrogateescape"))
+        line.encode()
+    except UnicodeEncodeError:  # what stands for a byte that is no UTF-8
+        return False
+    return True

@@ -15,7 +15,7 @@ from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims._metadata import TaskState
 from airflow_provider_ims.bulk.bulk_reset import BulkReset, records_of
 from airflow_provider_ims.bulk.outcomes import ChunkOutcome, Outcomes
-from airflow_provider_ims.bulk.plan_entry import GstinPlan
+from airflow_provider_ims.bulk.plan_entry import plan_of
 from airflow_provider_ims.exceptions import (
     GstnAmbiguousSubmission,
     GstnBusy,
@@ -27,6 +27,7 @@ from airflow_provider_ims.exceptions import (
     GstnTaskNotFound,
 )
 from airflow_provider_ims.models import ResetPayload, ResetResult, TaskStatus
+from airflow_provider_ims.models.plan import GstinPlan
 from airflow_provider_ims.sessions.store import MemorySessionStore
 from airflow_provider_ims.submissions.audit import AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, Journal
@@ -124,7 +125,7 @@ class Bulk:
             path.write_bytes(body)
             digest = hashlib.sha256(body).hexdigest()
             chunks.append({"path": str(path), "documents": len(names), "bytes": len(body), "sha256": digest})
-        return GstinPlan.of({"rtin": RTIN, "chunks": chunks})
+        return plan_of({"rtin": RTIN, "chunks": chunks})
 
     def go(self, ended: AwaitTasks | None = None, **arguments: Any) -> AwaitTasks | AwaitMoment | None:
         """Do what can be done, in the try at hand."""
@@ -193,7 +194,7 @@ def test_each_request_ends_with_its_id_and_its_counts(bulk: Bulk, hook: Hook):
 def test_the_next_is_sent_only_when_the_one_before_has_ended(bulk: Bulk, hook: Hook):
     hook.words["r-1"] = "processing"
     step = bulk.go()
-    assert step == AwaitTasks(["r-1"], NOW + TIMEOUT, "reset", f"ims_reset_{RTIN}_0001")
+    assert step == AwaitTasks(["r-1"], NOW + TIMEOUT, "request", f"ims_reset_{RTIN}_0001")
     assert bulk.told() == [("unknown", "r-1", ""), ("not sent", "", ""), ("not sent", "", "")]
     hook.words.clear()
     assert bulk.go(step) is None

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider_ims.bulk.outcomes import ChunkOutcome, Outcomes
-from airflow_provider_ims.bulk.plan_entry import GstinPlan
+from airflow_provider_ims.bulk.plan_entry import plan_of
 from airflow_provider_ims.results.report import DocumentRow
 from tests.unit.builders import RTIN
 
@@ -18,7 +18,7 @@ MESSAGE = '=HYPERLINK("http://x","look")'
 
 def test_a_cell_that_a_spreadsheet_would_run_is_text_in_the_csv_and_itself_in_the_json(tmp_path: Path):
     entry = {"path": str(tmp_path / "0001.json"), "documents": 2, "bytes": 1, "sha256": "0" * 64}
-    plan = GstinPlan.of({"rtin": RTIN, "chunks": [entry]})
+    plan = plan_of({"rtin": RTIN, "chunks": [entry]})
     rows = [
         DocumentRow(
             section="b2b",

@@ -13,9 +13,10 @@ import pytest
 
 from airflow_provider_ims.bulk import outcomes as module
 from airflow_provider_ims.bulk.outcomes import ChunkOutcome, Outcomes
-from airflow_provider_ims.bulk.plan_entry import GstinPlan
+from airflow_provider_ims.bulk.plan_entry import load_request, plan_of
 from airflow_provider_ims.exceptions import GstnError, GstnInvalidRequest, GstnStorageUnavailable
 from airflow_provider_ims.models import ResetResult
+from airflow_provider_ims.models.plan import GstinPlan
 from airflow_provider_ims.results.report import Report
 from airflow_provider_ims.storage import CannotRead, CannotWrite
 from tests.unit.builders import RTIN, STIN, numbered, payload
@@ -32,13 +33,13 @@ def plan(tmp_path: Path) -> GstinPlan:
         path.write_bytes(body)
         digest = hashlib.sha256(body).hexdigest()
         chunks.append({"path": str(path), "documents": len(names), "bytes": len(body), "sha256": digest})
-    return GstinPlan.of({"rtin": RTIN, "chunks": chunks})
+    return plan_of({"rtin": RTIN, "chunks": chunks})
 
 
 def keep(plan: GstinPlan, number: int, **result: Any) -> dict[str, Any]:
     """Keep the result of a request; returns what is told of it."""
     chunk = plan.chunks[number]
-    report = Report(f"r-{number + 1}", ResetResult.parse(result), chunk.load(RTIN))
+    report = Report(f"r-{number + 1}", ResetResult.parse(result), load_request(chunk, RTIN))
     Outcomes(plan).keep(chunk, report)
     return {"outcome": report.outcome, **report.counts()}
 

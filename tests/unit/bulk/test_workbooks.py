@@ -12,9 +12,10 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ims.bulk.outcomes import ChunkOutcome, Outcomes
-from airflow_provider_ims.bulk.plan_entry import GstinPlan
+from airflow_provider_ims.bulk.plan_entry import folder_of, load_request, plan_of
 from airflow_provider_ims.exceptions import GstnInvalidRequest, GstnResetPartial
 from airflow_provider_ims.models import ResetResult
+from airflow_provider_ims.models.plan import GstinPlan
 from airflow_provider_ims.operators.summary import ImsBulkSummaryOperator
 from airflow_provider_ims.planning.output import Output
 from airflow_provider_ims.planning.planner import Rules, make_plan
@@ -45,9 +46,8 @@ def plans(tmp_path: Path) -> list[dict[str, Any]]:
     lines.append(row(rtin=OTHER_RTIN, inum="7", Voucher="V7"))
     path = csv_file(tmp_path / "erp.csv", lines)
     output = Output(ObjectStoragePath(str(tmp_path / "plan")))
-    return make_plan(
-        [file_source(ObjectStoragePath(str(path)), Columns(None, "all"))], output, Rules(max_documents=2)
-    ).gstins
+    plan = make_plan([file_source(ObjectStoragePath(str(path)), Columns(None, "all"))], output, Rules(max_documents=2))
+    return [each.model_dump(mode="json") for each in plan.gstins]
 
 
 def told_of(plan: GstinPlan) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def told_of(plan: GstinPlan) -> dict[str, Any]:
     inv = [{"inum": "002", "rtnprd": "012023"}]
     refusal = {"stin": STIN, "error_cd": "IMSSAV0010", "error_msg": "edited", "inv": inv}
     result = ResetResult.parse({"status_cd": "PE", "proc_cnt": "1", "err_cnt": "1", "error_report": {"b2b": [refusal]}})
-    report = Report("r-1", result, plan.chunks[0].load(RTIN))
+    report = Report("r-1", result, load_request(plan.chunks[0], RTIN))
     outcomes.keep(plan.chunks[0], report)
     done = [
         ChunkOutcome(plan.chunks[0], "ended", "r-1", {"outcome": "partial", **report.counts()}),
@@ -73,7 +73,7 @@ def sheet_of(path: str, name: str) -> list[dict[str, Any]]:
 
 
 def test_the_workbook_of_a_gstin_says_everything_of_each_document(plans: list[dict[str, Any]]):
-    summary = told_of(GstinPlan.of(plans[0]))
+    summary = told_of(plan_of(plans[0]))
     rows = sheet_of(summary["xlsx_path"], "Documents")
     assert [(each["Document number (inum, nt_num)"], each["Outcome"]) for each in rows] == [
         ("001", "reset"),
@@ -100,7 +100,7 @@ def test_the_workbook_of_a_gstin_says_everything_of_each_document(plans: list[di
 
 
 def test_the_csv_has_the_same_columns_for_whoever_joins_it(plans: list[dict[str, Any]]):
-    summary = told_of(GstinPlan.of(plans[0]))
+    summary = told_of(plan_of(plans[0]))
     with Path(summary["csv_path"]).open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [each["Voucher"] for each in rows] == [f"'=V{n}" for n in range(1, 7)]
@@ -109,14 +109,14 @@ def test_the_csv_has_the_same_columns_for_whoever_joins_it(plans: list[dict[str,
 
 
 def test_without_workbooks_there_is_none(plans: list[dict[str, Any]]):
-    plan = GstinPlan.of(plans[0])
+    plan = plan_of(plans[0])
     summary = Outcomes(plan).gather([ChunkOutcome(chunk, "not sent") for chunk in plan.chunks])
     assert "xlsx_path" not in summary
-    assert not list(Path(str(plan.folder)).glob("*.xlsx"))
+    assert not list(Path(str(folder_of(plan))).glob("*.xlsx"))
 
 
 def test_what_belongs_to_another_request_is_left_out(plans: list[dict[str, Any]], caplog: pytest.LogCaptureFixture):
-    plan = GstinPlan.of(plans[0])
+    plan = plan_of(plans[0])
     beside = Path(plan.chunks[0].path.replace(".json", ".carried.jsonl"))
     lines = beside.read_text().splitlines()
     beside.write_text("\n".join([json.dumps({"sha256": "0" * 64, "columns": ["Voucher"]}), *lines[1:]]))
@@ -125,7 +125,7 @@ def test_what_belongs_to_another_request_is_left_out(plans: list[dict[str, Any]]
 
 
 def test_the_amounts_of_a_request_that_was_changed_are_left_out(plans: list[dict[str, Any]]):
-    plan = GstinPlan.of(plans[0])
+    plan = plan_of(plans[0])
     done = [ChunkOutcome(chunk, "not sent") for chunk in plan.chunks]
     Path(plan.chunks[1].path).write_text("{}")
     rows = sheet_of(Outcomes(plan, workbooks=True).gather(done)["xlsx_path"], "Documents")
@@ -137,7 +137,7 @@ def test_the_amounts_of_a_request_that_was_changed_are_left_out(plans: list[dict
 def run(plans: list[dict[str, Any]]) -> tuple[Ti, GstnResetPartial]:
     """The summary of a run in which the second GSTIN's task died."""
     ti = Ti()
-    operator = ImsBulkSummaryOperator(task_id="t", plan=plans, results=[told_of(GstinPlan.of(plans[0])), None])
+    operator = ImsBulkSummaryOperator(task_id="t", plan=plans, results=[told_of(plan_of(plans[0])), None])
     with pytest.raises(GstnResetPartial) as caught:
         operator.execute({"ti": ti})  # type: ignore[arg-type]
     return ti, caught.value
@@ -179,9 +179,11 @@ def test_the_summary_names_what_is_not_reset_with_a_way_back_to_the_erp(run: Any
 
 
 def test_a_run_that_is_all_reset_ends_well(plans: list[dict[str, Any]], tmp_path: Path):
-    plan = GstinPlan.of(plans[1])
+    plan = plan_of(plans[1])
     outcomes = Outcomes(plan)
-    report = Report("r-1", ResetResult.parse({"status_cd": "P", "proc_cnt": "1"}), plan.chunks[0].load(OTHER_RTIN))
+    report = Report(
+        "r-1", ResetResult.parse({"status_cd": "P", "proc_cnt": "1"}), load_request(plan.chunks[0], OTHER_RTIN)
+    )
     outcomes.keep(plan.chunks[0], report)
     told = outcomes.gather([ChunkOutcome(plan.chunks[0], "ended", "r-1", report.counts())])
     operator = ImsBulkSummaryOperator(

@@ -22,6 +22,7 @@ from airflow_provider_ims.exceptions import (
     GstnStorageUnavailable,
     GstnTransientError,
 )
+from airflow_provider_ims.models import ResetPayload
 from airflow_provider_ims.operators.ims import load_payload
 from airflow_provider_ims.operators.plan import ImsPlanOperator
 from airflow_provider_ims.planning import planner, spills
@@ -47,7 +48,7 @@ def test_each_gstin_has_one_small_entry(tmp_path: Path):
     ]
     for entry in plan:
         for chunk in entry["chunks"]:
-            payload = load_payload(chunk["path"])  # what ImsResetOperator takes
+            payload = load_payload(chunk["path"], ResetPayload)  # what ImsResetOperator takes
             assert payload.rtin == entry["rtin"]
             assert payload.count() == chunk["documents"]
             assert len(payload.body()) == chunk["bytes"]

@@ -18,10 +18,11 @@ from airflow_provider_ims.models import ResetPayload
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
 from airflow_provider_ims.planning import planner, spills
 from airflow_provider_ims.planning.checks import duplicates, fingerprints
-from airflow_provider_ims.planning.errors import CountsDisagree, NoRoom, PlanError, RowsRejected, SourceUnusable
+from airflow_provider_ims.planning.errors import CountsDisagree, PlanError, RowsRejected, SourceUnusable
 from airflow_provider_ims.planning.packing import Chunk, packed, size_alone
 from airflow_provider_ims.planning.planner import Rules
 from airflow_provider_ims.storage import CannotWrite
+from airflow_provider_ims.tables.errors import NoRoom
 from tests.unit.builders import RTIN, SECTIONS, document
 from tests.unit.planning.builders import (
     OTHER_RTIN,
@@ -56,7 +57,7 @@ def test_a_request_is_what_the_model_writes(tmp_path: Path, output: Path):
     assert ResetPayload.parse(body).body() == body
     assert list(json.loads(body)["invdata"]) == list(SECTIONS)
     [entry] = plan.gstins
-    assert entry == {
+    assert entry.model_dump(mode="json") == {
         "rtin": RTIN,
         "documents": 8,
         "bytes": len(body),
@@ -74,8 +75,8 @@ def test_a_request_is_what_the_model_writes(tmp_path: Path, output: Path):
 def test_the_plan_on_disk_says_what_was_returned(tmp_path: Path, output: Path):
     plan = plan_of(output, json_lines(tmp_path / "a.jsonl", [row(), row(rtin=OTHER_RTIN, idt="2025-01-23")]))
     written = json.loads((output / "plan.json").read_text())
-    assert written["gstins"] == plan.gstins
-    assert [entry["rtin"] for entry in plan.gstins] == [RTIN, OTHER_RTIN]
+    assert written["gstins"] == [each.model_dump(mode="json") for each in plan.gstins]
+    assert [entry.rtin for entry in plan.gstins] == [RTIN, OTHER_RTIN]
     assert (written["rows"], written["documents"], written["rejected"]) == (2, 2, 0)
     assert sum(written["conversions"].values()) == 1
     assert everything(output) == {"plan.json", "rejects.csv", f"{RTIN}/0001.json", f"{OTHER_RTIN}/0001.json"}
@@ -152,9 +153,9 @@ def test_every_row_ends_in_exactly_one_place(
     sent = sum(ResetPayload.parse(body).count() for body in bodies.values())
     rejected = {line["place"] for line in rejects(first)}
     assert max_documents is None or all(ResetPayload.parse(body).count() <= max_documents for body in bodies.values())
-    assert sent == plan.documents == sum(entry["documents"] for entry in plan.gstins)
+    assert sent == plan.documents == sum(entry.documents for entry in plan.gstins)
     assert sent + len(rejected) == plan.rows == len(picks)
-    assert {str(first / path) for path in bodies} == {each["path"] for e in plan.gstins for each in e["chunks"]}
+    assert {str(first / path) for path in bodies} == {each.path for e in plan.gstins for each in e.chunks}
     plan_of(second, source, **rules)
     assert chunks(second) == bodies
 
@@ -336,7 +337,7 @@ def test_documents_that_differ_in_their_date_alone_are_no_duplicates(tmp_path: P
 def test_a_gstin_of_which_nothing_is_left_is_not_in_the_plan(tmp_path: Path, output: Path):
     lines = [row(), row(rtin=OTHER_RTIN), row(rtin=OTHER_RTIN, val=5)]
     plan = plan_of(output, json_lines(tmp_path / "a.jsonl", lines), on_invalid="skip")
-    assert [entry["rtin"] for entry in plan.gstins] == [RTIN]
+    assert [entry.rtin for entry in plan.gstins] == [RTIN]
     assert not (output / OTHER_RTIN).exists()
 
 
@@ -438,7 +439,7 @@ def test_a_file_without_rows_among_others_is_a_warning(tmp_path: Path, output: P
 def test_hundreds_of_gstins_need_few_open_files(tmp_path: Path, output: Path):
     gstins = [f"27AAPFU{number:04}F1ZV" for number in range(300)]
     plan = plan_of(output, json_lines(tmp_path / "a.jsonl", [row(rtin=gstin) for gstin in gstins]))
-    assert [entry["rtin"] for entry in plan.gstins] == gstins
+    assert [entry.rtin for entry in plan.gstins] == gstins
 
 
 def test_a_rejected_value_that_a_spreadsheet_would_run_is_shown_as_text(tmp_path: Path, output: Path):

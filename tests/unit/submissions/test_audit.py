@@ -49,7 +49,19 @@ SHA = hashlib.sha256(REQUEST.body()).hexdigest()
 SENDING = f"{RTIN}-{SHA[:16]}.sending.jsonl"
 
 # Everything that a record may hold; a secret has no place among it.
-SENT_KEYS = {*RUN, "rtin", "rtnprd", "documents", "sections", "bytes", "sha256", "reference_id", "sent_at", "outcome"}
+SENT_KEYS = {
+    *RUN,
+    "call",
+    "rtin",
+    "rtnprd",
+    "documents",
+    "sections",
+    "bytes",
+    "sha256",
+    "reference_id",
+    "sent_at",
+    "outcome",
+}
 RESULT_KEYS = {"processed", "errors", "status_cd", "code", "refused", "unknown", "result_at", "result_by"}
 
 LOST = GstnAmbiguousSubmission("The reply was lost.")
@@ -353,7 +365,7 @@ class TestOnceTheResultIsRead:
         end(folder)
         record = records(folder)["r-1.jsonl"]
         assert (record["reference_id"], record["outcome"]) == ("r-1", "partial")
-        assert set(record) == {*RUN, "reference_id", "outcome"} | RESULT_KEYS
+        assert set(record) == {*RUN, "call", "reference_id", "outcome"} | RESULT_KEYS
 
     @pytest.mark.parametrize("path", ["below a file", "no-such-scheme://bucket/audit"])
     def test_an_outcome_that_cannot_be_recorded_is_logged_and_does_not_fail_the_task(self, tmp_path, caplog, path):

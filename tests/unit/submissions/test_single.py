@@ -77,7 +77,7 @@ def advance(hook: Hook) -> Callable[..., Any]:
 
 
 def until(moment: float) -> AwaitTasks:
-    return AwaitTasks(["r-1"], moment, "reset", "k")
+    return AwaitTasks(["r-1"], moment, "request", "k")
 
 
 def test_a_reset_is_waited_for_since_it_was_sent_whoever_asks_and_when(advance):

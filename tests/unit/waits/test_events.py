@@ -85,7 +85,7 @@ def test_what_would_end_the_triggerer_is_not_in_an_event():
 
 
 class TestTheNextProcess:
-    STEP = AwaitTasks(["r-1", "r-2"], 1_700_000_600.0, "reset", "ims_reset_0001")
+    STEP = AwaitTasks(["r-1", "r-2"], 1_700_000_600.0, "request", "ims_reset_0001")
 
     def test_knows_what_was_waited_for_once_it_has_ended(self):
         event = carried(event_about(["r-1", "r-2"], COMPLETED))

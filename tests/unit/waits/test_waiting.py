@@ -94,7 +94,7 @@ class TestOnTheWorker:
 
     def test_a_reset_that_takes_too_long_is_left_to_the_one_who_sent_it(self, hook):
         hook.tasks = {"r-1": ["processing"]}
-        assert wait_here(hook, AwaitTasks(["r-1"], until=NOW + 600, kind="reset")) is None
+        assert wait_here(hook, AwaitTasks(["r-1"], until=NOW + 600, kind="request")) is None
         assert NOW + 600 <= hook.now <= NOW + 600 + LONGEST_POLL_INTERVAL
 
     def test_one_that_is_not_found_yet_is_waited_for(self, hook):

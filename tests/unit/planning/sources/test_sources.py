@@ -465,7 +465,7 @@ def query(path: Path, sql: str, parameters: Any = None, columns: dict[str, str |
 
 def test_rows_of_a_query_are_read_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = database(tmp_path / "x.db", rows(10))
-    monkeypatch.setattr("airflow_provider_ims.planning.sources.sql_rows._BATCH", 3)
+    monkeypatch.setattr("airflow_provider_ims.tables.queries._BATCH", 3)
     found = list(query(path, "SELECT * FROM documents WHERE inum <> ?", ["b2b-3"]).rows())
     assert [number for number, _ in found] == list(range(1, 10))
     assert found[0][1] == row(inum="b2b-0")

@@ -1,0 +1,57 @@
+"""Rows of a query on any database that Python reaches in its usual way (DB-API 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Any, NamedTuple
+
+_BATCH = 2000
+
+
+class Answer(NamedTuple):
+    """
+    What a database answers.
+
+    :param columns: their names
+    :param rows: in the order of the query
+    """
+
+    columns: list[str]
+    rows: Iterator[Sequence[Any]]
+
+
+@contextmanager
+def answered(
+    connect: Callable[[], Any],
+    sql: str,
+    parameters: Mapping[str, Any] | Sequence[Any] | None,
+    *,
+    no_rows: Callable[[str], Exception],
+    no_answer: Callable[[str], Exception],
+) -> Iterator[Answer]:
+    """
+    Run a query; its rows are fetched a batch at a time.
+
+    :param connect: opens the connection
+    :param sql: one statement that returns rows
+    :param parameters: values for the statement's placeholders
+    :param no_rows: makes the error for a statement that returns none, from what is wrong
+    :param no_answer: makes the error for a database that does not answer as it should, from what it said
+    """
+
+    def ask(what: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return what(*arguments)
+        except Exception as error:  # each driver has exceptions of its own
+            raise no_answer(f"{type(error).__name__}: {error}") from error
+
+    def rows() -> Iterator[Sequence[Any]]:
+        while batch := ask(cursor.fetchmany, _BATCH):
+            yield from batch
+
+    with closing(ask(connect)) as connection, closing(connection.cursor()) as cursor:
+        ask(cursor.execute, sql, *([parameters] if parameters else []))
+        if not cursor.description:
+            raise no_rows("returns no rows at all; sql takes one SELECT")
+        yield Answer([str(column[0]) for column in cursor.description], rows())
