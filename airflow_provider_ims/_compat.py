@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,7 @@ __all__ = [
     "TaskDeferred",
     "add_partition",
     "amask_secret",
+    "can_start_from_trigger",
     "conf",
     "erase_human_input",
     "form_fields",
@@ -91,6 +93,18 @@ __all__ = [
     "retry_policies",
     "supervisor",
 ]
+
+
+def can_start_from_trigger() -> bool:
+    """
+    Say whether the scheduler can start a task in the triggerer with arguments that are templates (3.3.1 and newer).
+
+    Before, the templates reach the trigger as they were written.
+    """
+    from airflow import __version__
+
+    parts = [int(part) for part in re.findall(r"\d+", __version__)[:3]]
+    return tuple(parts) >= (3, 3, 1)
 
 
 def retry_policies() -> Any:

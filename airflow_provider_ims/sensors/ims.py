@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import BaseSensorOperator, PokeReturnValue
+from airflow.sdk import BaseSensorOperator, PokeReturnValue, XComArg
+from airflow.triggers.base import StartTriggerArgs
 
 from airflow_provider_ims._compat import (
     AirflowFailException,
@@ -16,19 +17,23 @@ from airflow_provider_ims._compat import (
     AirflowSkipException,
     AirflowTaskTimeout,
     TaskDeferralTimeout,
+    can_start_from_trigger,
     conf,
 )
 from airflow_provider_ims.exceptions import GstnTransientError
 from airflow_provider_ims.hooks.gstn import GstnHook
-from airflow_provider_ims.triggers.ims import ImsTaskTrigger
+from airflow_provider_ims.triggers.ims import ImsTaskStartTrigger, ImsTaskTrigger
 from airflow_provider_ims.waits.deadlines import safety_net
-from airflow_provider_ims.waits.events import not_complete_in_time, read_event
+from airflow_provider_ims.waits.events import UNDECIDED, not_complete_in_time, read_event
 from airflow_provider_ims.waits.watch import TaskWatch, abandoned_message, ask, ids_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["ImsTaskSensor"]
+__all__ = ["CAN_START_FROM_TRIGGER", "ImsTaskSensor"]
+
+CAN_START_FROM_TRIGGER = can_start_from_trigger()
+"""Whether this Airflow can do what ``start_from_trigger`` asks for: 3.3.1 and newer can."""
 
 
 class ImsTaskSensor(BaseSensorOperator):
@@ -51,6 +56,11 @@ class ImsTaskSensor(BaseSensorOperator):
     :param deferrable: wait in the triggerer; the default is Airflow's ``[operators] default_deferrable``
     :param poke_interval: time between two polls, seconds or timedelta. If it is not given, a deferred wait polls after
         a few seconds first, then less and less often, up to once a minute
+    :param start_from_trigger: begin in the triggerer, without a worker; the first poll is made there. Needs Airflow
+        3.3.1 or newer (see :data:`CAN_START_FROM_TRIGGER`) and no mapped task. Implies ``deferrable``
+    :param end_from_trigger: end in the triggerer, without a worker, when the task is complete. A failure, the deadline
+        and the end of a list of tasks are decided by a worker, by the rules above. Not for mapped tasks
+    :raises ValueError: when ``start_from_trigger`` or ``end_from_trigger`` cannot work here
     """
 
     template_fields: Sequence[str] = ("reference_id", "gstn_conn_id")
@@ -63,6 +73,8 @@ class ImsTaskSensor(BaseSensorOperator):
         gstn_conn_id: str = GstnHook.default_conn_name,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: float | timedelta | None = None,
+        start_from_trigger: bool = False,
+        end_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
         if poke_interval is not None:
@@ -71,10 +83,23 @@ class ImsTaskSensor(BaseSensorOperator):
         self._polls_early = poke_interval is None and not self.exponential_backoff
         self.reference_id = reference_id
         self.gstn_conn_id = gstn_conn_id
-        self.deferrable = deferrable
+        self.deferrable = deferrable or start_from_trigger
+        self.start_from_trigger = start_from_trigger
+        self.end_from_trigger = end_from_trigger
         self._hook: GstnHook | None = None
         self._watch: TaskWatch | None = None
         self._quiet_until = 0.0
+        self._check_that_the_triggerer_can()
+        if start_from_trigger:
+            self.start_trigger_args = self._start_trigger_args()
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Begin a mapped task, which the scheduler cannot start in the triggerer."""
+        for name in ("start_from_trigger", "end_from_trigger"):
+            if kwargs.get(name):
+                raise ValueError(_for_no_mapped_task(str(kwargs.get("task_id")), name))
+        return super().partial(**kwargs)
 
     def execute(self, context: Context) -> Any:
         """
@@ -121,6 +146,9 @@ class ImsTaskSensor(BaseSensorOperator):
         :param event: the trigger's event; read as something that may be out of date or not ours
         :return: the reference id, or the list of them
         """
+        # dag.test() hands over the end in the triggerer as its bare word, which says nothing of what has ended.
+        if not isinstance(event, Mapping | None) or (event or {}).get("status") == UNDECIDED["status"]:
+            return self.execute(context)
         read_event(event, self._ids())
         self.log.info("Complete: %s", ", ".join(self._ids()))
         return self._done()
@@ -146,24 +174,70 @@ class ImsTaskSensor(BaseSensorOperator):
         self.log.warning("%s", abandoned_message(self.reference_id))
 
     def _hand_over(self, start: float) -> None:
-        budget = float(self.timeout)
-        if self.execution_timeout is not None:
-            budget = min(budget, self.execution_timeout.total_seconds())
-        end = start + budget
+        end = start + self._budget()
         self.defer(
             trigger=ImsTaskTrigger(
                 reference_id=self._done(),
                 gstn_conn_id=self.gstn_conn_id,
-                poll_interval=self.poke_interval,
                 start_time=start,
                 end_time=end,
-                exponential_backoff=self.exponential_backoff,
-                max_wait=self.max_wait.total_seconds() if self.max_wait else None,
-                poll_early=self._polls_early,
+                **self._how_to_poll(),
             ),
             method_name="execute_complete",
             # The trigger keeps the deadline; Airflow's own timeout is for a trigger that never runs.
             timeout=safety_net(end - time.time(), self.poke_interval),
+        )
+
+    def _budget(self) -> float:
+        """Return how long the wait may take, seconds."""
+        limits = [float(self.timeout)]
+        if self.execution_timeout is not None:
+            limits.append(self.execution_timeout.total_seconds())
+        return min(limits)
+
+    def _how_to_poll(self) -> dict[str, Any]:
+        return {
+            "poll_interval": self.poke_interval,
+            "exponential_backoff": self.exponential_backoff,
+            "max_wait": self.max_wait.total_seconds() if self.max_wait else None,
+            "poll_early": self._polls_early,
+            "end_from_trigger": self.end_from_trigger,
+        }
+
+    def _check_that_the_triggerer_can(self) -> None:
+        """Refuse, when the DAG is parsed, what would be ignored or get lost when it runs."""
+        if self.start_from_trigger and not CAN_START_FROM_TRIGGER:
+            raise ValueError(
+                f"{self.task_id}: start_from_trigger needs Airflow 3.3.1 or newer, which fills templates in the"
+                " triggerer.\nUse deferrable=True here, or start_from_trigger=CAN_START_FROM_TRIGGER."
+            )
+        for name in ("start_from_trigger", "end_from_trigger"):
+            if getattr(self, name) and self.get_closest_mapped_task_group() is not None:
+                raise ValueError(_for_no_mapped_task(self.task_id, name))
+        if self.end_from_trigger and (self.outlets or not self.do_xcom_push):
+            what = "outlets: their asset events" if self.outlets else "do_xcom_push=False, which"
+            raise ValueError(
+                f"{self.task_id}: end_from_trigger does not go with {what} only a worker sees to.\nLeave out"
+                " end_from_trigger; start_from_trigger may stay."
+            )
+
+    def _start_trigger_args(self) -> StartTriggerArgs:
+        """Return with what the scheduler starts the trigger; ids are templates, which the triggerer fills in."""
+        wait = self._budget()
+        allowed = safety_net(wait, self.poke_interval)
+        if self.execution_timeout is not None:
+            allowed = min(allowed, self.execution_timeout)  # as Airflow reckons the trigger's deadline
+        return StartTriggerArgs(
+            trigger_cls=f"{ImsTaskStartTrigger.__module__}.{ImsTaskStartTrigger.__qualname__}",
+            trigger_kwargs={
+                "reference_id": _template_of(self.reference_id),
+                "gstn_conn_id": self.gstn_conn_id,
+                "wait_seconds": wait,
+                "airflow_seconds": allowed.total_seconds(),
+                **self._how_to_poll(),
+            },
+            next_method="execute_complete",
+            timeout=allowed,
         )
 
     def _start_of_wait(self, context: Context) -> float:
@@ -190,6 +264,22 @@ class ImsTaskSensor(BaseSensorOperator):
         if self.soft_fail and isinstance(error, (AirflowSensorTimeout, AirflowFailException)):
             raise AirflowSkipException(f"Skipped since soft_fail is set. {error}") from error
         raise error
+
+
+def _template_of(reference_id: Any) -> Any:
+    """Return another task's output as a template: Airflow keeps a trigger's arguments as plain JSON."""
+    if isinstance(reference_id, XComArg):
+        return str(reference_id)
+    if isinstance(reference_id, list | tuple):
+        return [_template_of(each) for each in reference_id]
+    return reference_id
+
+
+def _for_no_mapped_task(task_id: str, name: str) -> str:
+    return (
+        f"{task_id}: {name} does not work for mapped tasks, which Airflow starts and ends on a worker.\n"
+        "Use deferrable=True, which holds no worker slot while it waits."
+    )
 
 
 def _start_of_attempt(context: Context) -> float:

@@ -7,9 +7,10 @@ import random
 import time
 from asyncio import timeout
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_ims._compat import AirflowException
 from airflow_provider_ims.backoff import backoff
@@ -17,14 +18,17 @@ from airflow_provider_ims.exceptions import GstnError, GstnPermanentError
 from airflow_provider_ims.hooks.gstn import GstnAsyncHook
 from airflow_provider_ims.triggers._poll_loop import repeat
 from airflow_provider_ims.waits.deadlines import LONGEST_BACKOFF, LONGEST_POLL, SETTLING
-from airflow_provider_ims.waits.events import COMPLETED, event_about, failed, timed_out
+from airflow_provider_ims.waits.events import COMPLETED, UNDECIDED, event_about, failed, timed_out
 from airflow_provider_ims.waits.pace import FIRST, pause
 from airflow_provider_ims.waits.watch import TaskWatch, aask, ids_of, moved_message
 
-__all__ = ["ImsTaskTrigger"]
+__all__ = ["ImsTaskStartTrigger", "ImsTaskTrigger"]
 
 
 log = logging.getLogger(__name__)
+
+_NO_ID = frozenset("[](){}<>,'")
+"""What stands in the text of a list, and in no reference id."""
 
 
 class ImsTaskTrigger(BaseTrigger):
@@ -43,6 +47,8 @@ class ImsTaskTrigger(BaseTrigger):
     :param exponential_backoff: wait longer each time
     :param max_wait: longest time between two polls with ``exponential_backoff``, seconds
     :param poll_early: poll after a few seconds first, then less and less often; see :func:`.pace.pause`
+    :param end_from_trigger: when a task is complete, end the wait as a success without a worker. Whatever else comes,
+        and the end of several tasks, is left to the worker
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class ImsTaskTrigger(BaseTrigger):
         exponential_backoff: bool = False,
         max_wait: float | None = None,
         poll_early: bool = False,
+        end_from_trigger: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.reference_id = reference_id
@@ -66,6 +73,7 @@ class ImsTaskTrigger(BaseTrigger):
         self.exponential_backoff = exponential_backoff
         self.max_wait = max_wait
         self.poll_early = poll_early
+        self.end_from_trigger = end_from_trigger
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what another process needs to go on with this wait."""
@@ -80,6 +88,8 @@ class ImsTaskTrigger(BaseTrigger):
         }
         if self.poll_early:  # a triggerer of the version before does not know it, and need not
             kwargs["poll_early"] = True
+        if self.end_from_trigger:
+            kwargs["end_from_trigger"] = True
         return f"{__name__}.{type(self).__qualname__}", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -88,7 +98,13 @@ class ImsTaskTrigger(BaseTrigger):
             said = await self._wait()
         except GstnError as error:
             said = failed(error)
-        yield TriggerEvent(event_about(self.reference_id, said))
+        yield self._event(said)
+
+    def _event(self, said: dict[str, str]) -> TriggerEvent:
+        # The length of a list, which tasks mapped over it need, is kept only by a worker.
+        if self.end_from_trigger and said == COMPLETED and isinstance(self.reference_id, str):
+            return TaskSuccessEvent(xcoms={"return_value": ids_of(self.reference_id)[0]})
+        return TriggerEvent(event_about(self.reference_id, said))
 
     async def on_kill(self) -> None:
         """
@@ -123,6 +139,74 @@ class ImsTaskTrigger(BaseTrigger):
             wait += max(0.0, time.time() - self.start_time)
             wait = min(wait, self.max_wait if self.max_wait is not None else LONGEST_BACKOFF)
         return max(1.0, wait) * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, not a secret
+
+
+class ImsTaskStartTrigger(ImsTaskTrigger):
+    """
+    The same wait, started by the scheduler: no worker has seen its sensor yet.
+
+    When the DAG is parsed, and its arguments written, nobody knows the times. They follow from Airflow's own deadline
+    for the trigger, which is kept with the task instance: another triggerer that takes over finds the same.
+
+    :param reference_id: the task or tasks to wait for (templated)
+    :param gstn_conn_id: id of the connection (templated)
+    :param poll_interval: see :class:`ImsTaskTrigger`, as the others
+    :param wait_seconds: how long to wait at most, seconds
+    :param airflow_seconds: seconds after its start when Airflow gives it up
+    """
+
+    def __init__(
+        self,
+        *,
+        reference_id: str | list[str],
+        gstn_conn_id: str,
+        poll_interval: float,
+        wait_seconds: float,
+        airflow_seconds: float,
+        exponential_backoff: bool = False,
+        max_wait: float | None = None,
+        poll_early: bool = False,
+        end_from_trigger: bool = False,
+    ) -> None:
+        now = time.time()
+        super().__init__(
+            reference_id=reference_id,
+            gstn_conn_id=gstn_conn_id,
+            poll_interval=poll_interval,
+            start_time=now,
+            end_time=now + wait_seconds,
+            exponential_backoff=exponential_backoff,
+            max_wait=max_wait,
+            poll_early=poll_early,
+            end_from_trigger=end_from_trigger,
+        )
+        self.wait_seconds = wait_seconds
+        self.airflow_seconds = airflow_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what another process needs to go on with this wait."""
+        path, kwargs = super().serialize()
+        del kwargs["start_time"], kwargs["end_time"]
+        return path, {**kwargs, "wait_seconds": self.wait_seconds, "airflow_seconds": self.airflow_seconds}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield one event, as :meth:`ImsTaskTrigger.run` does, or ``undecided`` when there is no reference id."""
+        given_up: datetime | None = getattr(self, "timeout_after", None)  # the triggerer sets it
+        if given_up is not None:
+            moment = given_up if given_up.tzinfo else given_up.replace(tzinfo=UTC)
+            self.start_time = moment.timestamp() - self.airflow_seconds
+            self.end_time = self.start_time + self.wait_seconds
+        if not all(_is_one(reference_id) for reference_id in ids_of(self.reference_id)):
+            log.info("What is waited for is no single reference id here; a worker looks at it.")
+            yield TriggerEvent(event_about(self.reference_id, UNDECIDED))
+            return
+        async for event in super().run():
+            yield event
+
+
+def _is_one(reference_id: str) -> bool:
+    """Say whether a template became a reference id, and not the text of a list or of nothing."""
+    return reference_id != "None" and not _NO_ID.intersection(reference_id) and len(reference_id.split()) == 1
 
 
 class _Wait:

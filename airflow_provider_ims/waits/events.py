@@ -15,6 +15,9 @@ Event = dict[str, Any]
 
 COMPLETED = {"status": "completed"}
 
+UNDECIDED = {"status": "undecided"}
+"""The triggerer cannot tell what is waited for: a worker decides."""
+
 
 def timed_out(last_seen: str) -> dict[str, str]:
     """Return what an event says at the deadline."""

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
+from airflow.models.trigger import Trigger
 from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.sdk import DAG, Asset, BaseOperator, task_group
 from airflow.sdk.bases.operator import TriggerFailureReason
+from airflow.serialization.decoders import smart_decode_trigger_kwargs
+from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_ims._compat import (
     AirflowFailException,
@@ -28,6 +33,7 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.models import TaskStatus
 from airflow_provider_ims.sensors import ims
 from airflow_provider_ims.sensors.ims import ImsTaskSensor
+from airflow_provider_ims.triggers.ims import ImsTaskStartTrigger, ImsTaskTrigger
 
 NOW = 1_700_000_000.0
 
@@ -458,3 +464,113 @@ def test_a_sensor_that_is_killed_says_that_the_service_goes_on(hook, capsys, ref
     assert "The wait for r-1" in told
     assert "no cancel" in told
     assert "do not send the reset again" in told
+
+
+class TestWithoutAWorker:
+    """The wait that the scheduler starts in the triggerer, and that ends there."""
+
+    def wait(self, **changes) -> ImsTaskSensor:
+        with DAG("d", schedule=None):
+            before = BaseOperator(task_id="reset")
+            return sensor(
+                **{"reference_id": before.output, "start_from_trigger": True, "end_from_trigger": True, **changes}
+            )
+
+    def started(self, wait: ImsTaskSensor) -> ImsTaskStartTrigger:
+        """Return the trigger as the triggerer builds it of the DAG that the scheduler has."""
+        task = DagSerialization.from_dict(DagSerialization.to_dict(wait.dag)).get_task("wait")
+        assert task.start_from_trigger is True
+        args = task.start_trigger_args
+        assert args.next_method == "execute_complete"
+        module, _, name = args.trigger_cls.rpartition(".")
+        kept = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(args.trigger_kwargs))
+        trigger = getattr(import_module(module), name)(
+            **{key: smart_decode_trigger_kwargs(value) for key, value in kept.items()}
+        )
+        assert trigger.airflow_seconds == args.timeout.total_seconds()
+        return trigger
+
+    def test_the_scheduler_starts_it_with_a_template_and_the_users_numbers(self, hook):
+        wait = self.wait(timeout=600, poke_interval=20, gstn_conn_id="gstn_two")
+        assert wait.deferrable
+        trigger = self.started(wait)
+        assert trigger.reference_id == (
+            "{{ task_instance.xcom_pull(task_ids='reset', dag_id='d', key='return_value') }}"
+        )
+        assert (trigger.gstn_conn_id, trigger.poll_interval, trigger.poll_early) == ("gstn_two", 20.0, False)
+        assert (trigger.wait_seconds, trigger.end_from_trigger) == (600.0, True)
+        assert trigger.airflow_seconds > 600 + 2 * 20
+
+    def test_several_tasks_are_several_templates(self, hook):
+        with DAG("d", schedule=None):
+            outputs = [BaseOperator(task_id=f"reset_{number}").output for number in (1, 2)]
+            wait = sensor(reference_id=[*outputs, "r-3"], start_from_trigger=True)
+        first, second, third = self.started(wait).reference_id
+        assert "task_ids='reset_1'" in first
+        assert "task_ids='reset_2'" in second
+        assert third == "r-3"
+
+    def test_the_task_before_it_is_still_before_it(self, hook):
+        assert self.wait().upstream_task_ids == {"reset"}
+
+    def test_airflows_own_deadline_is_known_where_an_execution_timeout_is_set(self, hook):
+        trigger = self.started(self.wait(timeout=600, execution_timeout=timedelta(seconds=300)))
+        assert (trigger.wait_seconds, trigger.airflow_seconds) == (300, 300)
+
+    @pytest.mark.parametrize("event", ["success", {"status": "undecided", "reference_id": "['r-1']"}])
+    def test_what_the_triggerer_cannot_say_a_worker_asks_the_service(self, hook, event):
+        hook.answers = ["completed"]
+        assert resume(sensor(start_from_trigger=True, end_from_trigger=True), event) == "r-1"
+        assert hook.asked == ["r-1"]
+
+    @pytest.mark.parametrize("event", ["success", {"status": "undecided", "reference_id": "['r-1']"}])
+    def test_and_waits_on_if_it_has_not_ended(self, hook, event):
+        waiting = sensor(start_from_trigger=True, end_from_trigger=True)
+        with pytest.raises(TaskDeferred) as caught:
+            resume(waiting, event)
+        assert type(caught.value.trigger) is ImsTaskTrigger
+        assert caught.value.trigger.end_from_trigger is True
+        assert hook.asked == ["r-1"]
+
+    @pytest.mark.parametrize(("kwargs", "error"), [({}, GstnTaskFailed), ({"soft_fail": True}, AirflowSkipException)])
+    def test_a_failure_is_decided_by_the_sensors_rules(self, hook, kwargs, error):
+        event = {"status": "error", "error": "GstnTaskFailed", "message": "no", "code": "", "reference_id": "r-1"}
+        with pytest.raises(error):
+            resume(sensor(start_from_trigger=True, end_from_trigger=True, **kwargs), event)
+
+    def test_without_it_nothing_is_started_in_the_triggerer(self, hook):
+        waiting = sensor(deferrable=True)
+        assert (waiting.start_from_trigger, waiting.start_trigger_args) == (False, None)
+        assert deferral(waiting).trigger.end_from_trigger is False
+
+    @pytest.mark.parametrize("name", ["start_from_trigger", "end_from_trigger"])
+    def test_a_mapped_task_is_refused_when_the_dag_is_parsed(self, name):
+        with pytest.raises(ValueError, match=f"wait: {name} does not work for mapped tasks"):
+            ImsTaskSensor.partial(task_id="wait", **{name: True})
+
+    def test_a_mapped_task_without_it_is_as_before(self):
+        with DAG("d", schedule=None) as dag:
+            ImsTaskSensor.partial(task_id="wait", deferrable=True).expand(reference_id=["r-1", "r-2"])
+        assert dag.get_task("wait").is_mapped
+
+    @pytest.mark.parametrize("name", ["start_from_trigger", "end_from_trigger"])
+    def test_a_task_of_a_mapped_group_is_refused(self, name):
+        @task_group
+        def each(reference_id):
+            sensor(reference_id=reference_id, **{name: True})
+
+        with DAG("d", schedule=None), pytest.raises(ValueError, match=f"{name} does not work for mapped tasks"):
+            each.expand(reference_id=["r-1", "r-2"])
+
+    def test_an_airflow_that_cannot_is_named(self, monkeypatch):
+        monkeypatch.setattr(ims, "CAN_START_FROM_TRIGGER", False)
+        with pytest.raises(ValueError, match=r"start_from_trigger needs Airflow 3\.3\.1"):
+            sensor(start_from_trigger=True)
+
+    @pytest.mark.parametrize(
+        ("kwargs", "named"), [({"outlets": [Asset("a_report")]}, "outlets"), ({"do_xcom_push": False}, "do_xcom")]
+    )
+    def test_what_only_a_worker_does_is_refused(self, kwargs, named):
+        with pytest.raises(ValueError, match=f"end_from_trigger does not go with {named}"):
+            sensor(end_from_trigger=True, **kwargs)
+        sensor(start_from_trigger=True, **kwargs)

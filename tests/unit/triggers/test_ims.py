@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
-from airflow.triggers.base import TriggerEvent
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_ims._compat import AirflowException
 from airflow_provider_ims.exceptions import (
@@ -21,7 +22,7 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.models import TaskStatus
 from airflow_provider_ims.triggers import ims
 from airflow_provider_ims.triggers._poll_loop import Poll
-from airflow_provider_ims.triggers.ims import ImsTaskTrigger
+from airflow_provider_ims.triggers.ims import ImsTaskStartTrigger, ImsTaskTrigger
 from airflow_provider_ims.waits import watch
 
 START = 1_700_000_000.0
@@ -490,3 +491,80 @@ async def test_an_airflow_that_cannot_be_asked_for_a_moment_is_ridden_out(servic
     monkeypatch.setattr(Service, "__aenter__", enter)
     [event] = await events(trigger())
     assert event.payload["status"] == "completed"
+
+
+class TestStartedByTheScheduler:
+    """The wait whose times follow from Airflow's own deadline, since no worker has seen its sensor."""
+
+    def trigger(self, **changes) -> ImsTaskStartTrigger:
+        kwargs = {"reference_id": "r-1", "gstn_conn_id": "gstn_default", "poll_interval": 10.0}
+        given_up = changes.pop("timeout_after", datetime.fromtimestamp(START + 300, UTC))
+        waiting = ImsTaskStartTrigger(**{**kwargs, "wait_seconds": 100.0, "airflow_seconds": 300.0, **changes})
+        if given_up is not None:
+            waiting.timeout_after = given_up  # as the triggerer does
+        return waiting
+
+    async def test_keeps_the_sensors_deadline(self, service):
+        [event] = await events(self.trigger())
+        assert event.payload["status"] == "timeout"
+        assert service.polls[-1] == 100
+
+    @pytest.mark.parametrize("zone", [UTC, None])
+    async def test_keeps_it_in_another_triggerer(self, service, zone):
+        service.now = START + 60
+        given_up = datetime.fromtimestamp(START + 300, UTC).replace(tzinfo=zone)
+        await events(self.trigger(timeout_after=given_up))
+        assert service.polls[-1] == 100
+
+    async def test_without_a_deadline_of_airflows_waits_from_now(self, service):
+        service.now = START + 60
+        await events(self.trigger(timeout_after=None))
+        assert service.polls[-1] == 160
+
+    async def test_ends_without_a_worker_and_leaves_the_reference_id(self, service):
+        service.answers = ["processing", "completed"]
+        [event] = await events(self.trigger(reference_id=" r-1 ", end_from_trigger=True))
+        assert isinstance(event, TaskSuccessEvent)
+        assert event.xcoms == {"return_value": "r-1"}
+
+    @pytest.mark.parametrize("answer", ["failed", GstnSessionExpired("otp"), "archived"])
+    async def test_leaves_what_is_no_success_to_the_worker(self, service, answer):
+        service.answers = [answer]
+        [event] = await events(self.trigger(end_from_trigger=True))
+        assert type(event) is TriggerEvent
+        assert event.payload["status"] in {"error", "timeout"}
+
+    async def test_leaves_the_end_of_several_to_the_worker(self, service):
+        service.answers = ["completed"]
+        [event] = await events(self.trigger(reference_id=["r-1", "r-2"], end_from_trigger=True))
+        assert type(event) is TriggerEvent
+        assert event.payload == {"status": "completed", "reference_id": ["r-1", "r-2"]}
+
+    @pytest.mark.parametrize(
+        "rendered",
+        ["None", "", "  ", "['r-1', 'r-2']", "LazyXComSequence(length=2)", "{'a': 1}", None, ["r-1", "None"]],
+    )
+    async def test_what_is_no_reference_id_is_never_asked_about(self, service, rendered):
+        [event] = await events(self.trigger(reference_id=rendered, end_from_trigger=True))
+        assert event.payload["status"] == "undecided"
+        assert service.polls == []
+
+    def test_survives_being_kept_and_brought_back(self):
+        kept = self.trigger(poll_early=True, end_from_trigger=True, max_wait=60.0)
+        path, kwargs = kept.serialize()
+        assert path == f"{ims.__name__}.ImsTaskStartTrigger"
+        back = ImsTaskStartTrigger(**json.loads(json.dumps(kwargs)))
+        assert back.serialize() == kept.serialize()
+
+
+async def test_without_end_from_trigger_a_worker_ends_the_wait(service):
+    service.answers = ["completed"]
+    [event] = await events(trigger())
+    assert type(event) is TriggerEvent
+
+
+async def test_with_it_also_a_wait_that_a_worker_began_ends_in_the_triggerer(service):
+    service.answers = ["completed"]
+    [event] = await events(ImsTaskTrigger(**trigger(end_from_trigger=True).serialize()[1]))
+    assert isinstance(event, TaskSuccessEvent)
+    assert event.xcoms == {"return_value": "r-1"}
