@@ -314,7 +314,7 @@ def time_out(mode: str, hook: Hook, monkeypatch: pytest.MonkeyPatch, **changes) 
 @pytest.mark.parametrize("mode", ["poke", "asleep", "asking", "first poke", "event", "Airflow's own"])
 class TestDeadline:
     def test_is_airflows_sensor_timeout_which_is_not_retried(self, hook, mode, monkeypatch):
-        with pytest.raises(AirflowSensorTimeout, match=r"r-1 was not complete.*do not send the reset again"):
+        with pytest.raises(AirflowSensorTimeout, match="(?s)r-1 was not complete.*do not send the reset again"):
             time_out(mode, hook, monkeypatch)
 
     @pytest.mark.parametrize("flag", ["soft_fail", "never_fail"])
@@ -329,7 +329,7 @@ def test_airflows_own_timeout_asks_whether_a_triggerer_runs(hook, monkeypatch):
 
 
 def test_the_timeout_says_that_the_task_may_still_run(hook, monkeypatch):
-    with pytest.raises(AirflowSensorTimeout, match=r"r-1.*processing.*do not send the reset again"):
+    with pytest.raises(AirflowSensorTimeout, match="(?s)r-1.*processing.*do not send the reset again"):
         time_out("event", hook, monkeypatch)
 
 
