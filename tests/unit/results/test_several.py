@@ -106,3 +106,11 @@ def test_many_errors_are_cut_short_and_counted():
     text = str(error_over(summary, [GstnResetPartial(f"r-{n}") for n in range(30)]))
     assert text.splitlines()[0] == "Of 30 resets: 30 partial."
     assert text.endswith("and 20 more resets that did not end well, all in the log")
+    assert "more resets" not in str(error_over(summary, [GstnResetPartial(f"r-{n}") for n in range(10)]))
+
+
+def test_the_error_of_a_failed_one_carries_its_code():
+    summary = summary_over([one("r-1", "failed", code="IMSSAV005"), one("r-2", "partial")])
+    error = error_over(summary, [GstnResetFailed("r-1 failed", code="IMSSAV005")])
+    assert error is not None
+    assert error.code == "IMSSAV005"
