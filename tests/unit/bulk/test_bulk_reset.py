@@ -155,11 +155,6 @@ class Bulk:
         """How far each request got, under which id, and why it failed."""
         return [(each.state, each.reference_id, each.failure.partition("\n")[0]) for each in self.bulk.done()]
 
-    def outcomes(self) -> list[str]:
-        """What each request came to that has ended, in their order."""
-        entries = [self.store.values[key] for key in sorted(self.store.values)]
-        return [entry["outcome"] for entry in entries if entry["phase"] == "ended"]
-
     def rows(self) -> dict[str, tuple[str, str]]:
         """Each document: what became of it, and the reset."""
         Outcomes(self.plan).gather(self.bulk.done())
@@ -182,8 +177,7 @@ def test_each_request_ends_with_its_id_and_its_counts(bulk: Bulk, hook: Hook):
     assert hook.sent == [["1", "2"], ["3", "4"], ["5"]]
     counts = [{"reset": count, "refused": 0, "unknown": 0} for count in (2, 2, 1)]
     ended = zip(bulk.plan.chunks, ["r-1", "r-2", "r-3"], counts, strict=True)
-    assert bulk.bulk.done() == [ChunkOutcome(chunk, "ended", name, told) for chunk, name, told in ended]
-    assert bulk.outcomes() == ["processed"] * 3
+    assert bulk.bulk.done() == [ChunkOutcome(chunk, "ended", name, count) for chunk, name, count in ended]
     assert bulk.rows() == {"1": ("reset", "r-1")} | {"2": ("reset", "r-1")} | {
         "3": ("reset", "r-2"),
         "4": ("reset", "r-2"),
@@ -312,7 +306,6 @@ class TestARefusalOfTheWhole:
         [first, *rest] = bulk.bulk.done()
         assert (first.state, first.reference_id) == ("ended", "r-1")
         assert first.ended_as == {"reset": 0, "refused": 2, "unknown": 0}
-        assert bulk.outcomes() == ["failed"]
         assert "IMSSAV005" in first.failure
         assert [each.state for each in rest] == ["not sent"] * 2
 
@@ -431,7 +424,6 @@ class TestDocumentsThatAreRefused:
         assert len(hook.sent) == 3
         first = bulk.bulk.done()[0]
         assert first.ended_as == {"reset": 1, "refused": 1, "unknown": 0}
-        assert bulk.outcomes() == ["partial", "processed", "processed"]
         assert first.failure == ""
         assert "IMSSAV0010" in caplog.text
 

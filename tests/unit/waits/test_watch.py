@@ -128,8 +128,8 @@ def test_what_a_task_says_is_logged_when_it_changes(poll: Any, caplog: pytest.Lo
 class TestWhatWasLastSeen:
     def test_is_the_last_word_of_each_that_runs(self):
         watch = TaskWatch(["a", "b", "c"], NOW)
-        watch.note(TaskStatus(reference_id="a", word="queued"))
-        watch.note(TaskStatus(reference_id="b", word="completed"))
+        with pytest.raises(GstnServiceUnavailable):
+            ask(watch, Service(a=["queued"], b=["completed"], c=[GstnServiceUnavailable("503")]))
         assert watch.last_seen == "a: queued, c: nothing yet"
 
     def test_is_cut_short_and_the_rest_is_counted(self):
@@ -141,9 +141,8 @@ class TestWhatWasLastSeen:
 
     def test_counts_those_that_failed_and_tells_the_first(self):
         watch = TaskWatch(["a", "b", "c"], NOW)
-        watch.note(TaskStatus(reference_id="a", word="failed"))
-        watch.note(TaskStatus(reference_id="b", word="errored"))
-        assert watch.last_seen.startswith("c: nothing yet; 2 failed, first: Task a ended as 'failed'")
+        ask(watch, Service(a=["failed"], b=["errored"], c=["queued"]))
+        assert watch.last_seen.startswith("c: queued; 2 failed, first: Task a ended as 'failed'")
 
 
 @pytest.mark.parametrize(
