@@ -28,7 +28,7 @@ from airflow_provider_ims.results.report import RefusedRow
 from airflow_provider_ims.sessions.store import MemorySessionStore
 from airflow_provider_ims.storage import CannotRead, CannotWrite
 from airflow_provider_ims.submissions import audit
-from airflow_provider_ims.submissions.audit import AuditTrail, run_of
+from airflow_provider_ims.submissions.audit import NO_AUDIT, AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Journal
 from airflow_provider_ims.submissions.policy import Policy
 from airflow_provider_ims.submissions.submission import AwaitMoment, AwaitTasks, Sent, Submission
@@ -441,6 +441,7 @@ class TestTheRecordOfAnotherReset:
         assert records(other)["r-1.jsonl"] == OTHER
         assert "no answer" in caplog.text
         assert any(record.get("sha256") == SHA for record in records(other).values())
+        assert {name[:4] for name in records(other)} == {"r-1."}
 
     def test_in_which_results_are_read_by_a_run_of_its_own_gets_the_outcome(self, go, folder):
         go()
@@ -468,6 +469,36 @@ class TestAWorkerThatDiedBeforeItRecordedTheAcceptance:
         assert records(folder) == before
 
 
+class TestTheTrail:
+    @pytest.mark.parametrize("nowhere", [None, "", "None"])
+    def test_is_left_by_those_who_name_a_folder(self, folder, nowhere):
+        assert AuditTrail.at(nowhere, RUN) is NO_AUDIT
+        AuditTrail.at(str(folder), RUN).sending(REQUEST)
+        record = records(folder)[SENDING]
+        assert {name: record[name] for name in RUN} == RUN
+
+    def test_that_nobody_wants_takes_every_step_and_leaves_nothing(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        NO_AUDIT.sending(REQUEST)
+        NO_AUDIT.accepted(REQUEST, "r-1")
+        NO_AUDIT.attached(REQUEST, "r-1")
+        NO_AUDIT.not_accepted(REQUEST, REFUSED)
+        NO_AUDIT.found_reset(REQUEST, "d-1")
+        NO_AUDIT.ended("r-1", SUMMARY, [REFUSAL], [])
+        assert list(tmp_path.iterdir()) == []
+
+    def test_tells_times_in_utc(self, go, folder):
+        go()
+        end(folder)
+        record = records(folder)["r-1.jsonl"]
+        assert {record[name][-6:] for name in ("sent_at", "accepted_at", "result_at")} == {"+00:00"}
+
+    def test_says_what_was_only_simulated(self, go, folder):
+        go()
+        AuditTrail(str(folder), READER).ended("r-1", {**SUMMARY, "simulator": True}, [], [])
+        assert records(folder)["r-1.jsonl"]["simulator"] is True
+
+
 class TestTheRun:
     def test_is_told_as_far_as_airflow_knows_it(self):
         ti = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=3, try_number=2, password="not kept")
@@ -486,4 +517,5 @@ class TestTheRun:
     def test_outside_of_airflow_is_nobodys(self):
         run = run_of({}, "gstn_default")
         assert set(run) == set(RUN)
+        assert (run["run_type"], run["triggered_by"], run["gstn_conn_id"]) == ("", None, "gstn_default")
         assert json.loads(json.dumps(run)) == run

@@ -17,6 +17,7 @@ from airflow_provider_ims.exceptions import (
     GstnError,
     GstnInvalidRequest,
     GstnNoDocuments,
+    GstnRefused,
     GstnServiceUnavailable,
     GstnSessionExpired,
     GstnTaskNotFound,
@@ -388,6 +389,80 @@ class TestAPersonWhoClearsTheTask:
         assert clear(force=True) == Sent("r-1")
         assert (len(hook.sent), hook.downloads) == (1, {})
 
+    @pytest.mark.parametrize("force", [False, "failed"])
+    def test_goes_on_with_one_whose_state_nobody_knows(self, go, clear, hook, force):
+        go(1)
+        hook.words["r-1"] = "baking"
+        assert clear(force=force) == Sent("r-1")
+        assert (len(hook.sent), hook.downloads) == (1, {})
+
+    def test_can_have_one_whose_state_nobody_knows_looked_into(self, go, clear, hook):
+        hook.answers = ["r-1", "r-2"]
+        go(1)
+        hook.words["r-1"] = "baking"
+        hook.held = HELD
+        assert clear(force=True) == Sent("r-2")
+        assert numbers(hook.sent[1]) == ["INV-1", "INV-3"]
+
+    def test_goes_on_with_one_that_is_not_found_yet(self, go, clear, hook):
+        go(1)
+        hook.words["r-1"] = "not found"
+        assert clear(now=NOW + 60, force=True) == Sent("r-1")
+        assert (len(hook.sent), hook.downloads) == (1, {})
+
+    def test_goes_on_with_one_on_which_gstn_still_works(self, go, clear, hook, monkeypatch):
+        monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+        go(1)
+        hook.results["r-1"] = {"status_cd": "IP"}
+        assert clear(force=True) == Sent("r-1")
+        assert (len(hook.sent), hook.downloads) == (1, {})
+
+    def test_can_have_one_looked_into_whose_result_is_an_error(self, go, clear, hook):
+        hook.answers = ["r-1", "r-2"]
+        go(1)
+        hook.results["r-1"] = GstnRefused("GSTN says IMS2B007.", code="IMS2B007")
+        assert clear() == Sent("r-1"), "it is known for good"
+        hook.held = HELD
+        assert clear(force="failed") == Sent("r-2")
+        assert numbers(hook.sent[1]) == ["INV-1", "INV-3"]
+
+    def test_has_no_time_to_wait_for_a_reset_that_has_ended(self, go, hook):
+        """What ended is done or not: nothing of it is in flight that a look could come too early for."""
+        hook.answers = ["r-1", "r-2"]
+        go(1)
+        hook.results["r-1"] = {"status_cd": "ER", "err_cd": "IMSSAV005"}
+        hook.held = HELD
+        assert go(2, 4, now=NOW + 5, force="failed") == AwaitTasks(["d-1"])
+        assert go(2, 4, now=NOW + 5, force="failed", downloads=["d-1"]) == Sent("r-2")
+
+    def test_keeps_the_result_of_a_reset_that_did_it_all(self, go, clear, hook):
+        """Not the download's id, which would tell less of it: what ended well stays what it was."""
+        go(1)
+        hook.held = dict.fromkeys(["INV-1", "INV-2", "INV-3"], "N")
+        assert clear(force=True) == Sent("r-1")
+        assert clear() == Sent("r-1")
+        assert len(hook.sent) == 1
+
+    def test_gets_a_refused_reset_settled_by_what_gstn_holds_by_now(self, go, clear, hook, three):
+        go(1)
+        hook.results["r-1"] = {"status_cd": "ER", "err_cd": "IMSSAV005"}
+        hook.held = dict.fromkeys(["INV-1", "INV-2", "INV-3"], "N")
+        assert clear(force="failed") == Sent("d-1")
+        assert len(hook.sent) == 1
+        found = hook.found("d-1")
+        assert (found.sent, found.keys(three)) == (False, {key for key, _ in three.documents()})
+
+    def test_can_have_what_was_found_looked_at_again(self, go, clear, hook):
+        hook.answers = [LOST, "r-2"]
+        with pytest.raises(GstnAmbiguousSubmission):
+            go(1)
+        hook.held = dict.fromkeys(["INV-1", "INV-2", "INV-3"], "N")
+        assert clear() == Sent("d-1")
+        hook.held["INV-2"] = "A"  # its supplier has changed it
+        assert clear(force="failed") == Sent("d-1")
+        assert clear(force=True) == Sent("r-2")
+        assert numbers(hook.sent[1]) == ["INV-2"]
+
     @pytest.mark.parametrize("code", ["IMSSAV0015", "AUTH4033", "GEN4004"])
     @pytest.mark.parametrize("shape", ["result", "envelope"])
     def test_has_a_reset_sent_of_which_nothing_was_done(self, go, clear, hook, code, shape):
@@ -493,6 +568,13 @@ class TestALostReply:
         with pytest.raises(GstnAmbiguousSubmission):
             go(1, on_ambiguous="resubmit")
         assert len(hook.sent) == module.MOST_SENDS
+
+    def test_of_the_second_is_the_one_that_is_told(self, go, hook):
+        hook.answers = [LOST, LOST, GstnAmbiguousSubmission("The gateway hung up.", code="err-gateway")]
+        with pytest.raises(GstnAmbiguousSubmission, match="The gateway hung up") as caught:
+            go(1, on_ambiguous="resubmit")
+        assert caught.value.code == "err-gateway"
+        assert "The reply was lost" not in str(caught.value)
 
     def test_a_refusal_of_the_second_does_not_make_the_first_forgotten(self, go, hook):
         hook.answers = [LOST, GstnSessionExpired("otp"), "r-1"]
