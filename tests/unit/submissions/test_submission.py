@@ -18,6 +18,7 @@ from airflow_provider_ims.exceptions import (
     GstnInvalidRequest,
     GstnNoDocuments,
     GstnRefused,
+    GstnResetNotDone,
     GstnServiceUnavailable,
     GstnSessionExpired,
     GstnTaskNotFound,
@@ -28,6 +29,7 @@ from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.results.reconciliations import Reconciliations
 from airflow_provider_ims.sessions.store import MemorySessionStore
 from airflow_provider_ims.submissions import submission as module
+from airflow_provider_ims.submissions.audit import AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, Policy
 from airflow_provider_ims.submissions.submission import Sent, Submission
@@ -259,6 +261,20 @@ class TestAChangedPayload:
         assert go(3, 6, request=self.OTHER, downloads=["d-2"]) == Sent("r-2")
         assert numbers(hook.sent[1]) == ["INV-9"]
 
+    def test_is_not_taken_for_refused_where_the_first_one_may_have_done_it(self, go, hook, unknown):
+        go(2, 4, request=self.OTHER, force=True, settle_time=0)
+        hook.held = {"INV-1": "A", "INV-9": "A"}
+        assert go(2, 4, request=self.OTHER, force=True, downloads=["d-1"], settle_time=0) == Sent("r-2")
+        assert hook.found("r-2").sent, "whoever reads a refusal looks at GSTN's documents"
+
+    def test_goes_out_three_times_at_most_while_its_replies_are_lost(self, go, hook, unknown):
+        again = {"request": self.OTHER, "force": True, "settle_time": 0, "on_ambiguous": "resubmit"}
+        go(2, 4, **again)
+        hook.answers, hook.held = [LOST], {"INV-1": "A", "INV-9": "A"}
+        with pytest.raises(GstnAmbiguousSubmission):
+            go(2, 4, downloads=["d-1"], **again)
+        assert len(hook.sent) == 1 + module.MOST_SENDS
+
 
 class TestAStoreThatFails:
     @pytest.fixture
@@ -440,8 +456,9 @@ class TestAPersonWhoClearsTheTask:
         go(1)
         hook.held = dict.fromkeys(["INV-1", "INV-2", "INV-3"], "N")
         assert clear(force=True) == Sent("r-1")
+        assert go(3, 4, force=True) == Sent("r-1"), "a retry has no need to look again"
         assert clear() == Sent("r-1")
-        assert len(hook.sent) == 1
+        assert (len(hook.sent), len(hook.downloads)) == (1, 1)
 
     def test_gets_a_refused_reset_settled_by_what_gstn_holds_by_now(self, go, clear, hook, three):
         go(1)
@@ -451,6 +468,8 @@ class TestAPersonWhoClearsTheTask:
         assert len(hook.sent) == 1
         found = hook.found("d-1")
         assert (found.sent, found.keys(three)) == (False, {key for key, _ in three.documents()})
+        assert go(3, 4, force="failed") == Sent("d-1"), "a retry has no need to look again"
+        assert len(hook.downloads) == 1
 
     def test_can_have_what_was_found_looked_at_again(self, go, clear, hook):
         hook.answers = [LOST, "r-2"]
@@ -558,6 +577,19 @@ class TestALostReply:
             go(1)
         assert len(hook.sent) == 1
 
+    def test_names_what_it_is_about_and_who_sent_it(self, hook, store):
+        hook.answers = [LOST]
+        who = {"dag_id": "gst", "run_id": "manual", "task_id": "reset", "map_index": 3}
+        mixed = payload(b2b=numbered("b2b", "INV-1", "INV-2"), b2bcn=[document("b2bcn")])
+        submission = Submission(
+            hook, Journal(TaskState(store), who=who), mixed, attempt=Attempt(1, 2), clock=lambda: NOW
+        )
+        with pytest.raises(GstnAmbiguousSubmission) as caught:
+            submission.advance()
+        assert "It is about 2 b2b, 1 b2bcn, such as INV-1 of" in str(caught.value)
+        with pytest.raises(GstnAmbiguousSubmission, match="by try 1 at 2023-11-14 22:13:20.00:00 of gst manual reset,"):
+            submission.advance()
+
     def test_resubmit_sends_again(self, go, hook):
         hook.answers = [LOST, "r-2"]
         assert go(1, on_ambiguous="resubmit") == Sent("r-2")
@@ -643,6 +675,15 @@ class TestReconciling:
         assert step == Sent("r-2")
         assert looks == [15, 30, 60, 120, 240, 480, 600]
 
+    @pytest.mark.parametrize("jitter", [min, max])
+    def test_many_tasks_do_not_look_in_step(self, go, hook, monkeypatch, jitter):
+        hook.answers = [LOST]
+        go(1, on_ambiguous="reconcile")
+        hook.held = {"INV-1": "A"}
+        monkeypatch.setattr(module.random, "uniform", jitter)
+        step = go(1, on_ambiguous="reconcile", downloads=["d-1"])
+        assert step.moment - NOW == pytest.approx(15 * jitter(0.9, 1.1))
+
     def test_a_look_that_is_read_late_counts_from_when_it_began(self, go, hook):
         hook.answers = [LOST, "r-2"]
         go(1, on_ambiguous="reconcile")
@@ -705,6 +746,72 @@ def test_of_a_journal_in_another_form_nothing_is_believed_and_nothing_sent_befor
     hook.held["INV-3"] = "N"
     assert go(try_number, downloads=["d-2"], now=settled) == Sent("r-2")
     assert [numbers(each) for each in hook.sent] == [["INV-1", "INV-2", "INV-3"], ["INV-1"]]
+
+
+class TestAResultByWhichNothingWasDone:
+    @pytest.fixture
+    def submission(self, hook, store, three, tmp_path, monkeypatch):
+        monkeypatch.setattr(module.random, "uniform", lambda low, high: 1.0)
+
+        def of(try_number: int = 1, clears: int = 2, now: float = NOW, **arguments):
+            return Submission(
+                hook,
+                Journal(TaskState(store)),
+                three,
+                attempt=Attempt(try_number, clears),
+                clock=lambda: now,
+                policy=Policy(**arguments),
+                audit=AuditTrail(str(tmp_path), {"dag_id": "ims"}),
+            )
+
+        assert of().advance() == Sent("r-1")
+        hook.answers = ["r-2"]
+        return of
+
+    def test_since_gstn_was_busy_is_waited_out_and_sent_again_without_a_look(self, submission, hook):
+        nothing_done = GstnResetNotDone("Nothing was done.", cause=BUSY)
+        assert submission().not_done(submission().entry, nothing_done) == AwaitMoment(NOW + 15)
+        assert submission(now=NOW + 15).advance() == Sent("r-2")
+        assert hook.downloads == {}
+
+    def test_that_may_be_a_gateways_word_is_followed_by_a_look(self, submission, hook):
+        down = GstnServiceUnavailable("502", code="GEN4004")
+        nothing_done = GstnResetNotDone("Nothing was done.", cause=down, is_certain=False)
+        assert submission().not_done(submission().entry, nothing_done) == AwaitMoment(NOW + 15)
+        assert submission(now=NOW + 15).advance() == AwaitTasks(["d-1"])
+        hook.held = {"INV-1": "N"}
+        assert submission(now=NOW + 15).advance(["d-1"]) == Sent("r-2")
+        assert numbers(hook.sent[1]) == ["INV-2", "INV-3"]
+
+    def test_for_longer_than_the_limit_is_the_services_error(self, submission, hook):
+        nothing_done = GstnResetNotDone("Nothing was done.", cause=BUSY)
+        submission().not_done(submission().entry, nothing_done)
+        hook.answers = [BUSY]
+        with pytest.raises(GstnBusy):
+            submission(now=NOW + 3600).advance()
+
+    def test_since_there_was_no_session_tells_the_gstin_and_a_clear_sends_it_again(self, submission, hook, tmp_path):
+        expired = GstnSessionExpired("Open a GSTN session.", code="AUTH4033")
+        with pytest.raises(GstnSessionExpired) as caught:
+            submission().not_done(submission().entry, GstnResetNotDone("Nothing was done.", cause=expired))
+        text = str(caught.value)
+        assert text.startswith(f"GSTIN {RTIN}: nothing of reset r-1 was done, as GSTN had no session.")
+        assert "Open a GSTN session." in text
+        assert text.endswith("Then clear this task: it sends the request again.")
+        assert caught.value.code == "AUTH4033"
+        record = json.loads((tmp_path / "r-1.jsonl").read_text())
+        told = {"outcome": "nothing done", "processed": 0, "errors": 0, "status_cd": "", "code": "AUTH4033"}
+        assert told | {"refused": [], "unknown": []} == {name: record[name] for name in (*told, "refused", "unknown")}
+        step = submission(2, 4, NOW + 60).advance()
+        assert isinstance(step, AwaitTasks), "a look, as after any clear of what was sent"
+        assert submission(2, 4, NOW + 60).advance(step.reference_ids) == Sent("r-2")
+
+    def test_is_counted_no_more_among_the_replies_that_were_lost(self, submission, hook):
+        submission().not_done(submission().entry, GstnResetNotDone("Nothing was done.", cause=BUSY))
+        hook.answers = [LOST]
+        with pytest.raises(GstnAmbiguousSubmission):
+            submission(now=NOW + 15, on_ambiguous="resubmit").advance()
+        assert len(hook.sent) == 1 + module.MOST_SENDS
 
 
 class TestABusyGstn:
