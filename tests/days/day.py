@@ -20,7 +20,9 @@ import structlog
 
 from airflow_provider_ims.models.payload import ResetPayload
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
+from airflow_provider_ims.operators.download import ImsDownloadOperator
 from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
+from airflow_provider_ims.operators.reconcile import ImsVerifyOperator
 from airflow_provider_ims.sensors.ims import ImsTaskSensor
 from airflow_provider_ims.simulator.options import Options
 from tests.unit.builders import NUMBER_FIELD, document, request
@@ -120,6 +122,7 @@ class FlowOfDay:
         self.docs = [doc for part in self.requests for doc in part]
         self.instances: list[TaskInstance] = []
         self.looked_up = False
+        self.checked = False
         self.grown = False
         self.changed = False
         self.spoilt: dict[str, bytes] = {}
@@ -127,6 +130,7 @@ class FlowOfDay:
         self.strangers: list[Doc] = []
         root = f"{storage.ROOT}/{flow.run_id}"
         self.output, self.audit = f"{root}/out", f"{root}/audit" if flow.audit else None
+        self.snapshots = f"{root}/snapshots"
         self.entry = self._write_requests(root)
 
     def _write_requests(self, root: str) -> dict[str, Any]:
@@ -148,7 +152,11 @@ class FlowOfDay:
             wait = self._task("wait", self._wait, reset)
             self._task("result", self._result, wait)
         else:
-            self._task("reset", self.bulk).map_index = 0
+            bulk = self._task("reset", self.bulk)
+            bulk.map_index = 0
+            if self.plan.verify:
+                download = self._task("download", self._download, bulk)
+                self._task("verify", self._verify, download)
         self.world.airflow.begin(BEGIN + self.plan.at, self.plan.run_id)
 
     def _task(self, task_id: str, build: Any, *upstream: TaskInstance) -> TaskInstance:
@@ -197,6 +205,33 @@ class FlowOfDay:
             audit_path=self.audit,
             deferrable=self.plan.deferrable,
         )
+
+    def _download(self, instance: TaskInstance) -> Any:
+        return ImsDownloadOperator(
+            task_id="download",
+            gstin=self.plan.rtin,
+            output_path=self.snapshots,
+            deferrable=self.plan.deferrable,
+            poke_interval=30,
+        )
+
+    def _verify(self, instance: TaskInstance) -> Any:
+        return ImsVerifyOperator(
+            task_id="verify",
+            outcomes=self.world.airflow.xcom_of(self.instances[0]),
+            snapshot=self.world.airflow.xcom_of(self.instances[1]),
+            output_path=f"{self.snapshots}/verified",
+        )
+
+    @property
+    def resets(self) -> list[TaskInstance]:
+        """The tasks that send, wait and tell."""
+        return [each for each in self.instances if each.task_id not in {"download", "verify"}]
+
+    @property
+    def checks(self) -> list[TaskInstance]:
+        """The tasks that look at what came of it, and change nothing."""
+        return [each for each in self.instances if each.task_id in {"download", "verify"}]
 
     def bulk(self, instance: TaskInstance) -> Any:
         return ImsBulkResetOperator(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ims.submissions.submission import MOST_SENDS
 
+from . import snapshots
 from .service import Doc, Put
 from .storage import DayFileSystem
 
@@ -78,6 +79,8 @@ def judge(world: World, flows: list[Any]) -> None:
         outcomes = reported(world, flow)
         if outcomes is not None:
             _what_is_said_is_true(world, flow, outcomes)
+        if flow.plan.verify:
+            snapshots.judge(world, flow)
     for put in world.service.puts:
         _nothing_is_sent_again(world, put)
 
@@ -93,6 +96,8 @@ def judge_the_end(world: World, flows: list[Any]) -> None:
             states = ", ".join(f"{each.name} {each.state}" for each in flow.instances)
             error = next((str(each.error) for each in flow.instances if each.state == "failed"), "")
             world.violate(f"{flow.plan.run_id} comes to no end where every document is known ({states}): {error[:300]}")
+        if flow.plan.verify:
+            snapshots.judge_the_end(world, flow)
     counters = world.service.counters()
     if counters["most_live_tokens"] > 10:
         world.violate(f"{counters['most_live_tokens']} theodore sessions lived at a time")
@@ -106,6 +111,8 @@ def _has_a_twin(doc: Doc, flow: Any) -> bool:
 
 def judge_a_look(world: World, instance: Any, rtin: str) -> None:
     """Judge a download of a taxpayer's documents: there is nothing to learn where nothing was ever about to be sent."""
+    if instance.task_id == "download":
+        return  # it takes a snapshot
     if rtin in world.begun or world.excuses.get(rtin) or "airflow" in world.away or "storage" in world.away:
         return
     if any(mishap.where in {"state set", "file write", "file read"} for mishap in world.mishaps.fired):
@@ -116,7 +123,7 @@ def judge_a_look(world: World, instance: Any, rtin: str) -> None:
 def is_settled(world: World, flow: Any) -> bool:
     """Say whether it is known of every document of a run what became of it."""
     outcomes = reported(world, flow)
-    if outcomes is None or any(each.state in {None, "upstream_failed"} for each in flow.instances):
+    if outcomes is None or any(each.state in {None, "upstream_failed"} for each in flow.resets):
         return False
     return all(outcomes.get(doc) in {"reset", "refused"} for doc in flow.docs)
 
@@ -129,7 +136,7 @@ def is_accounted(world: World, flow: Any) -> bool:
 
 def reported(world: World, flow: Any) -> Outcomes | None:
     """Return what the run reported of each document, if it got as far as that."""
-    last = flow.instances[-1]
+    last = flow.resets[-1]
     summary = world.airflow.xcom_of(last)
     if not isinstance(summary, dict):
         return None

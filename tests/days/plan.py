@@ -44,6 +44,7 @@ class Flow:
     :param at: seconds after the day's beginning
     :param requests: the documents of each request
     :param grows: in bulk, what another taxpayer asks for who is added to the plan while it runs, before this one
+    :param verify: in bulk, whether a snapshot is taken after it, with which its outcomes are compared
     """
 
     run_id: str
@@ -60,6 +61,7 @@ class Flow:
     busy_timeout: float = 3600.0
     audit: bool = False
     grows: tuple[tuple[Wanted, ...], ...] = ()
+    verify: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,15 @@ def draw(seed: int) -> DayPlan:
     """Return the day of a seed."""
     rng = random.Random(f"day {seed}")
     flows = tuple(_flow(rng, number) for number in range(1, rng.choice((1, 1, 2)) + 1))
+    # Drawn apart, so that the other days stay what they were.
+    apart = random.Random(f"verify {seed}")
+    verified = tuple(
+        replace(flow, verify=apart.random() < 0.4) if flow.kind == "bulk" and not flow.grows else flow for flow in flows
+    )
+    more = _of_a_snapshot(apart, flows) if any(flow.verify for flow in verified) else ()
     return DayPlan(
         seed=seed,
-        flows=flows,
+        flows=verified,
         keeps_state=rng.random() < 0.8,
         options={
             "task_seconds": rng.choice((5, 20, 90, 300)),
@@ -116,7 +124,7 @@ def draw(seed: int) -> DayPlan:
             "status_shape": rng.choice(("flat", "nested")),
             "first_page": rng.choice((0, 1)),
         },
-        mishaps=_mishaps(rng, flows),
+        mishaps=(*_mishaps(rng, flows), *more),
     )
 
 
@@ -309,6 +317,17 @@ def _overwritten(rng: random.Random, flows: tuple[Flow, ...]) -> Mishap:
         ("request overwritten", "request missing", "request swapped", "request changed", "request changed")
     )
     return _sometime(rng, what, detail=f"{flow.run_id} {rng.randint(1, len(flow.requests))}")
+
+
+def _of_a_snapshot(rng: random.Random, flows: tuple[Flow, ...]) -> tuple[Mishap, ...]:
+    """Return what goes wrong while a snapshot is taken and compared: the result of the bulk is kept by then."""
+    found = {}
+    for _ in range(rng.choice((0, 1, 1, 2, 3))):
+        where = rng.choice(("download", "download", "page", "page", "page", "status", "file write", "file read"))
+        drawn = (_file if where.startswith("file") else _read)(where, 1)(rng, flows)
+        mishap = replace(drawn, nth=rng.randint(1, 12), state="ended")
+        found[where, mishap.nth] = mishap
+    return tuple(found.values())
 
 
 _CATALOGUE: tuple[tuple[Callable[[random.Random, tuple[Flow, ...]], Mishap], float], ...] = (

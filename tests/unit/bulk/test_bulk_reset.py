@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -456,6 +457,21 @@ def test_nothing_of_a_request_for_which_gstn_was_busy_is_called_sent(bulk: Bulk,
     assert isinstance(step, AwaitMoment)
     assert NOW < step.moment <= NOW + 60
     assert bulk.told() == [("not sent", "", "")] * 3
+
+
+@pytest.mark.parametrize(("code", "state"), [("IMSSAV0015", "not sent"), ("IMSSAV005", "ended")])
+def test_a_request_of_which_nothing_was_done_is_called_not_sent_when_a_person_clears_the_task(
+    bulk: Bulk, hook: Hook, code: str, state: str
+):
+    hook.words["r-1"] = "processing"
+    bulk.go()
+    bulk.clear()
+    hook.words.clear()
+    hook.results["r-1"] = {"status_cd": "ER", "err_cd": code}
+    with suppress(GstnResetFailed):
+        bulk.go()
+    assert bulk.bulk.done()[0].state == state
+    assert len(hook.sent) == 1
 
 
 class TestAnotherPlanInItsPlace:
