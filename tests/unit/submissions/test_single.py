@@ -24,7 +24,7 @@ from airflow_provider_ims.submissions.policy import Policy
 from airflow_provider_ims.submissions.single import SingleReset
 from airflow_provider_ims.submissions.submission import Submission
 from airflow_provider_ims.waits.steps import AwaitMoment, AwaitTasks
-from tests.unit.builders import RTIN, document, numbered, payload
+from tests.unit.builders import document, numbered, payload
 
 NOW = 1_700_000_000.0
 TIMEOUT = 600.0
