@@ -205,7 +205,7 @@ def test_a_token_in_the_store_that_is_dead_as_well_is_replaced(simulator, submit
 
 
 def test_an_unknown_connection_is_named(read, simulator):
-    with pytest.raises(GstnInvalidConnection, match="'nowhere' is not defined.*AIRFLOW_CONN_NOWHERE"):
+    with pytest.raises(GstnInvalidConnection, match="(?s)'nowhere' is not defined.*AIRFLOW_CONN_NOWHERE"):
         read("get_task_status", "r-1", gstn_conn_id="nowhere")
 
 
@@ -231,7 +231,7 @@ def test_a_user_of_several_organisations_must_choose(read, simulator, monkeypatc
     connection = simulator.server.connection
     del connection["extra"]["org_id"]
     monkeypatch.setenv("AIRFLOW_CONN_TWO", json.dumps(connection))
-    with pytest.raises(GstnLoginError, match="org_id.*aaaaaaaa"):
+    with pytest.raises(GstnLoginError, match="(?s)org_id.*aaaaaaaa"):
         read("get_task_status", "r-1", gstn_conn_id="two")
 
 
@@ -239,7 +239,7 @@ def test_an_organisation_that_is_not_the_users_is_refused(read, simulator, monke
     connection = simulator.server.connection
     connection["extra"]["org_id"] = "bbbbbbbb-0000-4000-8000-000000000000"
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(connection))
-    with pytest.raises(GstnLoginError, match="bbbbbbbb.*not the user's"):
+    with pytest.raises(GstnLoginError, match="(?s)bbbbbbbb.*not the user's"):
         read("get_task_status", "r-1", gstn_conn_id="other")
 
 

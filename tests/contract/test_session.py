@@ -33,7 +33,7 @@ def test_an_otp_opens_a_session_that_can_be_extended_and_ended(simulator, hook):
 
 def test_a_wrong_otp_says_what_to_type(simulator, hook):
     request_id = hook.request_otp(GSTIN, "portal.user")
-    with pytest.raises(GstnOtpRefused, match=r"AUTH4034.*newest") as caught:
+    with pytest.raises(GstnOtpRefused, match=r"(?s)AUTH4034.*newest") as caught:
         hook.verify_otp(GSTIN, request_id, "131313")
     assert GSTIN in str(caught.value)
     assert "131313" not in str(caught.value)
@@ -117,7 +117,7 @@ def test_a_wrong_api_version_names_the_setting(simulator, monkeypatch):
     connection = simulator.server.connection
     connection["extra"]["gstn_api_version"] = "v9.9"
     monkeypatch.setenv("AIRFLOW_CONN_V9", json.dumps(connection))
-    with GstnHook("v9") as hook, pytest.raises(GstnInvalidRequest, match=r"v9\.9.*gstn_api_version"):
+    with GstnHook("v9") as hook, pytest.raises(GstnInvalidRequest, match=r"(?s)v9\.9.*gstn_api_version"):
         hook.request_otp(GSTIN, "portal.user")
 
 
