@@ -21,7 +21,7 @@ def summary_of_failure(reference_id: str, error: GstnError) -> dict[str, Any]:
         "errors": 0,
         "status_cd": "",
         "code": error.code,
-        "failure": " ".join(str(error).split("\n"))[:300],
+        "failure": str(error).partition("\n")[0][:300],
     }
 
 

@@ -97,7 +97,7 @@ def test_one_that_is_not_there_stops_no_other(results, tmp_path: Path):
         results.read(reference_id=ids, output_path=str(tmp_path))
     assert gone in str(caught.value)
     assert [each["outcome"] for each in results.xcom["results"]] == ["failed", *["processed"] * 3]
-    assert len(list(tmp_path.iterdir())) == 6
+    assert len(list(tmp_path.iterdir())) == 9  # JSON, CSV and workbook of each
 
 
 def test_a_payload_in_the_wrong_place_is_told_by_its_gstin(results):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ims.exceptions import GstnResetFailed, GstnResetPartial, GstnTaskNotFound
+from airflow_provider_ims.models.printable import fitted
 from airflow_provider_ims.results.several import error_over, summary_of_failure, summary_over
 
 
@@ -79,7 +80,7 @@ def test_the_failed_one_has_the_keys_of_any_other_so_that_they_can_be_read_alike
         "status_cd": "",
         "code": "err-x",
     }
-    assert failure == {**counted, "failure": text[:300]}
+    assert failure == {**counted, "failure": fitted(text).partition("\n")[0]}
     assert set(one("r-1")) <= set(failure)
 
 
