@@ -68,6 +68,7 @@ def running_airflow(root: Path, simulator: SimulatorServer, *, base_path: str = 
     env = {
         "AIRFLOW_CONN_GSTN_DEFAULT": simulator.connection_json,
         "AIRFLOW_VAR_IMS_FOLDER": str(folder),
+        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",  # of a machine that has other things to do
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
