@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, XComArg
 from airflow.triggers.base import StartTriggerArgs
@@ -214,12 +214,29 @@ class ImsTaskSensor(BaseSensorOperator):
         for name in ("start_from_trigger", "end_from_trigger"):
             if getattr(self, name) and self.get_closest_mapped_task_group() is not None:
                 raise ValueError(_for_no_mapped_task(self.task_id, name))
+        if self.start_from_trigger and (missing := self._params_without_a_default()):
+            raise ValueError(
+                f"{self.task_id}: start_from_trigger does not go with params without a valid default: {missing}.\n"
+                "Airflow's triggerer ends, with all of its waits, when it starts a task that has one. Give the param a"
+                " default, or use deferrable=True."
+            )
         if self.end_from_trigger and (self.outlets or not self.do_xcom_push):
             what = "outlets: their asset events" if self.outlets else "do_xcom_push=False, which"
             raise ValueError(
                 f"{self.task_id}: end_from_trigger does not go with {what} only a worker sees to.\nLeave out"
                 " end_from_trigger; start_from_trigger may stay."
             )
+
+    def _params_without_a_default(self) -> str:
+        """Return the names of params that only a run gives a value: seen with Airflow 3.3.2, they end a triggerer."""
+        names, task = set(), cast("Any", self)
+        for params in [task.params, *([task.dag.params] if task.has_dag() else [])]:
+            for name in params.keys():  # noqa: SIM118 - items() and values() resolve them
+                try:
+                    params.get_param(name).resolve()
+                except Exception:
+                    names.add(name)
+        return ", ".join(sorted(names))
 
     def _start_trigger_args(self) -> StartTriggerArgs:
         """Return with what the scheduler starts the trigger; ids are templates, which the triggerer fills in."""

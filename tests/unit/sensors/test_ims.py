@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.models.trigger import Trigger
 from airflow.providers.common.compat.sdk import TaskDeferred
-from airflow.sdk import DAG, Asset, BaseOperator, task_group
+from airflow.sdk import DAG, Asset, BaseOperator, Param, task_group
 from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow.serialization.decoders import smart_decode_trigger_kwargs
 from airflow.serialization.serialized_objects import DagSerialization
@@ -574,3 +574,10 @@ class TestWithoutAWorker:
         with pytest.raises(ValueError, match=f"end_from_trigger does not go with {named}"):
             sensor(end_from_trigger=True, **kwargs)
         sensor(start_from_trigger=True, **kwargs)
+
+    @pytest.mark.parametrize("param", [Param(type="string", minLength=1), Param("", type="string", minLength=1)])
+    def test_a_param_without_a_valid_default_is_refused_since_it_would_end_the_triggerer(self, param):
+        with DAG("d", schedule=None, params={"payload": param, "fine": Param("x", type="string")}):
+            sensor(deferrable=True)
+            with pytest.raises(ValueError, match="without a valid default: payload"):
+                ImsTaskSensor(task_id="other", reference_id="r-1", start_from_trigger=True)
