@@ -123,7 +123,7 @@ class TestAnotherTaskInstance:
         simulator.fault("reset", "drop_after")
         with pytest.raises(GstnAmbiguousSubmission):
             first.attempt()
-        with pytest.raises(GstnAmbiguousSubmission, match="of ims run-1 reset"):
+        with pytest.raises(GstnAmbiguousSubmission, match="Sent by: ims run-1 reset"):
             other.attempt()
         assert simulator["resets"] == 1
         assert other.attempt_after_a_clear()["outcome"] == "processed"
