@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_ims import exceptions
+from airflow_provider_ims._compat import AirflowException
 from airflow_provider_ims.get_provider_info import get_provider_info
 from airflow_provider_ims.models.codes import MEANINGS
 from airflow_provider_ims.protocol import settings
@@ -79,3 +81,16 @@ def test_the_page_on_sessions_says_of_each_code_what_it_raises():
 def test_every_setting_is_documented():
     documented = re.findall(r"^\| `\[gstn\] (\w+)`", (ROOT / "docs/sessions.md").read_text(), re.MULTILINE)
     assert documented == list(get_provider_info()["config"]["gstn"]["options"])
+
+
+@pytest.mark.parametrize("gstin", ["20MAYAS0100J1Z", "20mayas0100j1zx", "", " 20MAYAS0100J1ZX", "20MAYAS0100J1ZX\n20"])
+def test_a_mistyped_gstin_is_refused_before_the_run_that_asks_for_passwords_begins(gstin):
+    found = importlib.util.spec_from_file_location("gstn_session", ROOT / "example_dags/gstn_session.py")
+    example = importlib.util.module_from_spec(found)
+    found.loader.exec_module(example)
+    taxpayers = example.dag.params.get_param("taxpayers")
+    good = {"gstin": "27AAPFU0939F1ZV", "username": "portal.user"}
+    assert taxpayers.resolve([good]) == [good]
+    for wrong in ([good, {**good, "gstin": gstin}], [{**good, "username": ""}], [{"gstin": good["gstin"]}], []):
+        with pytest.raises(AirflowException):
+            taxpayers.resolve(wrong)
