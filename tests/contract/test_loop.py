@@ -205,7 +205,7 @@ def test_incomplete_old_doubled_and_missing_snapshots_are_refused_all_at_once(co
     assert not (tmp_path / "reconciled").exists()
     head = Path(whole["path"])
     head.write_text(head.read_text().replace(whole["taken_at"][:10], "2026-01-01"))
-    with pytest.raises(GstnInvalidRequest, match=r"days old, and at most 24\.0 hours is allowed"):
+    with pytest.raises(GstnInvalidRequest, match=r"days old,\s+and at most 24\.0 hours is allowed"):
         company.reconcile(str(head.parent))
     assert company.reconcile(str(head.parent), max_age=None)["documents"] == PER_GSTIN
     assert company.reconcile(partly, allow_incomplete=True)["documents"] < PER_GSTIN
