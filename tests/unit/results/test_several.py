@@ -70,7 +70,7 @@ def test_a_reset_that_has_an_error_instead_of_a_result_is_a_failed_one():
 
 
 def test_the_failed_one_has_the_keys_of_any_other_so_that_they_can_be_read_alike():
-    text = "No such task: r-2. " + "It is not to be had. " * 30
+    text = "No such task: r-2."
     failure = summary_of_failure("r-2", GstnTaskNotFound(f"{text}\nCheck the id.", code="err-x"))
     counted = {
         "outcome": "failed",

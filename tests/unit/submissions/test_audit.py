@@ -483,7 +483,7 @@ class TestTheTrail:
         NO_AUDIT.accepted(REQUEST, "r-1")
         NO_AUDIT.attached(REQUEST, "r-1")
         NO_AUDIT.not_accepted(REQUEST, REFUSED)
-        NO_AUDIT.found_reset(REQUEST, "d-1")
+        NO_AUDIT.found_settled(REQUEST, "d-1")
         NO_AUDIT.ended("r-1", SUMMARY, [REFUSAL], [])
         assert list(tmp_path.iterdir()) == []
 

@@ -176,7 +176,7 @@ def test_what_is_at_no_action_after_a_lost_reply_is_told_with_what_was_sent(adva
     assert look == AwaitTasks(["d-b2b"], None, "reconcile", "k")
     hook.held = {"1": "N", "2": "A"}
     assert advance(NOW, ended=look, on_ambiguous="reconcile", settle_time=0) == AwaitTasks(
-        ["r-2"], NOW + TIMEOUT, "reset", "k"
+        ["r-2"], NOW + TIMEOUT, "request", "k"
     )
     hook.says = "completed"
     report = advance(NOW + 60, on_ambiguous="reconcile", settle_time=0)
