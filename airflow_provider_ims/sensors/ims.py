@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, XComArg
+from airflow.sdk.definitions.xcom_arg import PlainXComArg
 from airflow.triggers.base import StartTriggerArgs
 
 from airflow_provider_ims._compat import (
@@ -247,7 +248,7 @@ class ImsTaskSensor(BaseSensorOperator):
         return StartTriggerArgs(
             trigger_cls=f"{ImsTaskStartTrigger.__module__}.{ImsTaskStartTrigger.__qualname__}",
             trigger_kwargs={
-                "reference_id": _template_of(self.reference_id),
+                "reference_id": _template_of(self.task_id, self.reference_id),
                 "gstn_conn_id": self.gstn_conn_id,
                 "wait_seconds": wait,
                 "airflow_seconds": allowed.total_seconds(),
@@ -283,12 +284,27 @@ class ImsTaskSensor(BaseSensorOperator):
         raise error
 
 
-def _template_of(reference_id: Any) -> Any:
-    """Return another task's output as a template: Airflow keeps a trigger's arguments as plain JSON."""
-    if isinstance(reference_id, XComArg):
-        return str(reference_id)
+def _template_of(task_id: str, reference_id: Any) -> Any:
+    """
+    Return another task's output as a template: Airflow keeps a trigger's arguments as plain JSON.
+
+    It names the map index: without one Airflow asks for a slice of XComs, to which its triggerer (3.3.2) does not
+    answer, so that the wait would hang. A mapped task has nothing there; then a worker looks at it.
+
+    :raises ValueError: for a template that would hang
+    """
     if isinstance(reference_id, list | tuple):
-        return [_template_of(each) for each in reference_id]
+        return [_template_of(task_id, each) for each in reference_id]
+    if isinstance(reference_id, PlainXComArg):
+        source = f"task_ids={reference_id.operator.task_id!r}, key={reference_id.key!r}, map_indexes=-1"
+        return f"{{{{ task_instance.xcom_pull({source}) }}}}"
+    if isinstance(reference_id, XComArg) or (
+        "xcom_pull" in str(reference_id) and "map_indexes" not in str(reference_id)
+    ):
+        raise ValueError(
+            f"{task_id}: start_from_trigger cannot read {reference_id}: Airflow's triggerer gives no answer.\n"
+            "Use the output of the task that sent the reset, name map_indexes=-1 in xcom_pull, or use deferrable=True."
+        )
     return reference_id
 
 

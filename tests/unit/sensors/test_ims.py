@@ -495,7 +495,7 @@ class TestWithoutAWorker:
         assert wait.deferrable
         trigger = self.started(wait)
         assert trigger.reference_id == (
-            "{{ task_instance.xcom_pull(task_ids='reset', dag_id='d', key='return_value') }}"
+            "{{ task_instance.xcom_pull(task_ids='reset', key='return_value', map_indexes=-1) }}"
         )
         assert (trigger.gstn_conn_id, trigger.poll_interval, trigger.poll_early) == ("gstn_two", 20.0, False)
         assert (trigger.wait_seconds, trigger.end_from_trigger) == (600.0, True)
@@ -581,3 +581,23 @@ class TestWithoutAWorker:
             sensor(deferrable=True)
             with pytest.raises(ValueError, match="without a valid default: payload"):
                 ImsTaskSensor(task_id="other", reference_id="r-1", start_from_trigger=True)
+
+    @pytest.mark.parametrize(
+        "reference_id",
+        ["{{ ti.xcom_pull('reset') }}", "{{ task_instance.xcom_pull(task_ids='reset') }}", ["{{ ti.xcom_pull('a') }}"]],
+    )
+    def test_a_template_that_the_triggerer_never_answers_is_refused(self, reference_id):
+        with pytest.raises(ValueError, match="map_indexes=-1"):
+            sensor(reference_id=reference_id, start_from_trigger=True)
+        sensor(reference_id=reference_id, deferrable=True)
+
+    def test_an_output_that_is_worked_on_is_refused(self):
+        with DAG("d", schedule=None):
+            output = BaseOperator(task_id="reset").output.map(str)
+            with pytest.raises(ValueError, match="start_from_trigger cannot read"):
+                sensor(reference_id=output, start_from_trigger=True)
+
+    @pytest.mark.parametrize("reference_id", ["r-1", "{{ params.id }}", "{{ ti.xcom_pull('a', map_indexes=-1) }}"])
+    def test_other_templates_are_taken_as_they_are(self, reference_id):
+        wait = sensor(reference_id=reference_id, start_from_trigger=True)
+        assert wait.start_trigger_args.trigger_kwargs["reference_id"] == reference_id
