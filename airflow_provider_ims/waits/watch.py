@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from airflow_provider_ims.exceptions import GstnError, GstnTaskFailed, GstnTaskNotFound
@@ -153,8 +155,16 @@ async def aask(watch: TaskWatch, get_task_status: Callable[[str], Awaitable[Task
 def ids_of(reference_id: Any) -> list[str]:
     """Return reference ids as a list, from one or from several, such as the output of a mapped task."""
     if isinstance(reference_id, str) or not isinstance(reference_id, Iterable):
-        return [str(reference_id).strip()]
-    return [str(each).strip() for each in reference_id]
+        return [_plain(str(reference_id).strip())]
+    return [_plain(str(each).strip()) for each in reference_id]
+
+
+def _plain(reference_id: str) -> str:
+    """Return a reference id without the quotes that Airflow (3.3.2) keeps around what its triggerer pushes to XCom."""
+    if len(reference_id) > 2 and reference_id[0] == reference_id[-1] == '"':
+        with suppress(ValueError):
+            return str(json.loads(reference_id))
+    return reference_id
 
 
 def abandoned_message(reference_id: Any, call: Call[Any, Any] = RESET) -> str:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from airflow_provider_ims.operators.ims import ImsResetOperator
+from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
 from airflow_provider_ims.sensors.ims import CAN_START_FROM_TRIGGER, ImsTaskSensor
 
 if CAN_START_FROM_TRIGGER:
@@ -26,7 +26,7 @@ if CAN_START_FROM_TRIGGER:
                 reset = ImsResetOperator.partial(task_id="reset", gstn_conn_id=CONN_ID).expand(payload=[PAYLOAD])
             else:
                 reset = ImsResetOperator(task_id="reset", payload=PAYLOAD, gstn_conn_id=CONN_ID)
-            ImsTaskSensor(
+            wait = ImsTaskSensor(
                 task_id="wait",
                 reference_id=reset.output,
                 gstn_conn_id=CONN_ID,
@@ -34,3 +34,5 @@ if CAN_START_FROM_TRIGGER:
                 end_from_trigger=True,
                 timeout=timeout,
             )
+            if not is_mapped:
+                ImsResultOperator(task_id="result", reference_id=wait.output, gstn_conn_id=CONN_ID)
