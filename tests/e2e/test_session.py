@@ -72,7 +72,9 @@ class Page:
 def errors(airflow: AirflowStack, dag_id: str, run_id: str) -> dict[str, str | None]:
     """Return what ended the failed tasks of a run."""
     return {
-        task["task_id"]: airflow.task_error(dag_id, run_id, task["task_id"], task["try_number"])
+        task["task_id"] + (f"[{task['map_index']}]" if task["map_index"] >= 0 else ""): airflow.task_error(
+            dag_id, run_id, task["task_id"], task["try_number"], map_index=task["map_index"]
+        )
         for task in airflow.task_instances(dag_id, run_id)
         if task["state"] == "failed"
     }
