@@ -55,6 +55,7 @@ class AssetEvents:
         self._context = context
         self._untaken: list[dict[str, Any]] = []
         self._emitted = 0
+        self._gstins: set[str] = set()
 
     def session(self, word: str, gstin: str, *, succeeds: bool = True, **told: Any) -> None:
         """
@@ -94,29 +95,35 @@ class AssetEvents:
             self.session("otp_needed", gstin, succeeds=False, reason=reason)
 
     def _tell(self, succeeds: bool, fields: Callable[[], Iterator[dict[str, Any]]]) -> None:
-        untaken = []
+        # The work is done: what is told of it must not undo that, and what cannot be told keeps nothing else back.
         try:
-            now = datetime.now(UTC).replace(microsecond=0)
-            gstins = set()
             for each in islice(fields(), MOST_TOLD):
-                each["refused"] = [row._asdict() for row in islice(each.get("refused", ()), MOST_REFUSED)]
-                event = Event.model_validate({"at": now, **each})
-                gstins.add(event.gstin)
-                self._operator.linked = Linked(event.gstin if len(gstins) == 1 else "", event.path)
-                if not self._operator.emit_assets:
-                    continue
-                if succeeds and self._emitted < MOST_EVENTS:
-                    self._emitted += 1
-                    self._emit(event)
-                else:
-                    untaken.append(event.extra())
-            if untaken:
-                self._untaken += untaken
+                try:
+                    self._take(succeeds, each)
+                except Exception as error:
+                    self._untold(error)
+            if self._untaken:
                 value = {"succeeds": succeeds, "events": self._untaken}
                 self._context["ti"].xcom_push(key=EVENTS_KEY, value=value)
         except Exception as error:
-            # The work is done: what is told of it must not undo that.
-            self._operator.log.warning("The asset event was not told (%s: %s).", type(error).__name__, error)
+            self._untold(error)
+
+    def _take(self, succeeds: bool, told: dict[str, Any]) -> None:
+        now = datetime.now(UTC).replace(microsecond=0)
+        refused = [row._asdict() for row in islice(told.get("refused", ()), MOST_REFUSED)]
+        event = Event.model_validate({"at": now, **told, "refused": refused})
+        self._gstins.add(event.gstin)
+        self._operator.linked = Linked(event.gstin if len(self._gstins) == 1 else "", event.path)
+        if not self._operator.emit_assets:
+            return
+        if succeeds and self._emitted < MOST_EVENTS:
+            self._emitted += 1
+            self._emit(event)
+        else:
+            self._untaken.append(event.extra())
+
+    def _untold(self, error: Exception) -> None:
+        self._operator.log.warning("The asset event was not told (%s: %s).", type(error).__name__, error)
 
     def _emit(self, event: Event) -> None:
         from airflow.sdk import Asset, AssetAlias

@@ -133,6 +133,12 @@ def test_an_event_that_cannot_be_told_never_fails_the_task(fields, capsys):
     assert "The asset event was not told" in capsys.readouterr().out
 
 
+def test_one_event_that_cannot_be_told_keeps_no_other_back():
+    events, told = run()
+    events.ims("reset", [{"gstin": "no GSTIN"}, {"gstin": GSTIN}])
+    assert [uri for uri, _ in of_alias(told, IMS_ALIAS)] == [f"gstn://ims/{GSTIN}"]
+
+
 def test_an_airflow_that_takes_no_xcom_fails_no_task():
     events, told = run()
     told.ti.xcom_push = None

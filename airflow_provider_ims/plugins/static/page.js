@@ -681,6 +681,8 @@ async function load() {
   }
 }
 
+// First of all: Airflow 3.3 gives its own address the frame's path, without the hash, once the frame has loaded.
+const wanted = outerHash().slice(1).toUpperCase();
 followTheme();
 const dialog = document.getElementById("detail");
 dialog.addEventListener("close", () => (shownGstin = null));
@@ -689,6 +691,5 @@ document.getElementById("close").addEventListener("click", () => dialog.close())
 document.getElementById("search").addEventListener("input", draw);
 document.getElementById("refresh").addEventListener("click", load);
 await load();
-const wanted = decodeURIComponent(outerHash().slice(1)).toUpperCase();
 if (wanted) show(wanted);
 setInterval(() => document.visibilityState === "visible" && load(), EVERY);

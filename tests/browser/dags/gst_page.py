@@ -12,6 +12,7 @@ from airflow_provider_ims.assets import IMS_ALIAS, SESSION_ALIAS
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators.download import ImsDownloadOperator
 from airflow_provider_ims.operators.session import GstnRefreshSessionOperator
+from airflow_provider_ims.results.report import RefusedRow
 
 
 class TellOperator(BaseOperator):
@@ -26,7 +27,10 @@ class TellOperator(BaseOperator):
 
     def execute(self, context: Any) -> None:
         text = Path(self.file).read_text()
-        AssetEvents(self, context)._tell(True, lambda: iter(json.loads(text)))
+        told = json.loads(text)
+        for each in told:
+            each["refused"] = [RefusedRow(**row) for row in each.get("refused", ())]
+        AssetEvents(self, context)._tell(True, lambda: iter(told))
 
 
 with DAG(dag_id="gst_page", schedule=None, catchup=False, params={"open": "", "closed": ""}) as dag:
