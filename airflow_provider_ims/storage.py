@@ -198,10 +198,10 @@ def place(path: str | PathLike[str] | ObjectStoragePath) -> ObjectStoragePath:
     """
     Return a path or URI as one that can be used.
 
-    :param path: as ``ObjectStoragePath`` takes it; what is such a place already stays what it is
+    :param path: as ``ObjectStoragePath`` takes it; what :func:`local_place` returned stays what it is
     :raises StorageError: when nothing here can use its scheme, or its connection cannot be had
     """
-    if hasattr(path, "fs"):
+    if isinstance(path, Path) and getattr(path, "protocol", None) == "":
         return cast("ObjectStoragePath", path)
     from airflow.sdk import ObjectStoragePath
 

@@ -24,6 +24,7 @@ from airflow_provider_ims.storage import (
     StorageError,
     Trouble,
     copy_whole,
+    local_place,
     names_in,
     place,
     read_whole,
@@ -84,6 +85,20 @@ def test_a_large_file_is_copied(tmp_path: Path):
     source.write_bytes(b"x" * 3_000_000)
     copy_whole(source, ObjectStoragePath(str(tmp_path / "target")))
     assert (tmp_path / "target").read_bytes() == source.read_bytes()
+
+
+@pytest.mark.usefixtures("store")
+def test_a_path_object_of_a_scheme_that_no_provider_brings_is_a_place_like_its_text():
+    write_whole(place("memory://bucket/a.json"), b"data")
+    for given in ("memory://bucket/a.json", ObjectStoragePath("memory://bucket/a.json")):
+        assert read_whole(place(given)) == b"data"
+
+
+def test_a_local_place_and_a_path_of_python_are_places(tmp_path: Path):
+    (tmp_path / "a").write_bytes(b"data")
+    local = local_place(tmp_path / "a")
+    assert place(local) is local
+    assert read_whole(place(local)) == read_whole(place(tmp_path / "a")) == b"data"
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
