@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ims.exceptions import of_storage_error
+from airflow_provider_ims.models.columns import unique_names
 from airflow_provider_ims.models.document_key import DocumentKey
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.plan import PlannedRequest
 from airflow_provider_ims.planning import carried
 from airflow_provider_ims.results.report import DocumentRow
 from airflow_provider_ims.storage import StorageError, Trouble, read_whole
+from airflow_provider_ims.tables.documents import MONEY
 from airflow_provider_ims.workbooks.columns import Column, Kind, column_of
 
-AMOUNTS = ("val", "txval", "iamt", "camt", "samt", "cess")
 TRADE_NAME = "trade_name"
 
 log = logging.getLogger(__name__)
@@ -30,19 +31,19 @@ class Details(NamedTuple):
     """
     What is known of a document.
 
-    :param amounts: in the order of :data:`AMOUNTS`, rupees
+    :param amounts: in the order of :data:`MONEY`, rupees
     :param place: where its row stands in the user's data, with ``carry``
     :param carried: the user's column -> value
     """
 
-    amounts: tuple[Any, ...] = (None,) * len(AMOUNTS)
+    amounts: tuple[Any, ...] = (None,) * len(MONEY)
     place: str = ""
     carried: Mapping[str, Any] = {}
 
 
 def shown_column(name: str) -> Column:
     """Return how a column of ``result.csv`` is shown; one that is carried keeps the user's name."""
-    ours = {"rtin", *DocumentRow._fields, TRADE_NAME, *AMOUNTS, "place"}
+    ours = {"rtin", *DocumentRow._fields, TRADE_NAME, *MONEY, "place"}
     return column_of(name) if name in ours or name.startswith("book_") else Column(name, Kind.ANY)
 
 
@@ -56,17 +57,11 @@ class DetailColumns:
 
     def __init__(self, names: Sequence[str], taken: Sequence[str]) -> None:
         self._own = [name for name in names if name != TRADE_NAME]
-        self.names = [TRADE_NAME, *AMOUNTS, *(("place",) if names else ())]
+        self.names = [TRADE_NAME, *MONEY, *(("place",) if names else ())]
         self.columns = [column_of(name) for name in self.names]
-        seen = {name.lower() for name in (*taken, *self.names)}
-        for name in self._own:
-            new, count = name, 1
-            while new.lower() in seen:
-                count += 1
-                new = f"{name}_{count}"
-            seen.add(new.lower())
-            self.names.append(new)
-            self.columns.append(shown_column(new))
+        own = unique_names(self._own, (*taken, *self.names))
+        self.names += own
+        self.columns += map(shown_column, own)
         self._has_place = bool(names)
 
     def cells(self, found: Details) -> list[Any]:
@@ -100,7 +95,7 @@ def details_of(chunk: PlannedRequest) -> dict[DocumentKey, Details]:
     invdata = json.loads(content, parse_float=Decimal)["invdata"]
     documents = ((section, document) for section, listed in invdata.items() for document in listed)
     for (section, document), (place, values) in zip(documents, rows, strict=False):
-        found[_key(section, document)] = Details(tuple(document.get(name) for name in AMOUNTS), place, values)
+        found[_key(section, document)] = Details(tuple(document.get(name) for name in MONEY), place, values)
     return found
 
 

@@ -9,17 +9,17 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from airflow_provider_ims.bulk.details import AMOUNTS, DetailColumns, details_of, shown_column
+from airflow_provider_ims.bulk.details import DetailColumns, details_of, shown_column
 from airflow_provider_ims.bulk.outcomes import COUNTED, explained
 from airflow_provider_ims.exceptions import MOST_REFUSED
 from airflow_provider_ims.models.plan import GstinPlan
 from airflow_provider_ims.results.report import DocumentRow
 from airflow_provider_ims.spreadsheets import read_sheet
+from airflow_provider_ims.tables.documents import AMOUNTS
 from airflow_provider_ims.workbooks.columns import Column, Kind, columns_of
 from airflow_provider_ims.workbooks.workbook import Workbook
 
 _PER_GSTIN = ("rtin", "outcome", "documents", *COUNTED, "requests", "requests_ended")
-_TAXES = AMOUNTS[1:]
 _WITHOUT_WORD = "The task of this GSTIN ended without saying what became of its documents."
 _MEANS = {
     "reset": "At no action again. Left so, they are deemed accepted when GSTR-2B is drawn.",
@@ -63,7 +63,7 @@ class RunTotals:
         self.documents[said] += 1
         if said == "refused" and len(self.refused) < MOST_REFUSED:
             self.refused.append(DocumentRow(*(str(row.get(name) or "") for name in DocumentRow._fields)))
-        for name in _TAXES:
+        for name in AMOUNTS:
             try:
                 amount = Decimal(str(row.get(name) or 0))
             except InvalidOperation:
@@ -73,9 +73,9 @@ class RunTotals:
     def rows(self) -> Iterator[list[Any]]:
         """Yield the rows of the first sheet."""
         for said, meaning in _MEANS.items():
-            amounts = [self._amounts.get((said, name), Decimal()) for name in _TAXES]
+            amounts = [self._amounts.get((said, name), Decimal()) for name in AMOUNTS]
             yield [said, self.documents[said], *amounts, meaning]
-        sums = [sum((self._amounts.get((said, name), Decimal()) for said in _MEANS), Decimal()) for name in _TAXES]
+        sums = [sum((self._amounts.get((said, name), Decimal()) for said in _MEANS), Decimal()) for name in AMOUNTS]
         yield ["all", self.documents.total(), *sums, ""]
 
 
@@ -94,7 +94,7 @@ def read_run(results: Sequence[GstinResult], path: Path | None) -> RunTotals:
                 totals.add(row)
         return totals
     with Workbook(path) as book:
-        first = book.sheet("Totals", [*columns_of(["outcome", "documents", *_TAXES]), Column("Meaning", Kind.WORDS)])
+        first = book.sheet("Totals", [*columns_of(["outcome", "documents", *AMOUNTS]), Column("Meaning", Kind.WORDS)])
         gstins = book.sheet("Per GSTIN", [*columns_of(_PER_GSTIN), Column("Every document is in")])
         names = ["rtin", *_names(results)]
         sheets = {said: book.sheet(name, [shown_column(column) for column in names]) for said, name in _SHEETS.items()}

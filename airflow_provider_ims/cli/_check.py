@@ -11,7 +11,7 @@ from pathlib import Path
 from airflow_provider_ims.cli._arguments import WrongUsage, columns_of
 from airflow_provider_ims.cli._plan import Given, counted, read_plan, sources_of, tell_of_plan
 from airflow_provider_ims.cli._screen import ExitCode, Screen
-from airflow_provider_ims.cli._totals import AMOUNTS, Totals
+from airflow_provider_ims.cli._totals import Totals
 from airflow_provider_ims.models.faults import Fault, InvalidPayload
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES, ResetPayload
 from airflow_provider_ims.planning.errors import RowsRejected
@@ -19,6 +19,7 @@ from airflow_provider_ims.planning.output import REJECTS, Output
 from airflow_provider_ims.planning.planner import Rules, make_plan
 from airflow_provider_ims.spreadsheets import read_sheet
 from airflow_provider_ims.storage import local_place
+from airflow_provider_ims.tables.documents import AMOUNTS
 
 _MAX_REQUEST = 10 * MAX_BODY_BYTES
 """Bytes of a request that is still read, to say how much too large it is."""

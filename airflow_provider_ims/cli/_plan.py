@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from airflow_provider_ims.cli._arguments import columns_of
 from airflow_provider_ims.cli._screen import ExitCode, Progress, Screen
-from airflow_provider_ims.cli._totals import AMOUNTS, Totals
+from airflow_provider_ims.cli._totals import Totals
 from airflow_provider_ims.models.payload import ResetPayload
 from airflow_provider_ims.planning.output import Output
 from airflow_provider_ims.planning.planner import Plan, Rules, make_plan
@@ -17,6 +17,7 @@ from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.files import file_source
 from airflow_provider_ims.planning.sources.rows import NumberedRow, Source
 from airflow_provider_ims.storage import local_place
+from airflow_provider_ims.tables.documents import AMOUNTS
 
 
 class Given(NamedTuple):

@@ -11,10 +11,9 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ims.cli._arguments import WrongUsage
-from airflow_provider_ims.matching.errors import CountsDisagree as MatchCountsDisagree
 from airflow_provider_ims.matching.errors import MatchError
 from airflow_provider_ims.matching.errors import RowsRejected as BooksRejected
-from airflow_provider_ims.models.faults import Fault, InvalidPayload
+from airflow_provider_ims.models.faults import CountsDisagree, Fault, InvalidPayload
 from airflow_provider_ims.planning.errors import PlanError, RowsRejected, SourceUnavailable
 from airflow_provider_ims.snapshots.errors import SnapshotUnavailable, SnapshotUnusable
 from airflow_provider_ims.storage import StorageError
@@ -35,7 +34,7 @@ class ExitCode(IntEnum):
 
 _FAULTS = (InvalidPayload, RowsRejected, BooksRejected)
 _PASSING = (SourceUnavailable, NoRoom, FileUnavailable, SnapshotUnavailable)
-_UNUSABLE = (WrongUsage, PlanError, MatchError, MatchCountsDisagree, TableError, SnapshotUnusable)
+_UNUSABLE = (WrongUsage, PlanError, MatchError, CountsDisagree, TableError, SnapshotUnusable)
 
 
 class Screen:

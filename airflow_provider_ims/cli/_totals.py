@@ -7,8 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_ims.models.documents import SECTIONS, Document
-
-AMOUNTS = ("txval", "iamt", "camt", "samt", "cess")
+from airflow_provider_ims.tables.documents import AMOUNTS
 
 
 class Totals:

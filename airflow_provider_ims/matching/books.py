@@ -11,7 +11,7 @@ from airflow_provider_ims.matching import coercion
 from airflow_provider_ims.matching.columns import CREDIT_NOTE, FIELDS, BookColumns, Header, output_names
 from airflow_provider_ims.matching.errors import MatchError
 from airflow_provider_ims.matching.sources import Books, Local, Raw
-from airflow_provider_ims.tables.documents import AMOUNTS, TAXES
+from airflow_provider_ims.tables.documents import AMOUNTS, MONEY, RUPEES, TAXES
 from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.sql import literal
 
@@ -29,13 +29,11 @@ BOOK_COLUMNS: Final = {
     "book_kind": "VARCHAR",
     "book_number": "VARCHAR",
     "book_date": "DATE",
-    "book_val": coercion.MONEY,
-    **{f"book_{name}": coercion.MONEY for name in AMOUNTS},
+    **{f"book_{name}": RUPEES for name in MONEY},
 }
 """What a row of the books becomes; carried columns come after these."""
 
 _MOST_KINDS = 500
-_MONEY = ("val", *AMOUNTS)
 
 
 @dataclass
@@ -159,11 +157,11 @@ class BooksReader:
         kept = ["key", *(f"x{place}" for place in range(len(carried)))]
         values = [*self._values(raw, header), ("key", "t_id" if "id" in header.position else "NULL::VARCHAR")]
         order, dashes = self._order(source, raw, header)
-        negative = " OR ".join(f"{name} < 0" for name in _MONEY)
+        negative = " OR ".join(f"{name} < 0" for name in MONEY)
         positive = negative.replace("<", ">")
         complete = " AND ".join(f"{name} IS NOT NULL" for name in ("rtin", "stin", "kind", "number", "date", *AMOUNTS))
         # What is tax given back is written with either sign; the kind says it already.
-        amounts = ", ".join(f"abs({name}) AS {name}" for name in _MONEY)
+        amounts = ", ".join(f"abs({name}) AS {name}" for name in MONEY)
         database.execute(
             f"CREATE TEMP TABLE {table} AS SELECT n, {self._line(source, raw)} AS line, {', '.join(kept)},"
             f" rtin, stin, kind, number, date, {amounts}, val_unread, is_either, is_own, is_negative, is_mixed,"
@@ -209,7 +207,7 @@ class BooksReader:
             run(f"UPDATE {table} SET is_good = false WHERE {taken_back}")
 
     def _make_view(self, sources: int, carried: int) -> None:
-        columns = ["key", "rtin", "stin", "kind", "number", "date", *_MONEY, *(f"x{place}" for place in range(carried))]
+        columns = ["key", "rtin", "stin", "kind", "number", "date", *MONEY, *(f"x{place}" for place in range(carried))]
         parts = [
             f"SELECT {source << 40} + n AS id, {source} AS source, line, {', '.join(columns)} FROM judged_{source}"
             " WHERE is_good"
@@ -231,13 +229,13 @@ class BooksReader:
             ("number", coercion.number("t_number")),
             *((name, sql) for name, sql in coercion.date_parts(*cell("date")).items()),
         ]
-        for name in _MONEY:
+        for name in MONEY:
             if name not in header.position and name not in self._columns.fixed:
-                values += [("val", f"NULL::{coercion.MONEY}"), ("val_unread", "false")]
+                values += [("val", f"NULL::{RUPEES}"), ("val_unread", "false")]
                 continue
             amount = coercion.amount(*cell(name))
             if name in TAXES:  # an empty tax is none
-                amount = f"CASE WHEN t_{name} IS NULL THEN 0::{coercion.MONEY} ELSE {amount} END"
+                amount = f"CASE WHEN t_{name} IS NULL THEN 0::{RUPEES} ELSE {amount} END"
             values.append((name, amount))
             if name == "val":
                 values.append(("val_unread", f"t_val IS NOT NULL AND ({amount}) IS NULL"))

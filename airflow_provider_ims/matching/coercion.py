@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
+from airflow_provider_ims.tables.documents import RUPEES
 
 RULES: Final = {
     "rtin": "your own GSTIN: 15 characters",
@@ -38,7 +39,6 @@ _INTEGERS: Final = {
     f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 }
 
-MONEY: Final = "DECIMAL(15,2)"
 _FINE: Final = "DECIMAL(18,4)"  # rounds to paise in the end, half of one upwards
 _GROUPED: Final = r"[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.[0-9]*)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
 _CURRENCY: Final = r"(?:₹|Rs\.?|INR)?"
@@ -91,12 +91,12 @@ def amount(value: str, column: str, kind: str) -> str:
     :param kind: DuckDB's type of it
     """
     if kind in _INTEGERS or kind.startswith("DECIMAL"):
-        return f"try_cast({column} AS {MONEY})"
+        return f"try_cast({column} AS {RUPEES})"
     # The text of a float is the shortest one that reads back as it: 1.005 stays 1.005 and is not 1.00499.
     plain = f"NOT (contains({value}, 'e') OR contains({value}, 'E') OR contains({value}, '_'))"
     return (
         f"CASE WHEN {plain} AND try_cast({value} AS {_FINE}) IS NOT NULL THEN try_cast(try_cast({value} AS {_FINE})"
-        f" AS {MONEY}) WHEN {value} IS NULL THEN NULL ELSE {_written_for_people(value)} END"
+        f" AS {RUPEES}) WHEN {value} IS NULL THEN NULL ELSE {_written_for_people(value)} END"
     )
 
 
@@ -105,7 +105,7 @@ def _written_for_people(value: str) -> str:
     bare = f"regexp_replace({value}, '[\\s\\x{{a0}}]', '', 'g')"
     # With the currency before them: the point of "Rs.1180" is none of the amount's.
     digits = f"regexp_extract({bare}, '{_CURRENCY}[-\u2212\u2013(]*({_GROUPED})', 1)"
-    money = f"try_cast(try_cast(replace({digits}, ',', '') AS {_FINE}) AS {MONEY})"
+    money = f"try_cast(try_cast(replace({digits}, ',', '') AS {_FINE}) AS {RUPEES})"
     plus = f"^\\+?{_CURRENCY}(?:{_GROUPED})(?:/-)?$"
     minus = "|".join(
         (
@@ -121,7 +121,7 @@ def _written_for_people(value: str) -> str:
     return (
         f"CASE WHEN regexp_matches({bare}, '{plus}') THEN {money}"
         f" WHEN regexp_matches({bare}, '{minus}') THEN -{money}"
-        f" WHEN regexp_full_match({bare}, '{_CURRENCY}{sign}') OR {remnant} THEN 0::{MONEY} END"
+        f" WHEN regexp_full_match({bare}, '{_CURRENCY}{sign}') OR {remnant} THEN 0::{RUPEES} END"
     )
 
 

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from airflow_provider_ims.matching.errors import MatchError
-from airflow_provider_ims.models.columns import ColumnMap, ColumnsWrong, folded_name, folded_word
+from airflow_provider_ims.models.columns import ColumnMap, ColumnsWrong, folded_name, folded_word, unique_names
+from airflow_provider_ims.tables.documents import AMOUNTS
 from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.sql import literal
 
-REQUIRED: Final = ("rtin", "stin", "kind", "number", "date", "txval", "iamt", "camt", "samt", "cess")
+REQUIRED: Final = ("rtin", "stin", "kind", "number", "date", *AMOUNTS)
 OPTIONAL: Final = ("val", "id")
 FIELDS: Final = REQUIRED + OPTIONAL
 
@@ -137,16 +138,7 @@ def output_names(carried: Iterable[str], taken: Iterable[str]) -> list[str]:
     :param carried: names of the columns, in their order
     :param taken: names that are there already
     """
-    seen = {name.lower() for name in taken}
-    names = []
-    for name in carried:
-        new, count = f"book_{name}", 1
-        while new.lower() in seen:
-            count += 1
-            new = f"book_{name}_{count}"
-        seen.add(new.lower())
-        names.append(new)
-    return names
+    return unique_names((f"book_{name}" for name in carried), taken)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_ims.matching.books import BooksRead, BooksReader, DateOrder, OtherGstins, first_rejects
 from airflow_provider_ims.matching.columns import BookColumns
 from airflow_provider_ims.matching.decisions import Decisions
-from airflow_provider_ims.matching.errors import CountsDisagree, MatchError, RowsRejected
+from airflow_provider_ims.matching.errors import MatchError, RowsRejected
 from airflow_provider_ims.matching.judgement import Judgement, disagree
 from airflow_provider_ims.matching.output import Output
 from airflow_provider_ims.matching.pairing import Pairing
 from airflow_provider_ims.matching.rules import MatchRules
 from airflow_provider_ims.matching.snapshots import Snapshots, read_documents
 from airflow_provider_ims.matching.sources import Books
-from airflow_provider_ims.models.faults import Fault
+from airflow_provider_ims.models.faults import CountsDisagree, Fault
 from airflow_provider_ims.tables.database import MEMORY_LIMIT, open_database, workspace
 from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.files import local_file

@@ -11,7 +11,3 @@ class MatchError(ValueError):
 
 class RowsRejected(SomeRowsRejected, MatchError):
     """Some rows of the books cannot be read, and the user wants all or nothing."""
-
-
-class CountsDisagree(MatchError):
-    """A document or a row of the books is missing or there twice: a defect of this package."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ims.matching.books import BOOK_COLUMNS, BooksRead, place_sql
 from airflow_provider_ims.matching.decisions import Decisions
-from airflow_provider_ims.matching.errors import CountsDisagree
 from airflow_provider_ims.matching.passes import PASSES
 from airflow_provider_ims.matching.reasons import DOUBLED, UNFILED, UNKNOWN_FILED, pair_sql
 from airflow_provider_ims.matching.snapshots import documents_sql
+from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.tables.documents import DOCUMENT_COLUMNS
 from airflow_provider_ims.tables.sql import identifier, literal
 

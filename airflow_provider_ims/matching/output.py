@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_ims.matching.books import BooksRead, reject_columns
-from airflow_provider_ims.matching.errors import CountsDisagree
 from airflow_provider_ims.matching.judgement import Judgement, disagree
 from airflow_provider_ims.matching.snapshots import KIND_SQL
 from airflow_provider_ims.models.documents import SECTIONS
+from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.storage import copy_whole, write_whole
 from airflow_provider_ims.tables.database import no_room
+from airflow_provider_ims.tables.documents import TAXES
 from airflow_provider_ims.tables.sql import identifier, literal
 from airflow_provider_ims.workbooks.columns import columns_of
 from airflow_provider_ims.workbooks.workbook import Workbook
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 _LARGEST: Final = 10
 _BATCH: Final = 1000
-_TAXES: Final = ("iamt", "camt", "samt", "cess")
 
 FILES: Final = (
     *("reconciliation.parquet", "resets.parquet", "review.csv", "review.xlsx", "rejects.csv", "rejects.xlsx"),
@@ -151,7 +151,7 @@ def _largest(database: DuckDBPyConnection, source: str) -> list[dict[str, Any]]:
 
 def _by_rtin(database: DuckDBPyConnection, source: str) -> dict[str, dict[str, Any]]:
     """Return for each GSTIN its documents, the counts by match and by decision, and the tax by decision."""
-    amounts = (" + ".join(f"coalesce({side}{name}, 0)" for name in _TAXES) for side in ("", "book_"))
+    amounts = (" + ".join(f"coalesce({side}{name}, 0)" for name in TAXES) for side in ("", "book_"))
     tax = "CASE WHEN rtin IS NULL THEN {1} ELSE {0} END".format(*amounts)
     rows = database.execute(
         f"SELECT coalesce(rtin, book_rtin), match, decision, count(*), count(rtin), coalesce(sum({tax}), 0)"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from airflow_provider_ims.matching.columns import CREDIT_NOTE, DEBIT_NOTE, INVOICE
 from airflow_provider_ims.matching.errors import MatchError
-from airflow_provider_ims.tables.documents import AMOUNTS, DOCUMENT_COLUMNS
+from airflow_provider_ims.tables.documents import AMOUNTS, DOCUMENT_COLUMNS, RUPEES
 from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.sql import literal
 
@@ -99,9 +99,7 @@ def read_documents(
         if wrong:
             raise FileUnusable(name, f"is no snapshot of documents: {'; '.join(wrong[:5])}")
     columns = "id, rtin, section, stin, number, date, original_number, original_date, action, filed, val"
-    amounts = ", ".join(
-        name if name == "txval" else f"coalesce({name}, 0)::DECIMAL(15,2) AS {name}" for name in AMOUNTS
-    )
+    amounts = ", ".join(name if name == "txval" else f"coalesce({name}, 0)::{RUPEES} AS {name}" for name in AMOUNTS)
     database.execute(
         f"CREATE TEMP TABLE docs AS SELECT {columns}, {amounts}, {KIND_SQL} AS kind FROM ({documents_sql(paths)})"
     )

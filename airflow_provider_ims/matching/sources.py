@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable
-from airflow_provider_ims.tables.files import local_file, utf8_text, with_like_line_ends
+from airflow_provider_ims.tables.files import format_of, local_file, utf8_text, with_like_line_ends
 from airflow_provider_ims.tables.queries import answered
 from airflow_provider_ims.tables.sql import identifier, literal
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
     from duckdb import DuckDBPyConnection
 
-FORMATS: Final = ("csv", "json", "jsonl", "ndjson", "parquet")
 _DELIMITERS: Final = (",", ";", "\t", "|")
 
 
@@ -96,7 +95,7 @@ class BookFile:
     A file of books.
 
     :param path: the file; ``.gz`` after its suffix says that it is compressed
-    :param file_format: one of :data:`FORMATS`; ``None``: the file's suffix
+    :param file_format: one of :data:`tables.files.FORMATS`; ``None``: the file's suffix
     :param delimiter: what stands between two cells of a CSV file; ``None``: the one of ``, ; | tab`` that its heading
         has most of
     :param encoding: of a text file, as Python names it; ``None``: see :func:`tables.files.utf8_text`
@@ -119,12 +118,7 @@ class BookFile:
 
         :raises FileUnusable: when nobody knows it
         """
-        found = (self.file_format or self.path.name.removesuffix(".gz").rpartition(".")[2]).lower()
-        if found not in FORMATS:
-            raise FileUnusable(
-                self.name, f"{found!r} is no format that is known here; give file_format as one of {', '.join(FORMATS)}"
-            )
-        return found
+        return format_of(self.path, self.file_format)
 
     @property
     def unit(self) -> str:

@@ -24,6 +24,25 @@ def folded_word(word: object) -> str:
     return re.sub(r"[\W_]+", "", str(word)).casefold()
 
 
+def unique_names(names: Iterable[str], taken: Iterable[str]) -> list[str]:
+    """
+    Return names that tell columns apart whatever their case: a number comes after one that is taken.
+
+    :param names: what the columns would be called, in their order
+    :param taken: names of columns that are there already
+    """
+    seen = {name.lower() for name in taken}
+    found = []
+    for name in names:
+        new, count = name, 1
+        while new.lower() in seen:
+            count += 1
+            new = f"{name}_{count}"
+        seen.add(new.lower())
+        found.append(new)
+    return found
+
+
 class ColumnsWrong(ValueError):
     """
     A description of columns does not make sense.

@@ -64,6 +64,10 @@ class InvalidPayload(ValueError):
         return self.documents.get(fault.place.partition("]")[0] + "]", "")
 
 
+class CountsDisagree(ValueError):
+    """Something is lost, there twice or miscounted: a defect of this package, whatever the input is."""
+
+
 class SomeRowsRejected(ValueError):
     """
     Some rows of an input are not what they must be, and the user wants all or nothing.

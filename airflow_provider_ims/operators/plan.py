@@ -15,11 +15,11 @@ from airflow_provider_ims.exceptions import (
     GstnTransientError,
     of_storage_error,
 )
+from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
 from airflow_provider_ims.operators.arguments import REPORT_FORMATS, check_formats, folder, is_true
 from airflow_provider_ims.operators.sources import files_of, sql_hook
 from airflow_provider_ims.planning.errors import (
-    CountsDisagree,
     PlanError,
     RowsRejected,
     SourceUnavailable,

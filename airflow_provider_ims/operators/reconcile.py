@@ -27,7 +27,6 @@ from airflow_provider_ims.matching import (
     BookColumns,
     BookFile,
     BookQuery,
-    CountsDisagree,
     Decisions,
     MatchError,
     MatchRules,
@@ -39,6 +38,7 @@ from airflow_provider_ims.matching.books import DateOrder, OtherGstins
 from airflow_provider_ims.matching.engine import OnInvalid
 from airflow_provider_ims.matching.sources import Books
 from airflow_provider_ims.models.calendar import Calendar, OnWindow
+from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators._ending import end_task
 from airflow_provider_ims.operators.arguments import REPORT_FORMATS, check_choice, check_formats, folder, is_true
@@ -49,6 +49,7 @@ from airflow_provider_ims.snapshots.verification import COLUMNS, VERIFICATIONS, 
 from airflow_provider_ims.spreadsheets import SheetWriter
 from airflow_provider_ims.storage import StorageError, copy_whole, names_in, place, read_whole
 from airflow_provider_ims.tables.database import MEMORY_LIMIT, checked_memory_limit, open_database, workspace
+from airflow_provider_ims.tables.documents import TAXES
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, NoRoom, TableError
 from airflow_provider_ims.tables.files import local_file
 from airflow_provider_ims.workbooks.columns import columns_of
@@ -346,7 +347,7 @@ class ImsVerifyOperator(BaseOperator):
                                 self._check_section(found["section"], fresh[reported.rtin])
                                 counts[found["outcome"], found["verification"]] += 1
                                 when = "sent" if found["verification"] == "gone" else "now"
-                                tax = (found[f"{name}_{when}"] for name in ("iamt", "camt", "samt", "cess"))
+                                tax = (found[f"{name}_{when}"] for name in TAXES)
                                 by_rtin.setdefault(reported.rtin, Sums.empty()).add(found["verification"], tax)
                                 is_there = found["verification"] != "gone"
                                 differences += found["outcome"] == "reset" and is_there and found["action"] != "N"

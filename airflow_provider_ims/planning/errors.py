@@ -27,7 +27,3 @@ class SourceUnavailable(PlanError):
 
 class RowsRejected(SomeRowsRejected, PlanError):
     """Some rows are not valid, and the user wants all or nothing."""
-
-
-class CountsDisagree(PlanError):
-    """A row is missing or there twice: a defect of this package."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from airflow_provider_ims.models.documents import SECTIONS
+from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.models.payload import request_json
-from airflow_provider_ims.planning.errors import CountsDisagree
 
 _RTIN_LENGTH = 15
 

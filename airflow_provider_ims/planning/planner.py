@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from airflow_provider_ims.models.documents import SECTIONS
-from airflow_provider_ims.models.faults import Fault
+from airflow_provider_ims.models.faults import CountsDisagree, Fault
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
 from airflow_provider_ims.models.plan import GstinPlan, PlannedRequest
 from airflow_provider_ims.pace import Pace
 from airflow_provider_ims.planning.carried import as_text
 from airflow_provider_ims.planning.checks.checker import Checker, Valid
 from airflow_provider_ims.planning.checks.duplicates import Duplicate, Duplicates
-from airflow_provider_ims.planning.errors import CountsDisagree, PlanError, RowsRejected, SourceUnusable
+from airflow_provider_ims.planning.errors import PlanError, RowsRejected, SourceUnusable
 from airflow_provider_ims.planning.output import REJECTS, REJECTS_BOOK, Output
 from airflow_provider_ims.planning.packing import packed, size_alone
 from airflow_provider_ims.planning.rejects import Rejects

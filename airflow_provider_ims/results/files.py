@@ -14,14 +14,12 @@ from airflow_provider_ims.models.document_key import DocumentKey
 from airflow_provider_ims.results.report import RefusedRow, Report
 from airflow_provider_ims.spreadsheets import SheetWriter
 from airflow_provider_ims.storage import CannotWrite, as_json, copy_whole, shown, write_whole
+from airflow_provider_ims.tables.documents import MONEY
 from airflow_provider_ims.workbooks.columns import columns_of
 from airflow_provider_ims.workbooks.workbook import Workbook
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
-
-
-_AMOUNTS = ("val", "txval", "iamt", "camt", "samt", "cess")
 
 
 def write_result(
@@ -69,10 +67,10 @@ def _write_workbook(path: ObjectStoragePath, report: Report) -> None:
         with tempfile.TemporaryDirectory(prefix="ims-result-") as name:
             local = Path(name) / "refused.xlsx"
             with Workbook(local) as book:
-                sheet = book.sheet("Refused", columns_of([*RefusedRow._fields, *_AMOUNTS]))
+                sheet = book.sheet("Refused", columns_of([*RefusedRow._fields, *MONEY]))
                 for row in report.refused:
                     document = report.document(DocumentKey(*row[:5]))
-                    sheet.write([*row, *(getattr(document, amount, None) for amount in _AMOUNTS)])
+                    sheet.write([*row, *(getattr(document, amount, None) for amount in MONEY)])
             copy_whole(local, path)
     except CannotWrite:
         raise

@@ -30,6 +30,7 @@ from airflow_provider_ims.models.sent_request import SentRequest
 from airflow_provider_ims.results._ready import until_ready
 from airflow_provider_ims.results.reconciliations import Reconciliations
 from airflow_provider_ims.results.text_tables import aligned
+from airflow_provider_ims.tables.documents import TAXES
 
 
 class DocumentRow(NamedTuple):
@@ -245,7 +246,7 @@ class Report:
         sums = Sums.empty()
         outcomes = self.account.outcomes if self.account else {}
         for key, document in self._payload.documents() if self._payload else ():
-            tax = (getattr(document, name, None) for name in ("iamt", "camt", "samt", "cess"))
+            tax = (getattr(document, name, None) for name in TAXES)
             sums.add(outcomes.get(key, "unknown"), tax)
         if not sums.counts:
             sums.counts.update(reset=self.result.processed or 0, refused=self.result.errors)

@@ -13,7 +13,7 @@ import msgspec
 
 from airflow_provider_ims.models.documents import SECTIONS, section_of
 from airflow_provider_ims.snapshots.errors import PageUnreadable
-from airflow_provider_ims.tables.documents import DOCUMENT_COLUMNS
+from airflow_provider_ims.tables.documents import DOCUMENT_COLUMNS, MONEY, RUPEES, TAXES
 from airflow_provider_ims.tables.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _ROW_GROUP: Final = 20_480  # rows that are held in memory until they are writte
 # from published clients). ispendactnallwd is not read: its name leaves open whether Y means allowed.
 _READ: Final = (
     *("stin", "rtnprd", "inum", "nt_num", "idt", "nt_dt", "oinum", "ont_num", "oidt", "ont_dt", "srcform", "pos"),
-    *("val", "txval", "iamt", "camt", "samt", "cess", "inv_typ"),
+    *(*MONEY, "inv_typ"),
     *("action", "srcfilstatus", "ispendactblocked", "tradenm", "trdnm", "hash"),
 )
 _FILED: Final = ("FILED", "F", "Y", "TRUE")
@@ -246,7 +246,7 @@ class DocumentsTable:
         number, issued = f"coalesce({_text(own)}, {_text(other)})", f"coalesce({_text(date)}, {_text(other_date)})"
         columns = {
             **{name: _text(name) for name in ("inv_typ", "pos", "srcform", "rtnprd", "hash")},
-            **{name: _money(name) for name in ("val", "txval", "iamt", "camt", "samt", "cess")},
+            **{name: _money(name) for name in MONEY},
             **self._constants,
             "section": literal(section),
             "stin": f"upper({_text('stin')})",
@@ -261,7 +261,7 @@ class DocumentsTable:
             "raw": "raw",
         }
         unread = [f"{_money(name)} IS NULL" for name in ("val", "txval")]
-        unread += [f"{name} IS NOT NULL AND {_money(name)} IS NULL" for name in ("iamt", "camt", "samt", "cess")]
+        unread += [f"{name} IS NOT NULL AND {_money(name)} IS NULL" for name in TAXES]
         unread += [f"{_day(issued)} IS NULL", f"{number} IS NULL", f"{_text('stin')} IS NULL"]
         return ", ".join([*(columns[name] for name in DOCUMENT_COLUMNS), " OR ".join(unread)])
 
@@ -301,7 +301,7 @@ def _text(name: str) -> str:
 
 
 def _money(name: str) -> str:
-    return f"TRY_CAST({identifier(name)} AS DECIMAL(15,2))"
+    return f"TRY_CAST({identifier(name)} AS {RUPEES})"
 
 
 def _day(value: str) -> str:

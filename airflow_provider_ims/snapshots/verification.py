@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.spreadsheets import read_sheet
+from airflow_provider_ims.tables.documents import MONEY, RUPEES
 from airflow_provider_ims.tables.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -19,13 +20,12 @@ VERIFICATIONS: Final[tuple[Verification, ...]] = ("verified", "not_reset", "chan
 
 _KEY: Final = ("section", "stin", "number", "date", "rtnprd")
 _SAID: Final = (*_KEY, "outcome", "code", "message", "reference_id")
-_AMOUNTS: Final = ("val", "txval", "iamt", "camt", "samt", "cess")
-_COMPARED: Final = (*_AMOUNTS, "pos")
+_COMPARED: Final = (*MONEY, "pos")
 _BATCH: Final = 1000
 
 COLUMNS: Final = (
     *("rtin", *_KEY, "outcome", "verification", "action"),
-    *(f"{name}_{when}" for name in ("val", "txval", "iamt", "camt", "samt", "cess") for when in ("sent", "now")),
+    *(f"{name}_{when}" for name in MONEY for when in ("sent", "now")),
     *("code", "message", "reference_id"),
 )
 """The columns of ``verified.csv``."""
@@ -71,7 +71,7 @@ def verify(database: DuckDBPyConnection, reported: Reported, folder: Path) -> It
     same = " AND ".join(f"s.{name} = {{0}}.{name}" for name in _KEY)
     changed = " OR ".join(f"q.{name} <> h.{name}" for name in _COMPARED)
     at_n = "bool_and(coalesce(h.action = 'N', false))"
-    now = ", ".join(f"any_value(q.{name}) AS {name}_sent, any_value(h.{name}) AS {name}_now" for name in _AMOUNTS)
+    now = ", ".join(f"any_value(q.{name}) AS {name}_sent, any_value(h.{name}) AS {name}_now" for name in MONEY)
     found = run(
         f"SELECT {literal(reported.rtin)} AS rtin, {', '.join(f'any_value(s.{name}) AS {name}' for name in _SAID)},"
         " CASE WHEN count(h.section) = 0 THEN CASE WHEN any_value(s.section) = '' THEN 'not_reset' ELSE 'gone' END"
@@ -107,15 +107,15 @@ def _read_outcomes(database: DuckDBPyConnection, outcomes: Path, folder: Path) -
 
 
 def _read_requests(database: DuckDBPyConnection, requests: Sequence[Path]) -> None:
-    columns = ", ".join(f"{name} DECIMAL(15,2)" for name in _AMOUNTS)
+    columns = ", ".join(f"{name} {RUPEES}" for name in MONEY)
     keys = ", ".join(f"{name} VARCHAR" for name in _KEY)
     database.execute(f"CREATE TEMP TABLE sent ({keys}, {columns}, pos VARCHAR)")
-    fields = (*_KEY[1:2], "inum", "nt_num", "idt", "nt_dt", "rtnprd", *_AMOUNTS, "pos")
+    fields = (*_KEY[1:2], "inum", "nt_num", "idt", "nt_dt", "rtnprd", *MONEY, "pos")
     shape = literal(json.dumps(dict.fromkeys(fields, "VARCHAR")))
     for path in requests:
         for section in SECTIONS:
             records = literal(f'$.invdata."{section}"[*]')
-            amounts = ", ".join(f"TRY_CAST(r.{name} AS DECIMAL(15,2))" for name in _AMOUNTS)
+            amounts = ", ".join(f"TRY_CAST(r.{name} AS {RUPEES})" for name in MONEY)
             database.execute(
                 f"INSERT INTO sent SELECT {literal(section)}, upper(r.stin), upper(coalesce(r.nt_num, r.inum)),"
                 f" coalesce(r.nt_dt, r.idt), r.rtnprd, {amounts}, r.pos"
@@ -126,7 +126,7 @@ def _read_requests(database: DuckDBPyConnection, requests: Sequence[Path]) -> No
 
 
 def _documents(path: Path) -> str:
-    kept = ", ".join(identifier(name) for name in (*_AMOUNTS, "pos", "hash", "action"))
+    kept = ", ".join(identifier(name) for name in (*MONEY, "pos", "hash", "action"))
     return (
         "SELECT section, upper(stin) AS stin, upper(number) AS number, strftime(date, '%d-%m-%Y') AS date, rtnprd,"
         f" {kept} FROM read_parquet({literal(path)})"

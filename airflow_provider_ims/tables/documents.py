@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+RUPEES: Final = "DECIMAL(15,2)"
+"""DuckDB's type of an amount: exact, to the paisa."""
+
+AMOUNTS: Final = ("txval", "iamt", "camt", "samt", "cess")
+"""The amounts that a tax return is made of."""
+
+TAXES: Final = AMOUNTS[1:]
+
+MONEY: Final = ("val", *AMOUNTS)
+"""All amounts of a document; ``val``, its value, is the sum of the others, more or less."""
+
 DOCUMENT_COLUMNS: Final[dict[str, str]] = {
     "rtin": "VARCHAR",
     "section": "VARCHAR",
@@ -15,12 +26,7 @@ DOCUMENT_COLUMNS: Final[dict[str, str]] = {
     "original_date": "DATE",
     "inv_typ": "VARCHAR",
     "pos": "VARCHAR",
-    "val": "DECIMAL(15,2)",
-    "txval": "DECIMAL(15,2)",
-    "iamt": "DECIMAL(15,2)",
-    "camt": "DECIMAL(15,2)",
-    "samt": "DECIMAL(15,2)",
-    "cess": "DECIMAL(15,2)",
+    **dict.fromkeys(MONEY, RUPEES),
     "srcform": "VARCHAR",
     "rtnprd": "VARCHAR",
     "action": "VARCHAR",
@@ -39,8 +45,3 @@ The columns of ``documents.parquet`` in their order, with DuckDB's types.
 ``P`` or ``N``; ``filed`` and ``pending_blocked`` are null where GSTN did not say; ``raw`` is the record as it came, as
 JSON; ``snapshot`` tells one snapshot from another.
 """
-
-AMOUNTS: Final = ("txval", "iamt", "camt", "samt", "cess")
-"""The amounts of a document that books have too; ``val`` is their sum, more or less."""
-
-TAXES: Final = ("iamt", "camt", "samt", "cess")

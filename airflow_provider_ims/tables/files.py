@@ -9,13 +9,16 @@ import shutil
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Final, NamedTuple, cast
 
 from airflow_provider_ims.storage import CannotRead, shown
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, TableError
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
+
+FORMATS: Final = ("json", "jsonl", "ndjson", "csv", "parquet")
+"""The kinds of files that rows are read from, as their names end."""
 
 _CHUNK = 1 << 20
 
@@ -40,6 +43,22 @@ class Text(NamedTuple):
 
     path: Path
     encoding: str
+
+
+def format_of(path: ObjectStoragePath, file_format: str | None = None) -> str:
+    """
+    Return which of :data:`FORMATS` a file has.
+
+    :param path: the file; ``.gz`` after its suffix says that it is compressed
+    :param file_format: what its owner says; ``None``: the file's suffix
+    :raises FileUnusable: when nobody knows the format
+    """
+    found = (file_format or path.name.removesuffix(".gz").rpartition(".")[2]).lower()
+    if found not in FORMATS:
+        raise FileUnusable(
+            str(path), f"{found!r} is no format that is known here; give file_format as one of {', '.join(FORMATS)}"
+        )
+    return found
 
 
 def local_file(path: ObjectStoragePath, folder: Path) -> Path:

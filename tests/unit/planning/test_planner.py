@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ims.models import ResetPayload
+from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
 from airflow_provider_ims.planning import planner, spills
 from airflow_provider_ims.planning.checks import duplicates, fingerprints
-from airflow_provider_ims.planning.errors import CountsDisagree, PlanError, RowsRejected, SourceUnusable
+from airflow_provider_ims.planning.errors import PlanError, RowsRejected, SourceUnusable
 from airflow_provider_ims.planning.packing import Chunk, packed, size_alone
 from airflow_provider_ims.planning.planner import Rules
 from airflow_provider_ims.storage import CannotWrite
