@@ -2,6 +2,7 @@
 # make test   set up the same way and run every test
 # make browser  test the page GST in a real browser (Debian: apt-get install chromium)
 # make lint   ruff and mypy --strict
+# make docs   build the guides and the reference as a site in build/docs, warnings are errors
 # make wheel  build sdist and wheel, install the wheel into an empty environment and ask Airflow for the provider
 # make days   live N simulated days (10,000) on all cores; make days-mutants sees whether they notice a broken package
 # make mutants MODULE=models/result.py   break that module (or all) in one small place at a time: does a test notice?
@@ -13,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test browser lint wheel bench days days-mutants mutants setup clean
+.PHONY: demo test browser lint docs wheel bench days days-mutants mutants setup clean
 
 setup: $(READY)
 
@@ -52,8 +53,12 @@ mutants: $(READY)
 bench: $(READY)
 	@$(BIN)/python -m bench
 
+docs: $(READY)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/docs
+	@echo "The site begins at build/docs/index.html"
+
 wheel: $(READY)
 	.ci/check-wheel $(BIN)/python
 
 clean:
-	rm -rf $(VENV) .demo dist
+	rm -rf $(VENV) .demo dist build docs/reference
