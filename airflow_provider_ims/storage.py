@@ -199,8 +199,10 @@ def place(path: str | PathLike[str] | ObjectStoragePath) -> ObjectStoragePath:
     Return a path or URI as one that can be used.
 
     :param path: as ``ObjectStoragePath`` takes it; what :func:`local_place` returned stays what it is
-    :raises StorageError: when nothing here can use its scheme, or its connection cannot be had
+    :raises StorageError: when it names no place, nothing here can use its scheme, or its connection cannot be had
     """
+    if not is_given(str(path).strip()):
+        raise StorageError(repr(path), IsADirectoryError("it names no file and no folder"))
     if isinstance(path, Path) and getattr(path, "protocol", None) == "":
         return cast("ObjectStoragePath", path)
     from airflow.sdk import ObjectStoragePath

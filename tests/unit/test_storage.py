@@ -297,3 +297,10 @@ def test_a_folder_is_listed_by_names_and_an_absent_one_is_empty(tmp_path: Path, 
         remove(place(f"{folder}/b"))
         remove(place(f"{folder}/b"))
         assert names_in(place(folder)) == ["a"]
+
+
+@pytest.mark.parametrize("nothing", [None, "None", "", " "])
+def test_nothing_is_no_place(nothing: Any):
+    with pytest.raises(StorageError, match="it names no file and no folder") as caught:
+        place(nothing)
+    assert caught.value.trouble is Trouble.NO_FILE  # and not that nothing is there, which may mean "not sent"

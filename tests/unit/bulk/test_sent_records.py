@@ -108,3 +108,15 @@ class TestAStoreThatIsAway:
         first, *_, last = str(caught.value).splitlines()
         assert first.startswith(KEPT)
         assert last == "Then clear this task; nothing was sent."
+
+
+@pytest.mark.parametrize("path", [None, "None"])
+def test_a_request_without_a_place_has_no_record_and_is_no_request_that_was_not_sent(
+    path: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    records = SentRecords({"one": path})
+    for use in (lambda: records.set("one", ENTRY), lambda: records.get("one"), lambda: list(records.all())):
+        with pytest.raises(GstnInvalidRequest, match="it names no file and no folder"):
+            use()
+    assert list(tmp_path.iterdir()) == []
