@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
@@ -149,7 +150,7 @@ class ColumnMap(BaseModel):
         """Return the field of a column that is spoken of; ``None`` for one that is left out."""
         return self.names[name] if name in self.names else self._by_folded.get(folded_name(name))
 
-    @property
+    @cached_property
     def _by_folded(self) -> dict[str, str | None]:
         return {folded_name(name): field for name, field in self.names.items()}
 

@@ -46,6 +46,9 @@ _CHOICES: Final = {
     "inv_typ": _one_of(get_args(InvoiceType)),
 }
 
+_MOST_KEYS = 10_000
+"""Keys of JSON objects that are remembered; a file that has more of them has values for keys."""
+
 _CARRIED_ALWAYS = ("trade_name", "book_")
 """What :class:`ImsReconcileOperator` writes beside a document's fields."""
 
@@ -85,7 +88,7 @@ class Columns:
         self._carry = {} if carry is None or carry == "all" else {folded_name(name): str(name) for name in carry}
         self.carried: dict[str, None] = {}
         self._columns: dict[str, str] = {}
-        self._of_key: dict[str, str | None] = {}
+        self._of_key: dict[str, tuple[str | None, bool]] = {}
 
     @property
     def names(self) -> dict[str, str | None]:
@@ -171,19 +174,25 @@ class Columns:
         """Return a row under the API's field names."""
         named = Row({}, {})
         for name, value in row.items():
-            if name not in self._of_key:
-                known = name in ROW_FIELDS or self.map.is_named(name) or folded_name(name) in _FOLDED
-                self._of_key[name] = self._field(name) if known or self._carries(name) else name
-            field = self._of_key[name]
-            if field is not None and field in named:
-                return Unreadable(name, f"one value for {field}; here it stands under several names")
+            field, is_carried = self._of_key.get(name) or self._look_at(name)
             if field is not None:
+                if field in named:
+                    return Unreadable(name, f"one value for {field}; here it stands under several names")
                 named[field] = value
                 self._bind(name, field)
-            if value is not None and self._carries(name):
+            if is_carried and value is not None:
                 named.carried[name] = value
                 self.carried[name] = None
         return self.finished(named)
+
+    def _look_at(self, name: str) -> tuple[str | None, bool]:
+        """Return the field of a key, itself if nobody knows it, and whether it is carried; once for all rows."""
+        known = name in ROW_FIELDS or self.map.is_named(name) or folded_name(name) in _FOLDED
+        is_carried = self._carries(name)
+        found = self._field(name) if known or is_carried else name, is_carried
+        if len(self._of_key) < _MOST_KEYS:
+            self._of_key[name] = found
+        return found
 
     def finished(self, row: dict[str, Any]) -> dict[str, Any] | Unreadable:
         """
