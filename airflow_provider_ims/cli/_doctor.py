@@ -89,14 +89,14 @@ def _read(path: Path) -> Transcript:
 
 def _tell(transcript: Transcript, screen: Screen) -> ExitCode:
     found = findings(transcript)
-    if any("x-simulator" in each.headers for each in transcript.answers):
+    if transcript.is_simulated:
         screen.warn("The simulator answered: nothing here says anything of the real service.")
     screen.add(
         findings=[
             {"fact": each.fact.id, "says": each.fact.says, "verdict": str(each.verdict), "saw": each.saw}
             for each in found
         ],
-        simulator=any("x-simulator" in each.headers for each in transcript.answers),
+        simulator=transcript.is_simulated,
     )
     screen.table(
         ("fact", "says", "verdict", "saw"),

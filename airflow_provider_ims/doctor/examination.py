@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from airflow_provider_ims.doctor.transcript import Answered, Transcript
+from airflow_provider_ims.doctor.transcript import Transcript
 from airflow_provider_ims.exceptions import GstnError, GstnTaskNotFound
 from airflow_provider_ims.hooks._base import Build
 from airflow_provider_ims.hooks.gstn import RESET, GstnHook
@@ -213,7 +213,7 @@ def _unknown_task(hook: _RecordingHook) -> str:
     try:
         hook.get_task_status(unknown)
     except GstnError:
-        return _last(hook.transcript.answers)
+        return hook.transcript.answers[-1].told
     return "the service knows a task that nobody made"
 
 
@@ -224,9 +224,5 @@ def _early_result(hook: _RecordingHook, reference_id: str) -> str:
             lambda reply: tasks.read_result(reply, reference_id),
         )
     except GstnError:
-        return _last(hook.transcript.answers)
+        return hook.transcript.answers[-1].told
     return "it was there already"
-
-
-def _last(answers: list[Answered]) -> str:
-    return f"HTTP {answers[-1].status}" + (f", {answers[-1].code}" if answers[-1].code else "")

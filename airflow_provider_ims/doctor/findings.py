@@ -54,8 +54,12 @@ def _of(transcript: Transcript, kind: str, step: str | None = None) -> list[Answ
     return [each for each in transcript.answers if each.kind == kind and step in (None, each.step) and each.status]
 
 
-def _told(answered: Answered) -> str:
-    return f"HTTP {answered.status}" + (f", {answered.code}" if answered.code else "")
+def _all_sections(names: set[str]) -> Seen:
+    """Judge names under which documents of sections stand."""
+    unknown = sorted(name for name in names if section_of(name) not in SECTIONS)
+    if unknown:
+        return _no(f"unknown: {', '.join(unknown)}")
+    return _yes(", ".join(sorted(names))) if names else _NOTHING
 
 
 def _not_seen(_: Transcript) -> Seen:
@@ -65,9 +69,9 @@ def _not_seen(_: Transcript) -> Seen:
 def _ping(transcript: Transcript) -> Seen:
     for each in _of(transcript, "ping"):
         if each.status == 200 and each.data is not None:
-            return _yes(_told(each))
+            return _yes(each.told)
         if each.status in {404, 405}:
-            return _no(_told(each))
+            return _no(each.told)
     return _NOTHING
 
 
@@ -93,9 +97,7 @@ def _accepted(transcript: Transcript) -> tuple[Answered | None, bool]:
 
 
 def _parameter(answered: Answered) -> str:
-    error = answered.body.get("error") if isinstance(answered.body, Mapping) else None
-    args = error.get("args") if isinstance(error, Mapping) else None
-    return str(args.get("parameter-name") or "") if isinstance(args, Mapping) else ""
+    return str(answered.error_args.get("parameter-name") or "")
 
 
 def _gstin_header(transcript: Transcript) -> Seen:
@@ -106,7 +108,7 @@ def _gstin_header(transcript: Transcript) -> Seen:
     if accepted:
         return _yes(f"{name} was taken")
     if answered.code == "err-invalid-gstin-format" or "GSTIN" in _parameter(answered).upper():
-        return _no(f"{name}: {_told(answered)} {_parameter(answered)}".rstrip())
+        return _no(f"{name}: {answered.told} {_parameter(answered)}".rstrip())
     return _NOTHING
 
 
@@ -127,7 +129,7 @@ def _sections(transcript: Transcript) -> Seen:
     name = answered.query.get("section", "")
     if accepted:
         return _yes(f"{name} was taken")
-    return _no(f"{name}: {_told(answered)}") if "section" in _parameter(answered) else _NOTHING
+    return _no(f"{name}: {answered.told}") if "section" in _parameter(answered) else _NOTHING
 
 
 def _shown_status(answered: Answered) -> tuple[str, str]:
@@ -175,7 +177,7 @@ def _task_visible(transcript: Transcript) -> Seen:
 def _unknown_task(transcript: Transcript) -> Seen:
     for each in _of(transcript, "status", "unknown task"):
         is_so = each.status == 404 and each.code == "err-resource-not-found"
-        return _yes(_told(each)) if is_so else _no(_told(each))
+        return _yes(each.told) if is_so else _no(each.told)
     return _NOTHING
 
 
@@ -187,7 +189,7 @@ def _too_early(transcript: Transcript) -> Seen:
             data = each.data if isinstance(each.data, Mapping) else {}
             word = str(data.get("status_cd") or "")
             return (Verdict.NOT_SEEN, "the task had ended already") if not word else _no(f"HTTP 200, status_cd {word}")
-        return _yes(_told(each)) if each.status == 400 and each.code else _no(_told(each))
+        return _yes(each.told) if each.status == 400 and each.code else _no(each.told)
     return _NOTHING
 
 
@@ -197,7 +199,7 @@ def _pages(transcript: Transcript) -> Seen:
     for each in asked:
         if each.status == 200:
             return _yes(f"the first of {count} is page {each.path.rpartition('/')[2]}")
-    return _no(f"{count} pages, but {', '.join(_told(each) for each in asked)}") if asked and count else _NOTHING
+    return _no(f"{count} pages, but {', '.join(each.told for each in asked)}") if asked and count else _NOTHING
 
 
 def _page_count(answered: Answered) -> int:
@@ -211,11 +213,7 @@ def _page_items(transcript: Transcript) -> list[tuple[str, Any]]:
 
 
 def _page_sections(transcript: Transcript) -> Seen:
-    names = {name for name, _ in _page_items(transcript)}
-    unknown = sorted(name for name in names if section_of(name) not in SECTIONS)
-    if unknown:
-        return _no(f"unknown: {', '.join(unknown)}")
-    return _yes(", ".join(sorted(names))) if names else _NOTHING
+    return _all_sections({name for name, _ in _page_items(transcript)})
 
 
 def _record_fields(transcript: Transcript) -> Seen:
@@ -241,7 +239,7 @@ def _no_documents(transcript: Transcript) -> Seen:
         if isinstance(each.data, Mapping) and each.data.get("pages") == 0:
             return _yes("0 pages")
         if each.code and (meaning := meaning_of(each.code)) and meaning.kind is Kind.NO_DOCUMENTS:
-            return _yes(_told(each))
+            return _yes(each.told)
     return _NOTHING
 
 
@@ -260,7 +258,7 @@ def _error_codes(transcript: Transcript) -> Seen:
 def _gstn_refusal(transcript: Transcript) -> Seen:
     for each in transcript.answers:
         if each.outer_code == "err-gstn-returned" and each.kind != "result":
-            return _yes(_told(each)) if each.status == 502 else _no(_told(each))
+            return _yes(each.told) if each.status == 502 else _no(each.told)
     return _NOTHING
 
 
@@ -299,11 +297,7 @@ def _refusals(transcript: Transcript) -> Iterable[tuple[str, str]]:
 
 
 def _report_keys(transcript: Transcript) -> Seen:
-    keys = {section for _, section in _refusals(transcript)}
-    unknown = sorted(key for key in keys if section_of(key) not in SECTIONS)
-    if unknown:
-        return _no(f"unknown: {', '.join(unknown)}")
-    return _yes(", ".join(sorted(keys))) if keys else _NOTHING
+    return _all_sections({section for _, section in _refusals(transcript)})
 
 
 _LOOKS: dict[str, Callable[[Transcript], Seen]] = {

@@ -75,21 +75,33 @@ class Answered(NamedTuple):
         return self.body.get("data") if isinstance(self.body, Mapping) else None
 
     @property
+    def error(self) -> Mapping[str, Any]:
+        """The ``error`` of the reply; empty if there is none."""
+        error = self.body.get("error") if isinstance(self.body, Mapping) else None
+        return error if isinstance(error, Mapping) else {}
+
+    @property
+    def error_args(self) -> Mapping[str, Any]:
+        """What an error says beside its code; empty if it says nothing."""
+        args = self.error.get("args")
+        return args if isinstance(args, Mapping) else {}
+
+    @property
     def code(self) -> str:
         """The code of an error, GSTN's before Vayana's; empty if there is none."""
-        error = self.body.get("error") if isinstance(self.body, Mapping) else None
-        if not isinstance(error, Mapping):
-            return ""
-        args = error.get("args")
-        gstn = args.get("gstn-err") if isinstance(args, Mapping) else None
+        gstn = self.error_args.get("gstn-err")
         found = (gstn.get("code") or gstn.get("error_cd")) if isinstance(gstn, Mapping) else None
-        return str(found or error.get("message") or "")
+        return str(found or self.outer_code)
 
     @property
     def outer_code(self) -> str:
         """Vayana's own code of an error; empty if there is none."""
-        error = self.body.get("error") if isinstance(self.body, Mapping) else None
-        return str(error.get("message") or "") if isinstance(error, Mapping) else ""
+        return str(self.error.get("message") or "")
+
+    @property
+    def told(self) -> str:
+        """What was answered, in words: HTTP status and code."""
+        return f"HTTP {self.status}" + (f", {self.code}" if self.code else "")
 
     def as_reply(self) -> Reply:
         """Return it as a reply, for the readers of the protocol."""
@@ -108,6 +120,11 @@ class Transcript:
         self.answers: list[Answered] = []
         self._salt = secrets.token_bytes(16)
         self._ids: dict[str, str] = {}
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the simulator answered."""
+        return any("x-simulator" in each.headers for each in self.answers)
 
     def add(self, step: str, request: Request, reply: Reply | None, *, at: float, seconds: float) -> None:
         """
