@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from airflow_provider_ims.cli._arguments import WrongUsage, columns_of
@@ -17,6 +15,7 @@ from airflow_provider_ims.models.payload import MAX_BODY_BYTES, ResetPayload
 from airflow_provider_ims.planning.errors import RowsRejected
 from airflow_provider_ims.planning.output import REJECTS, Output
 from airflow_provider_ims.planning.planner import Rules, make_plan
+from airflow_provider_ims.planning.rejects import fault_of
 from airflow_provider_ims.spreadsheets import read_sheet
 from airflow_provider_ims.storage import local_place
 from airflow_provider_ims.tables.documents import AMOUNTS
@@ -37,7 +36,7 @@ def run(given: argparse.Namespace, screen: Screen) -> ExitCode:
 
 
 def _is_request(path: Path, file_format: str | None) -> bool:
-    """Say whether a file is a JSON object over more than one line, or of a request's keys: rows are a list or lines."""
+    """Say whether a file is one request: JSON that begins with an object. Rows are a list, or lines."""
     if (file_format or path.suffix.lstrip(".")).lower() != "json":
         return False
     try:
@@ -106,19 +105,10 @@ def _check_rows(given: argparse.Namespace, screen: Screen) -> ExitCode:
 
 
 def _faults_in(rejects: Path) -> list[Fault]:
-    csv.field_size_limit(2**31 - 1)
     with rejects.open(encoding="utf-8", newline="") as file:
         rows = read_sheet(file)
-        header = next(rows)
-        lines = [dict(zip(header, row, strict=False)) for row in rows]
-    return [
-        Fault(
-            f"{line['place']}: {line['field']}" if line["field"] else line["place"],
-            line["value"] or None,
-            line["reason"],
-        )
-        for line in lines
-    ]
+        next(rows)
+        return [fault_of(row) for row in rows]
 
 
 def _tell(totals: Totals, screen: Screen) -> None:
@@ -129,6 +119,3 @@ def _tell(totals: Totals, screen: Screen) -> None:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-__all__: Sequence[str] = ["run"]

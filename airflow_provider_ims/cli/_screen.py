@@ -89,8 +89,7 @@ class Screen:
         :param most: how many
         :param hint: where the rest is to be seen
         """
-        shown = [{"place": each.place, "value": _plain(each.value), "rule": each.rule} for each in faults[:most]]
-        self.add(faults=shown, more_faults=max(0, len(faults) - most))
+        self.add(faults=_as_json(faults[:most]), more_faults=max(0, len(faults) - most))
         for each in faults[:most]:
             self.say(f"  {each}")
         if len(faults) > most:
@@ -129,8 +128,7 @@ class Screen:
         self.code = code
         self.add(error=text)
         if faults:
-            shown = [{"place": each.place, "value": _plain(each.value), "rule": each.rule} for each in faults]
-            self.add(faults=shown)
+            self.add(faults=_as_json(faults))
         if not self.as_json:
             self._console(errors=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -168,6 +166,10 @@ class Progress:
         if now - self._shown >= 0.2:
             self._shown = now
             self._show(f"{self._count:,} {what}, {self._count / (now - self._began):,.0f} a second")
+
+
+def _as_json(faults: Sequence[Fault]) -> list[dict[str, object]]:
+    return [{"place": each.place, "value": _plain(each.value), "rule": each.rule} for each in faults]
 
 
 def _plain(value: object) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,10 +61,7 @@ class Rejects:
 
     def first(self, count: int) -> list[Fault]:
         """Return the first faults, in the order of the input, with their places."""
-        return [
-            Fault(f"{line[0]}: {line[5]}" if line[5] else line[0], line[7] or None, line[8])
-            for line, _ in zip(self._lines(), range(count), strict=False)
-        ]
+        return [fault_of(line) for line, _ in zip(self._lines(), range(count), strict=False)]
 
     def told(self, count: int) -> list[str]:
         """Return the first faults in words, those of one row under its place and its document."""
@@ -98,6 +95,17 @@ class Rejects:
     def _lines(self) -> Iterator[tuple[str, ...]]:
         for source, row, *told in self._database.execute("SELECT * FROM reject ORDER BY source, row, rowid"):
             yield self._name_of(Place(source, row)), *told
+
+
+def fault_of(line: Sequence[str]) -> Fault:
+    """
+    Return the fault that a line tells.
+
+    :param line: with the columns of :data:`HEADER`
+    """
+    told = dict(zip(HEADER, line, strict=True))
+    place = f"{told['place']}: {told['field']}" if told["field"] else told["place"]
+    return Fault(place, told["value"] or None, told["reason"])
 
 
 def _first(row: Mapping[str, Any], *names: str) -> Any:
