@@ -238,8 +238,7 @@ def _read_part(chunk: PlannedRequest) -> Iterator[DocumentRow]:
     rows = read_sheet(io.StringIO(text, newline=""))
     header = next(rows, [])
     for row in rows:
-        cells = dict(zip(header, row, strict=False))
-        yield DocumentRow(*(cells.get(name) or "" for name in DocumentRow._fields))
+        yield DocumentRow.of_cells(dict(zip(header, row, strict=False)))
 
 
 def _written(path: ObjectStoragePath, write: Callable[[ObjectStoragePath], None]) -> None:

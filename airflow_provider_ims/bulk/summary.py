@@ -62,7 +62,7 @@ class RunTotals:
         said = str(row["outcome"])
         self.documents[said] += 1
         if said == "refused" and len(self.refused) < MOST_REFUSED:
-            self.refused.append(DocumentRow(*(str(row.get(name) or "") for name in DocumentRow._fields)))
+            self.refused.append(DocumentRow.of_cells(row))
         for name in AMOUNTS:
             try:
                 amount = Decimal(str(row.get(name) or 0))

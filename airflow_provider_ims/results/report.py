@@ -56,6 +56,15 @@ class DocumentRow(NamedTuple):
     remedy: str = ""
     reference_id: str = ""
 
+    @classmethod
+    def of_cells(cls, cells: Mapping[str, Any]) -> DocumentRow:
+        """
+        Return the row that stands in a table of outcomes.
+
+        :param cells: name of a column -> what stands there; further columns are passed over
+        """
+        return cls(*(str(cells.get(name) or "") for name in cls._fields))
+
 
 class RefusedRow(NamedTuple):
     """
