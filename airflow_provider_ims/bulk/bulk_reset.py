@@ -20,7 +20,7 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.models.plan import GstinPlan, PlannedRequest
 from airflow_provider_ims.models.result import ResetResult
-from airflow_provider_ims.pace import span
+from airflow_provider_ims.progress import span
 from airflow_provider_ims.results.report import Report
 from airflow_provider_ims.submissions.audit import NO_AUDIT, AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, BulkPart, Entry, Journal, entry_of

@@ -32,11 +32,7 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.links import LINKS
 from airflow_provider_ims.models.calendar import Calendar, OnWindow
-from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
-from airflow_provider_ims.operators._deferral import hand_over
-from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
-from airflow_provider_ims.operators._ending import OnPartial, end_task, push_summary
-from airflow_provider_ims.operators.arguments import (
+from airflow_provider_ims.operators._arguments import (
     REPORT_FORMATS,
     check_choice,
     check_formats,
@@ -44,7 +40,11 @@ from airflow_provider_ims.operators.arguments import (
     is_true,
     seconds,
 )
-from airflow_provider_ims.pace import span
+from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
+from airflow_provider_ims.operators._deferral import hand_over
+from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
+from airflow_provider_ims.operators._ending import OnPartial, end_task, push_summary
+from airflow_provider_ims.progress import span
 from airflow_provider_ims.results.text_tables import aligned
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Journal

@@ -31,10 +31,10 @@ from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.links import LINKS
 from airflow_provider_ims.models.documents import SECTIONS, section_of
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
+from airflow_provider_ims.operators._arguments import folder, seconds
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators._deferral import trigger_for
-from airflow_provider_ims.operators.arguments import folder, seconds
-from airflow_provider_ims.pace import Pace
+from airflow_provider_ims.progress import ProgressLog
 from airflow_provider_ims.snapshots.errors import PageUnreadable
 from airflow_provider_ims.snapshots.pages import MEMORY_LIMIT, DocumentsTable
 from airflow_provider_ims.snapshots.snapshot import DOCUMENTS_FILE, SNAPSHOT_FILE, Snapshot
@@ -283,12 +283,12 @@ class ImsDownloadOperator(BaseOperator):
         for section in begun.sections:
             reference_id = begun.ids[section]
             count = pages = 0
-            pace = Pace(self.log, f"documents of {section}")
+            progress = ProgressLog(self.log, f"documents of {section}")
             try:
                 for page in hook.get_task_page_texts(reference_id) if reference_id else ():
                     count += table.add(section, page.data, page.text)
                     pages += 1
-                    pace.reached(count)
+                    progress.reached(count)
             except GstnError as error:
                 if isinstance(error, GstnPermanentError) or error.http_status == 200:
                     self._begin_anew(context, error)  # the task's own last word: it would say the same each time

@@ -25,11 +25,7 @@ from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.links import LINKS
 from airflow_provider_ims.models.payload import ImsRequest, ResetPayload
 from airflow_provider_ims.models.result import ResetResult
-from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
-from airflow_provider_ims.operators._deferral import ended_of, hand_over, trigger_for
-from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
-from airflow_provider_ims.operators._ending import OnPartial, end_task
-from airflow_provider_ims.operators.arguments import (
+from airflow_provider_ims.operators._arguments import (
     REPORT_FORMATS,
     check_choice,
     check_formats,
@@ -40,7 +36,11 @@ from airflow_provider_ims.operators.arguments import (
     seconds,
     shortest,
 )
-from airflow_provider_ims.operators.payload import Payload, load_payload
+from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
+from airflow_provider_ims.operators._deferral import ended_of, hand_over, trigger_for
+from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
+from airflow_provider_ims.operators._ending import OnPartial, end_task
+from airflow_provider_ims.operators._payload import Payload, load_payload
 from airflow_provider_ims.results.files import write_result
 from airflow_provider_ims.results.reconciliations import Reconciliations
 from airflow_provider_ims.results.report import Report, listed

@@ -17,8 +17,8 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
-from airflow_provider_ims.operators.arguments import REPORT_FORMATS, check_formats, folder, is_true
-from airflow_provider_ims.operators.sources import files_of, sql_hook
+from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_formats, folder, is_true
+from airflow_provider_ims.operators._sources import files_of, sql_hook
 from airflow_provider_ims.planning.errors import (
     PlanError,
     RowsRejected,

@@ -39,10 +39,10 @@ from airflow_provider_ims.matching.engine import OnInvalid
 from airflow_provider_ims.matching.sources import Books
 from airflow_provider_ims.models.calendar import Calendar, OnWindow
 from airflow_provider_ims.models.faults import CountsDisagree
+from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_choice, check_formats, folder, is_true
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators._ending import end_task
-from airflow_provider_ims.operators.arguments import REPORT_FORMATS, check_choice, check_formats, folder, is_true
-from airflow_provider_ims.operators.sources import files_of, sql_hook
+from airflow_provider_ims.operators._sources import files_of, sql_hook
 from airflow_provider_ims.snapshots.errors import SnapshotUnavailable, SnapshotUnusable
 from airflow_provider_ims.snapshots.snapshot import MAX_AGE, FoundSnapshot, several, usable
 from airflow_provider_ims.snapshots.verification import COLUMNS, VERIFICATIONS, Reported, verify

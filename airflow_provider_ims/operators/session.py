@@ -22,8 +22,8 @@ from airflow_provider_ims.assets import SESSION_ALIAS
 from airflow_provider_ims.exceptions import GstnOtpRefused, GstnSessionExpired, GstnTransientError
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.links import LINKS
+from airflow_provider_ims.operators._arguments import is_true
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
-from airflow_provider_ims.operators.arguments import is_true
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

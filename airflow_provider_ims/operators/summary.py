@@ -20,8 +20,8 @@ from airflow_provider_ims.exceptions import (
     of_storage_error,
 )
 from airflow_provider_ims.models.plan import GstinPlan
+from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_choice, check_formats, folder
 from airflow_provider_ims.operators._ending import push_summary
-from airflow_provider_ims.operators.arguments import REPORT_FORMATS, check_choice, check_formats, folder
 from airflow_provider_ims.results.text_tables import aligned
 from airflow_provider_ims.storage import CannotWrite, StorageError, copy_whole, is_given, place
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable

@@ -16,7 +16,6 @@ from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import CountsDisagree, Fault
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
 from airflow_provider_ims.models.plan import GstinPlan, PlannedRequest
-from airflow_provider_ims.pace import Pace
 from airflow_provider_ims.planning.carried import as_text
 from airflow_provider_ims.planning.checks.checker import Checker, Valid
 from airflow_provider_ims.planning.checks.duplicates import Duplicate, Duplicates
@@ -27,6 +26,7 @@ from airflow_provider_ims.planning.rejects import Rejects
 from airflow_provider_ims.planning.sources.rows import Row, Source, Unreadable
 from airflow_provider_ims.planning.spills import MOST_SOURCES, Spills, place_of
 from airflow_provider_ims.planning.workspace import Place, open_database
+from airflow_provider_ims.progress import ProgressLog
 from airflow_provider_ims.storage import StorageError
 from airflow_provider_ims.tables.errors import NoRoom
 
@@ -157,7 +157,7 @@ class _Planner:
         self._rtins: set[str] = set()
         self._spellings: dict[str, tuple[str, Place]] = {}
         self._plan = Plan()
-        self._packing = Pace(log, "documents in requests")
+        self._packing = ProgressLog(log, "documents in requests")
 
     def run(self) -> Plan:
         plan = self._plan
@@ -191,11 +191,11 @@ class _Planner:
         spills, rtins, room = self._spills, self._rtins, self._room
         columns = source.columns
         rows = 0
-        pace = Pace(log, f"rows of {self._names[index]}")
+        progress = ProgressLog(log, f"rows of {self._names[index]}")
         for number, row in source.rows():
             rows += 1
             if rows & 4095 == 0:
-                pace.reached(rows)
+                progress.reached(rows)
             if isinstance(row, Unreadable):
                 self._rejects.add(Place(index, number), {}, [Fault("", row.value, row.rule)], columns)
                 continue

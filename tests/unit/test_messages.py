@@ -22,7 +22,7 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.models import ResetPayload
 from airflow_provider_ims.models.faults import InvalidPayload
-from airflow_provider_ims.operators.payload import load_payload
+from airflow_provider_ims.operators._payload import load_payload
 from airflow_provider_ims.waits.events import not_complete_in_time
 from tests.unit.builders import STIN, document, request
 

@@ -193,7 +193,7 @@ class TestReset:
         def away(path):
             raise CannotRead(path, TimeoutError("no answer"))
 
-        monkeypatch.setattr("airflow_provider_ims.operators.payload.read_whole", away)
+        monkeypatch.setattr("airflow_provider_ims.operators._payload.read_whole", away)
         with pytest.raises(GstnStorageUnavailable, match="nothing was sent"):
             reset("s3://bucket/reset.json").execute({"ti": TaskInstance()})
         assert not hook.sent

@@ -6,16 +6,16 @@ import logging
 
 import pytest
 
-from airflow_provider_ims.pace import Pace, span
+from airflow_provider_ims.progress import ProgressLog, span
 
 
 def test_a_line_every_few_seconds_with_a_rate(caplog: pytest.LogCaptureFixture):
     now = [0.0]
-    pace = Pace(logging.getLogger("a task"), "rows of erp.csv", lambda: now[0])
+    progress = ProgressLog(logging.getLogger("a task"), "rows of erp.csv", lambda: now[0])
     with caplog.at_level(logging.INFO):
         for second in range(1, 31):
             now[0] = float(second)
-            pace.reached(second * 1000)
+            progress.reached(second * 1000)
     assert [record.getMessage() for record in caplog.records] == [
         f"{count:,} rows of erp.csv so far, 1,000 a second." for count in (10_000, 20_000, 30_000)
     ]
@@ -23,7 +23,7 @@ def test_a_line_every_few_seconds_with_a_rate(caplog: pytest.LogCaptureFixture):
 
 def test_what_is_short_says_nothing(caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO):
-        Pace(logging.getLogger("a task"), "rows").reached(5)
+        ProgressLog(logging.getLogger("a task"), "rows").reached(5)
     assert caplog.records == []
 
 

@@ -10,7 +10,7 @@ EVERY = 10.0
 """Seconds between two lines."""
 
 
-class Pace:
+class ProgressLog:
     """
     How far something is that is counted.
 
