@@ -7,11 +7,12 @@ import tempfile
 from pathlib import Path
 
 from airflow_provider_ims.cli._arguments import WrongUsage, columns_of
-from airflow_provider_ims.cli._plan import Given, counted, read_plan, sources_of, tell_of_plan
+from airflow_provider_ims.cli._plan import Given, read_plan, sources_of, tell_of_plan, watched
 from airflow_provider_ims.cli._screen import ExitCode, Screen
 from airflow_provider_ims.cli._totals import Totals
 from airflow_provider_ims.models.faults import Fault, InvalidPayload
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES, ResetPayload
+from airflow_provider_ims.models.printable import counted
 from airflow_provider_ims.planning.errors import RowsRejected
 from airflow_provider_ims.planning.output import REJECTS, Output
 from airflow_provider_ims.planning.planner import Rules, make_plan
@@ -56,7 +57,7 @@ def _check_request(path: Path, given: argparse.Namespace, screen: Screen) -> Exi
         payload = ResetPayload.parse(content, strict_gstin=given.strict_gstin, allow_no_action=given.allow_no_action)
     except InvalidPayload as error:
         screen.add(valid=False)
-        screen.say(f"{path}: {_counted(len(error.faults), 'fault')}")
+        screen.say(f"{path}: {counted(len(error.faults), 'fault')}")
         screen.faults(error.faults, most=given.faults, hint=" (--faults N shows more)")
         return ExitCode.FAULTS
     totals = Totals()
@@ -85,11 +86,11 @@ def _check_rows(given: argparse.Namespace, screen: Screen) -> ExitCode:
         folder = Path(name)
         try:
             with screen.working("Reading") as progress:
-                plan = make_plan(counted(sources_of(given.files, wanted), progress), Output(local_place(folder)), rules)
+                plan = make_plan(watched(sources_of(given.files, wanted), progress), Output(local_place(folder)), rules)
         except RowsRejected:  # every row
             faults = _faults_in(folder / REJECTS)
             screen.add(valid=False, documents=0)
-            screen.say(f"{_counted(len(faults), 'fault')}; no row is right")
+            screen.say(f"{counted(len(faults), 'fault')}; no row is right")
             screen.faults(faults, most=given.faults, hint=" (--faults N shows more)")
             return ExitCode.FAULTS
         totals = read_plan(plan)
@@ -115,7 +116,3 @@ def _tell(totals: Totals, screen: Screen) -> None:
     screen.add(documents=totals.documents, sections=totals.sections(), periods=totals.periods)
     screen.table(("section", "documents", *AMOUNTS), totals.rows())
     screen.say(f"Return periods of the suppliers: {', '.join(totals.periods) or 'none'}")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -40,7 +40,7 @@ def run(given: argparse.Namespace, screen: Screen) -> ExitCode:
     )
     sources = sources_of(given.files, Given(columns_of(given), given.file_format, given.delimiter))
     with screen.working("Planning") as progress:
-        plan = make_plan(counted(sources, progress), Output(local_place(given.output.absolute())), rules)
+        plan = make_plan(watched(sources, progress), Output(local_place(given.output.absolute())), rules)
     totals = read_plan(plan)
     screen.add(output=str(given.output), sections=totals.sections(), rejects=plan.rejects)
     tell_of_plan(plan, screen)
@@ -61,7 +61,7 @@ def sources_of(files: Sequence[str], given: Given) -> list[Source]:
     ]
 
 
-def counted(sources: Sequence[Source], progress: Progress) -> list[Source]:
+def watched(sources: Sequence[Source], progress: Progress) -> list[Source]:
     """Return the same sources, each of whose rows is counted."""
     return [_Counted(source, progress) for source in sources]
 

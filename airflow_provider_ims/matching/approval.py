@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from airflow_provider_ims.matching.decisions import DECISIONS
 from airflow_provider_ims.models.calendar import Calendar
+from airflow_provider_ims.models.printable import counted
 
 _ACTIONS: Final = {"A": "accepted", "R": "rejected", "P": "pending", "N": "no action"}
 _LONGEST_CELL: Final = 60
@@ -48,11 +49,11 @@ def approval_text(
     resets = [entry for entry in counts if entry["decision"] == "reset"]
     documents, tax = sum(entry["documents"] for entry in resets), _sum(resets)
     subject = (
-        f"IMS: put {_counted(documents, 'document')} with {_money(tax)} of tax back to no action"
-        f" ({_counted(len(rtins), 'GSTIN')})"
+        f"IMS: put {counted(documents, 'document')} with {_money(tax)} of tax back to no action"
+        f" ({counted(len(rtins), 'GSTIN')})"
     )
     parts = [
-        f"**{_counted(documents, 'document')}** with **{_money(tax)}** of tax are to be put back to *no action*.",
+        f"**{counted(documents, 'document')}** with **{_money(tax)}** of tax are to be put back to *no action*.",
         "A document at *no action* is deemed **accepted** when GSTR-2B is drawn, unless somebody acts on it before."
         + _of_rejected(resets),
         *(f"**{text}**" for text in dates.warnings(rtins, now)),
@@ -75,7 +76,7 @@ def _of_rejected(resets: Sequence[Mapping[str, Any]]) -> str:
     if not rejected:
         return ""
     count = sum(entry["documents"] for entry in rejected)
-    return f" {_counted(count, 'of them is', 'of them are')} rejected now: to reset them takes the rejection back."
+    return f" {counted(count, 'of them is', 'of them are')} rejected now: to reset them takes the rejection back."
 
 
 def _decisions(counts: Sequence[Mapping[str, Any]]) -> str:
@@ -111,7 +112,7 @@ def _files(found: Sequence[Mapping[str, Any]]) -> list[str]:
     paths = [f"`{_cell(each['review_path'])}`" for each in found if each.get("review_path")]
     if not review or not paths:
         return []
-    return [f"{_counted(review, 'row', 'rows')} are left for a person to review: {', '.join(paths)}"]
+    return [f"{counted(review, 'row', 'rows')} are left for a person to review: {', '.join(paths)}"]
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[str] = ()) -> str:
@@ -125,10 +126,6 @@ def _cell(value: object) -> str:
     text = " ".join(str(value).split())
     text = text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
     return re.sub(r"([\\`*_{}\[\]<>()#!|~&])", r"\\\1", text)
-
-
-def _counted(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _sum(entries: Iterable[Mapping[str, Any]]) -> Decimal:

@@ -7,6 +7,8 @@ from decimal import Decimal
 from itertools import groupby
 from typing import NamedTuple
 
+from airflow_provider_ims.models.printable import counted
+
 _SHOWN = 50
 
 
@@ -57,7 +59,7 @@ class InvalidPayload(ValueError):
                 lines += [f"  {name}: {fault}" if name else f"  {fault}" for fault in told]
         if len(self.faults) > _SHOWN:
             lines.append(f"  ... and {len(self.faults) - _SHOWN} more")
-        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+        count = counted(len(self.faults), "fault")
         super().__init__("\n".join([f"The reset request has {count}; nothing was sent:", *lines]))
 
     def _document(self, fault: Fault) -> str:

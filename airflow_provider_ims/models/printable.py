@@ -31,6 +31,16 @@ def clean_lines(text: str) -> str:
     return text if text.isprintable() else "\n".join(_printable(line) for line in text.split("\n"))
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """
+    Return a number of things in words: ``1 fault``, ``1,000 faults``.
+
+    :param one: the word for one
+    :param many: the word for another number; ``None``: with an s after it
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 LONGEST_FIRST_LINE = 119
 """Airflow's log page does not wrap: what and who has to stand in this many characters."""
 

@@ -12,6 +12,7 @@ from airflow_provider_ims.exceptions import GstnPermanentError
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models.calendar import Calendar
 from airflow_provider_ims.models.payload import ImsRequest
+from airflow_provider_ims.models.printable import counted
 from airflow_provider_ims.operators._ending import push_summary
 from airflow_provider_ims.results.report import listed
 
@@ -78,8 +79,8 @@ def end_dry_run(
     push_summary(context, summary, log)
     text = "\n".join(
         [
-            f"Dry run: {documents:,} documents of GSTIN {rtin} would be reset. Nothing was sent.",
-            f"{count:,} requests, {size:,} bytes: {listed(dict(sections))}",
+            f"Dry run: {counted(documents, 'document')} of GSTIN {rtin} would be reset. Nothing was sent.",
+            f"{counted(count, 'request')}, {size:,} bytes: {listed(dict(sections))}",
             told,
             _SESSIONS[session].format(until=until),
             *lines,
