@@ -22,6 +22,7 @@ from airflow_provider_ims.assets import (
 from airflow_provider_ims.exceptions import GstnResetNotDone, GstnSessionExpired
 from airflow_provider_ims.links import Linked
 from airflow_provider_ims.models.calendar import Calendar
+from airflow_provider_ims.operators._arguments import is_true
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -34,7 +35,9 @@ def declare_assets(operator: BaseOperator, emit_assets: bool, *aliases: str) -> 
     :param emit_assets: whether it emits any
     :param aliases: their names
     :return: ``emit_assets``
+    :raises GstnInvalidRequest: when it is neither true nor false
     """
+    emit_assets = is_true("emit_assets", emit_assets)
     if emit_assets:
         from airflow.sdk import AssetAlias
 

@@ -85,7 +85,7 @@ class GstnRequestOtpOperator(BaseOperator):
         :raises AirflowSkipException: when there is a live session and no password is needed
         """
         with GstnHook(self.gstn_conn_id) as hook:
-            if self.only_if_needed and (ends_at := self._extended(hook)):
+            if is_true("only_if_needed", self.only_if_needed) and (ends_at := self._extended(hook)):
                 # A skipped task's events are not taken by Airflow.
                 AssetEvents(self, context).session("extended", self.gstin, succeeds=False, ends_at=ends_at)
                 raise AirflowSkipException(

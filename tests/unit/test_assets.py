@@ -25,7 +25,7 @@ from airflow_provider_ims.assets import (
     ims_asset,
     session_asset,
 )
-from airflow_provider_ims.exceptions import GstnResetNotDone, GstnSessionExpired
+from airflow_provider_ims.exceptions import GstnInvalidRequest, GstnResetNotDone, GstnSessionExpired
 from airflow_provider_ims.links import GstPageLink, ResultFileLink
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
@@ -145,14 +145,20 @@ def test_an_airflow_that_takes_no_xcom_fails_no_task():
     events.session("otp_needed", GSTIN, succeeds=False)
 
 
-def test_they_can_be_turned_off():
-    events, told = run(emit_assets=False)
+@pytest.mark.parametrize("no", [False, "false"])
+def test_they_can_be_turned_off(no: Any):
+    events, told = run(emit_assets=no)
     events.session("opened", GSTIN)
     events.session("otp_needed", GSTIN, succeeds=False)
     assert not told.task.outlets
     assert not of_alias(told, SESSION_ALIAS)
     assert not told.ti.pushed
-    assert not ImsBulkResetOperator(task_id="bulk", plan_entry={}, emit_assets=False).outlets
+    assert not ImsBulkResetOperator(task_id="bulk", plan_entry={}, emit_assets=no).outlets
+
+
+def test_a_mistyped_word_for_that_is_told_when_the_dag_is_read():
+    with pytest.raises(GstnInvalidRequest, match="emit_assets is 'nein'; it takes true or false"):
+        ImsBulkResetOperator(task_id="bulk", plan_entry={}, emit_assets="nein")  # type: ignore[arg-type]
 
 
 def test_outlets_of_the_users_own_stay():

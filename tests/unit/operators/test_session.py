@@ -104,10 +104,17 @@ class TestRequest:
             self.request()
         assert hook.calls == [("refresh_session", GSTIN)]
 
-    def test_can_be_told_to_ask_anyway(self, hook):
+    @pytest.mark.parametrize("no", [False, "false"])
+    def test_can_be_told_to_ask_anyway(self, hook, no):
         hook.known = object()
-        assert self.request(only_if_needed=False) == "otp-request-1"
+        assert self.request(only_if_needed=no) == "otp-request-1"
         assert hook.calls == [("request_otp", GSTIN, "portal.user")]
+
+    def test_a_mistyped_word_for_that_asks_nobody(self, hook):
+        hook.known = object()
+        with pytest.raises(GstnInvalidRequest, match="only_if_needed is 'nein'; it takes true or false"):
+            self.request(only_if_needed="nein")
+        assert hook.calls == []
 
 
 class TestVerify:
