@@ -26,6 +26,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from airflow_provider_ims.simulator.server import SimulatorServer
+from local_airflow.browser import FLAGS, find_browser
 from local_airflow.stack import AirflowStack
 
 DAGS = Path(__file__).parents[2] / "example_dags"
@@ -34,18 +35,6 @@ SIZE = {"width": 1400, "height": 680}
 DAG_ID, TASK_ID = "gstn_session", "session.verify_otp"
 GSTIN = "20MAYAS0100J1ZX"
 PAGE_SECONDS = 60
-FLAGS = (
-    "--headless",
-    "--no-sandbox",  # root, as in a container, has none
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--lang=en-GB",
-)
 
 
 def main() -> None:
@@ -82,8 +71,8 @@ def answer(page: webdriver.Chrome, otp: str) -> None:
 def browser(profile: Path) -> Iterator[webdriver.Chrome]:
     """Start Chromium with a new profile."""
     options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or "chromium"
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+    options.binary_location = find_browser()
+    for flag in (*FLAGS, "--headless", "--hide-scrollbars", f"--user-data-dir={profile}"):
         options.add_argument(flag)
     service = webdriver.ChromeService(shutil.which("chromedriver") or "chromedriver")
     driver = webdriver.Chrome(options=options, service=service)

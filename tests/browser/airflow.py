@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,34 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_ims.simulator.server import SimulatorServer
+from local_airflow.browser import FLAGS, find_browser
 from local_airflow.stack import TASK_MODULES, AirflowStack
 
 ROOT = Path(__file__).parents[2]
 USERS = {"admin": "admin", "viewer": "viewer", "nobody": ""}
 """User -> role; each one's password is the name once more. ``nobody`` has no right at all."""
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--no-sandbox",  # root, as in a container, has none
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--lang=en-GB",
-)
-
-
-def find_browser() -> str:
-    """Return the path of a browser: ``CHROMIUM`` of the environment, or what is installed."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        raise FileNotFoundError(
-            "No chromium was found, and the page is tested in one.\nDebian: apt-get install chromium; or name one in"
-            " the environment variable CHROMIUM."
-        )
-    return found
 
 
 class StackWithUsers(AirflowStack):

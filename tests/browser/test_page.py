@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_ims.simulator.server import SimulatorServer
+from local_airflow.browser import find_browser
 from local_airflow.stack import AirflowStack
-from tests.browser.airflow import browser, find_browser, log_in, running_airflow
+from tests.browser.airflow import browser, log_in, running_airflow
 from tests.browser.company import events, gstins
 
 REFUSED = "20MAYAS0100J1ZX"  # of the sample request
