@@ -16,6 +16,7 @@ import resource
 import select
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
@@ -89,9 +90,10 @@ class Judge:
                     return 1
             return 0
 
-        pid, read = _forked(judged)
-        os.close(read)
-        return _status(pid, 2 * allowed) != 0
+        with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+            pid, read = _forked(lambda write: os.chdir(folder) or judged(write))  # a mutant may write to any name
+            os.close(read)
+            return _status(pid, 2 * allowed) != 0
 
     @property
     def _items(self) -> list[pytest.Item]:
