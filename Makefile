@@ -3,6 +3,7 @@
 # make browser  test the page GST in a real browser (Debian: apt-get install chromium)
 # make lint   ruff and mypy --strict
 # make docs   build the guides and the reference as a site in build/docs, warnings are errors
+# make matrix ONLY=3.1-py311  every Airflow, Python and set of dependencies, or those that begin so; E2E=1 adds a real Airflow's tests, QUICK=1 leaves the long ones out
 # make wheel  build sdist and wheel, install the wheel into an empty environment and ask Airflow for the provider
 # make days   live N simulated days (10,000) on all cores; make days-mutants sees whether they notice a broken package
 # make mutants MODULE=models/result.py   break that module (or all) in one small place at a time: does a test notice?
@@ -14,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test browser lint docs wheel bench days days-mutants mutants setup clean
+.PHONY: demo test browser lint docs matrix wheel bench days days-mutants mutants setup clean
 
 setup: $(READY)
 
@@ -57,8 +58,12 @@ docs: $(READY)
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/docs
 	@echo "The site begins at build/docs/index.html"
 
+matrix: $(READY)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --group matrix
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m nox $(if $(E2E)$(QUICK),-- $(if $(E2E),e2e) $(if $(QUICK),without-tests))
+
 wheel: $(READY)
 	.ci/check-wheel $(BIN)/python
 
 clean:
-	rm -rf $(VENV) .demo dist build docs/reference
+	rm -rf $(VENV) .demo dist build .nox docs/reference
