@@ -120,7 +120,7 @@ for _minor, _airflow in AIRFLOWS.items():
 
 def _install(session: nox.Session, release: str, dependencies: str, until: str | None) -> object:
     """Resolve first, so that what the tests need changes nothing of what the package is tested with."""
-    folder = Path(session.create_tmp())
+    folder = Path(session.create_tmp()).resolve()
     (folder / "airflow.txt").write_text(f"apache-airflow=={release}\n")
     lock = folder / "lock.txt"
     dates = []
@@ -148,7 +148,7 @@ def _plain(name: str) -> str:
 
 def _environment(session: nox.Session) -> dict[str, str]:
     return {
-        "AIRFLOW_HOME": str(Path(session.create_tmp()) / "airflow"),
+        "AIRFLOW_HOME": str(Path(session.create_tmp()).resolve() / "airflow"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
@@ -187,7 +187,7 @@ def _parse_dags(session: nox.Session) -> str:
 
 def _test(session: nox.Session, *folders: str) -> dict[str, int]:
     """Run tests at the lowest priority, so that the machine stays usable; return the counts."""
-    report = Path(session.create_tmp()) / "report.xml"
+    report = Path(session.create_tmp()).resolve() / "report.xml"
     command = ["nice", "-n", "15", "python", "-m", "pytest", "--quiet", "-p", "no:cacheprovider"]
     session.run(*command, f"--junitxml={report}", *folders, "-k", NEITHER_HERE, external=True, success_codes=[0, 1])
     found = re.search(r'errors="(\d+)" failures="(\d+)" skipped="(\d+)" tests="(\d+)"', report.read_text())
