@@ -51,8 +51,12 @@ AIRFLOWS = {
     "3.3": Airflow("3.3.2", "3.3.2"),
 }
 PYTHONS = ("3.11", "3.12", "3.13")
-NEWER_THAN_ITS_TIME = ("duckdb",)
-"""What the package needs in a version that the older Airflows are older than."""
+NEWER_THAN_ITS_TIME = {
+    "duckdb": "2026-11-27",
+    "apache-airflow-providers-standard": "2026-04-21",
+    "apache-airflow-providers-common-compat": "2026-04-21",
+}
+"""What the package needs in a version that older Airflows are older than, with a day on which there was one."""
 
 END_TO_END = "tests/e2e/test_reset.py"
 NEITHER_HERE = "not imports_operators and not pull_in_neither"
@@ -126,8 +130,8 @@ def _install(session: nox.Session, release: str, dependencies: str, until: str |
     dates = []
     if dependencies == "of-its-time" and until:
         dates = ["--exclude-newer", until]
-        for name in NEWER_THAN_ITS_TIME:
-            dates += ["--exclude-newer-package", f"{name}={datetime.now(UTC):%Y-%m-%d}"]
+        for name, day in NEWER_THAN_ITS_TIME.items():
+            dates += ["--exclude-newer-package", f"{name}={max(day, until)}"]
     resolution = "lowest-direct" if dependencies == "lowest" else "highest"
     python = str(Path(session.bin) / "python")
     compiled = ["--quiet", "--no-header", "--no-annotate", "--python", python, "--resolution", resolution, *dates]

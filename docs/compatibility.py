@@ -26,12 +26,14 @@ found last.
 | dependencies | what is installed |
 |---|---|
 | lowest | what the package needs directly at the lower bounds of `pyproject.toml`, the rest as new as it goes |
-| of its time | everything as it was some weeks after that release of Airflow, but duckdb |
+| of its time | everything as it was two weeks after that release of Airflow, but what the package needs newer: duckdb, and for 3.1 Airflow's standard provider |
 | newest | everything as new as it is to be had |
 
 """
 
 NOTES = """\
+
+What has no row was not run, and an empty field neither.
 
 ## What is different below Airflow 3.3
 - Nothing that a task has sent is kept by Airflow itself: see [reliability.md](reliability.md). Use `retries=0` for
@@ -67,12 +69,7 @@ def page(table: Mapping[str, Mapping[str, Any]] | None = None) -> str:
         )
         for _, cell in sorted(table.items())
     ]
-    missing = sorted({"3.11", "3.12", "3.13"} - {cell["python"] for cell in table.values()})
-    return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows) + _not_run(missing) + NOTES
-
-
-def _not_run(pythons: list[str]) -> str:
-    return f"\nNot run: Python {', '.join(pythons)}.\n" if pythons else ""
+    return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows) + NOTES
 
 
 def _said(found: Any) -> str:
