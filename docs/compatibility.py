@@ -26,7 +26,7 @@ found last.
 | dependencies | what is installed |
 |---|---|
 | lowest | what the package needs directly at the lower bounds of `pyproject.toml`, the rest as new as it goes |
-| of its time | all as it was two weeks after that release of Airflow; newer are duckdb and, for 3.1, the standard provider |
+| of its time | all as it was two weeks after that Airflow; newer are duckdb and, for 3.1, the standard provider |
 | newest | everything as new as it is to be had |
 
 """

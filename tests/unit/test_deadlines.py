@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ims import deadlines
 from airflow_provider_ims.deadlines import ReturnPeriodDeadline
 from airflow_provider_ims.models.calendar import INDIA
 
@@ -115,9 +114,3 @@ def test_equal_references_are_equal():
     )
     assert (one, hash(one)) == (other, hash(other))
     assert one != ReturnPeriodDeadline()
-
-
-def test_an_airflow_that_cannot_keep_it_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(deadlines, "BaseDeadlineReference", object)
-    with pytest.raises(RuntimeError, match="needs Airflow 3.2"):
-        ReturnPeriodDeadline()
