@@ -33,7 +33,7 @@ import json, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
 import duckdb
-from airflow_provider_ims.protocol.tasks import read_page_with_text
+from airflow_provider_ims.protocol.tasks import read_page_as_json
 from airflow_provider_ims.protocol.wire import Reply
 from airflow_provider_ims.snapshots.pages import MEMORY_LIMIT, DocumentsTable
 from airflow_provider_ims.tables.database import open_database, workspace
@@ -47,8 +47,8 @@ wall, cpu = time.perf_counter(), time.process_time()
 with workspace() as local, open_database(local, memory_limit=MEMORY_LIMIT, threads=1) as database:
     table = DocumentsTable(database, local, gstin="27AAPFU0939F1ZV", snapshot="s", taken_at=datetime.now(UTC))
     for number, page in enumerate(pages):
-        found = read_page_with_text(Reply(200, {}, page.read_bytes(), ("a-secret-token",)), "task", number)
-        table.add("b2b", found.data, found.text)
+        found = read_page_as_json(Reply(200, {}, page.read_bytes(), ("a-secret-token",)), "task", number)
+        table.add("b2b", found.data, found.frame)
     documents = table.write(local / "documents.parquet").documents
 took = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
 print(json.dumps({**took, "peak_mb": (kib("VmHWM") - idle) / 1000 * 1.024, "documents": documents}))

@@ -342,13 +342,13 @@ class GstnHook(GstnBaseHook):
         """
         return self._pages(given(reference_id), tasks.read_page)
 
-    def get_task_page_texts(self, reference_id: str) -> Iterator[TaskPage]:
+    def get_task_pages_as_json(self, reference_id: str) -> Iterator[TaskPage]:
         """
-        Fetch a task's result that comes in pages, each as it is and as JSON; see :meth:`get_task_pages`.
+        Fetch a task's result that comes in pages, each as JSON that is not read yet; see :meth:`get_task_pages`.
 
         :param reference_id: what :meth:`submit_download` returned
         """
-        return self._pages(given(reference_id), tasks.read_page_with_text)
+        return self._pages(given(reference_id), tasks.read_page_as_json)
 
     def _pages(self, reference_id: str, read: Callable[[Reply, str, int], _T]) -> Iterator[_T]:
         try:

@@ -285,8 +285,8 @@ class ImsDownloadOperator(BaseOperator):
             count = pages = 0
             progress = ProgressLog(self.log, f"documents of {section}")
             try:
-                for page in hook.get_task_page_texts(reference_id) if reference_id else ():
-                    count += table.add(section, page.data, page.text)
+                for page in hook.get_task_pages_as_json(reference_id) if reference_id else ():
+                    count += table.add(section, page.data, page.frame)
                     pages += 1
                     progress.reached(count)
             except GstnError as error:

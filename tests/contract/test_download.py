@@ -16,7 +16,6 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.operators.download import ImsDownloadOperator
 from airflow_provider_ims.simulator import downloads
-from airflow_provider_ims.snapshots import pages
 from airflow_provider_ims.tables.documents import DOCUMENT_COLUMNS
 from tests.contract.task_instance import Killed, TaskInstance
 from tests.unit.matching.builders import read
@@ -81,8 +80,7 @@ def test_every_section_becomes_rows_of_one_file(session, tmp_path):
 
 @pytest.mark.parametrize("first_page", [0, 1])
 @pytest.mark.parametrize("keys", ["request", "gstn"])
-def test_many_pages_in_either_spelling(session, tmp_path, first_page, keys, monkeypatch):
-    monkeypatch.setattr(pages, "_BATCH_BYTES", 3000)  # several pages a batch, several batches
+def test_many_pages_in_either_spelling(session, tmp_path, first_page, keys):
     session.gst.change_options({"page_documents": 3, "first_page": first_page, "download_keys": keys})
     for number in range(40):
         hold(session, "b2bcn", f"C{number}", "ARPN"[number % 4])

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from airflow_provider_ims.snapshots.errors import PageUnreadable
@@ -48,7 +49,8 @@ class Taken:
             self.records = 0
             for section, data in pages:
                 text = data if isinstance(data, str) else json.dumps(data)
-                self.records += table.add(section, json.loads(text), b'{"data":' + text.encode() + b"}")
+                values = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+                self.records += table.add(section, values, b'{"data":' + text.encode() + b"}")
             self.written: Written = table.write(folder / "documents.parquet")
         self.rows = read(folder / "documents.parquet")
 
@@ -144,17 +146,26 @@ def test_a_key_that_is_there_twice_is_not_read_by_halves(second: str, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "text", [b'{"data":{"b2b":[{"inum":"\xff"}]}}', b'{"data":{"b2b":[{"inum":"1"', b'{"data":[]}']
+    "text",
+    [
+        *(b'[{"inum":"\xff"}]', b'[{"inum":"1"', b'[{"inum":1}] []', b'[{"inum":"1"},]', b'[{"inum":"1"},2]'),
+        *(b'[{"inum":"\x00"}]', b'[{"inum":"\x01"}]', b'[{"inum":"\n"}]', b'[{"inum":\n"1"}]', b'[{"inum":NaN}]'),
+        *(b'[{"inum":01}]', b'[{"inum":tru}]', b'[{"inum":"1"}{"inum":"2"}]', b'[{"inum":"\\ud800\\x"}]'),
+    ],
 )
-def test_text_that_is_not_what_was_read_of_it_makes_no_rows(text: bytes, tmp_path: Path):
+def test_text_that_is_no_list_of_records_in_one_line_makes_no_rows(text: bytes, tmp_path: Path):
     with open_database(tmp_path, memory_limit="128MB", threads=1) as database:
         table = DocumentsTable(
             database, tmp_path, gstin=RTIN, snapshot="s1", taken_at=datetime(2026, 11, 16, tzinfo=UTC)
         )
-        table.add("b2b", {"b2b": [{"inum": "1"}]}, text)
-        with pytest.raises(PageUnreadable, match="cannot be read"):
-            table.write(tmp_path / "documents.parquet")
+        with pytest.raises(PageUnreadable, match="a page of section b2b"):
+            add_and_write(table, text, tmp_path / "documents.parquet")
     assert not (tmp_path / "documents.parquet").exists()
+
+
+def add_and_write(table: DocumentsTable, text: bytes, target: Path) -> None:
+    table.add("b2b", {"b2b": msgspec.Raw(text)}, b"{}")
+    table.write(target)
 
 
 def test_a_section_that_is_named_elsewhere_in_the_page_is_read(tmp_path: Path):
@@ -199,3 +210,38 @@ def test_what_cannot_be_read_is_counted_and_kept(tmp_path: Path):
     assert len(taken.rows) == 4
     assert taken.written.warnings[0].startswith("3 documents have a number, date or amount that is missing")
     assert taken.rows[0]["date"] is None
+
+
+def test_rows_and_records_stay_side_by_side_over_all_of_a_large_file(tmp_path: Path):
+    pages = [
+        ("b2b", {"b2b": [invoice(f"{page}/{place}", remarks="x" * (place * 900)) for place in range(1, 41)]})
+        for page in range(10)
+    ]
+    rows = Taken(tmp_path, *pages).rows
+    assert [json.loads(row["raw"])["inum"] for row in rows] == [row["number"] for row in rows]
+    assert len(rows) == 400
+
+
+@pytest.mark.parametrize("tax", ["much", ""])
+def test_a_tax_that_is_there_and_cannot_be_read_is_told_and_one_that_is_not_there_is_none(tax: str, tmp_path: Path):
+    without = {name: value for name, value in invoice("2").items() if name not in {"camt", "cess"}}
+    taken = Taken(tmp_path, ("b2b", {"b2b": [invoice("1", camt=tax), without, invoice("3", iamt=None)]}))
+    assert taken.written.warnings[0].startswith("1 documents have a number, date or amount that is missing")
+
+
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u2003"])
+def test_blanks_around_a_text_are_none_of_it(blank: str, tmp_path: Path):
+    taken = Taken(tmp_path, ("b2b", {"b2b": [invoice("1" + blank), invoice(blank + "2", hash=blank)]}))
+    assert [(row["number"], row["hash"]) for row in taken.rows] == [("1", "h1"), ("2", None)]
+
+
+def test_sections_one_after_the_other_make_one_table(tmp_path: Path):
+    note = {"stin": STIN, "nt_num": "CN/1", "nt_dt": "05-10-2026", "val": 1, "txval": 1, "action": "A"}
+    taken = Taken(
+        tmp_path, ("b2b", {"b2b": [invoice("1")]}), ("b2bcn", {"cn": [note]}), ("b2b", {"b2b": [invoice("2")]})
+    )
+    assert sorted((row["section"], row["number"]) for row in taken.rows) == [
+        ("b2b", "1"),
+        ("b2b", "2"),
+        ("b2bcn", "CN/1"),
+    ]
