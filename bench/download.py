@@ -33,7 +33,7 @@ import json, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
 import duckdb
-from airflow_provider_ims.protocol.tasks import read_page_as_json
+from airflow_provider_ims.hooks._pages import read_page_as_json
 from airflow_provider_ims.protocol.wire import Reply
 from airflow_provider_ims.snapshots.pages import MEMORY_LIMIT, DocumentsTable
 from airflow_provider_ims.tables.database import open_database, workspace

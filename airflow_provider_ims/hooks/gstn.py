@@ -24,6 +24,7 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.hooks._async_hook import GstnAsyncHook
 from airflow_provider_ims.hooks._base import Build, GstnBaseHook, given
+from airflow_provider_ims.hooks._pages import TaskPage, read_page_as_json
 from airflow_provider_ims.hooks._rate_limit import rate_limit_of
 from airflow_provider_ims.hooks._retries import reads
 from airflow_provider_ims.hooks._runner import run_exchange
@@ -41,7 +42,6 @@ from airflow_provider_ims.protocol.calls import DOWNLOAD, RESET, Call, Download
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.gstn_session import GstnSession, GstnSessions
 from airflow_provider_ims.protocol.settings import Settings
-from airflow_provider_ims.protocol.tasks import TaskPage
 from airflow_provider_ims.protocol.wire import Exchange, Reply, Request
 from airflow_provider_ims.sessions.sent_requests import SentRequests
 from airflow_provider_ims.sessions.store import MemorySessionStore
@@ -348,7 +348,7 @@ class GstnHook(GstnBaseHook):
 
         :param reference_id: what :meth:`submit_download` returned
         """
-        return self._pages(given(reference_id), tasks.read_page_as_json)
+        return self._pages(given(reference_id), read_page_as_json)
 
     def _pages(self, reference_id: str, read: Callable[[Reply, str, int], _T]) -> Iterator[_T]:
         try:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ims.hooks._pages import read_page_as_json
 from airflow_provider_ims.protocol.errors import ServiceError
-from airflow_provider_ims.protocol.tasks import read_page, read_page_as_json
+from airflow_provider_ims.protocol.tasks import read_page
 from airflow_provider_ims.protocol.wire import Reply
 
 SECRET = "a-token-of-more-than-16-characters"
