@@ -25,6 +25,11 @@ with DAG(
             enum=["false", "failed", "true"],
             description="When this run is cleared: send again what GSTN refused (failed), or all that is not reset",
         ),
+        "attach_to": Param(
+            "",
+            type="string",
+            description="Reference id, if this request was sent and its run is gone: go on with it, send nothing",
+        ),
     },
     # Who may trigger this names a file of the folder in the Variable ims_folder, and no other file.
     user_defined_macros={"below": below},
@@ -38,6 +43,8 @@ with DAG(
         payload=payload,
         dry_run="{{ params.dry_run }}",
         force_resubmit="{{ params.force_resubmit }}",
+        attach_to="{{ params.attach_to }}",
+        audit_path="{{ below(var.value.ims_folder, 'audit') }}",
     )
 
     wait = ImsTaskSensor(
@@ -53,5 +60,6 @@ with DAG(
         payload=payload,
         on_partial="fail",
         output_path="{{ below(var.value.ims_folder, 'results') }}",
+        audit_path="{{ below(var.value.ims_folder, 'audit') }}",
     )
 # [END howto_ims_reset]

@@ -9,7 +9,6 @@ from typing import Literal, NamedTuple
 
 from airflow_provider_ims.bulk.outcomes import ChunkOutcome, Outcomes
 from airflow_provider_ims.bulk.plan_entry import load_request
-from airflow_provider_ims.bulk.sent_records import SentRecords
 from airflow_provider_ims.exceptions import (
     GstnAmbiguousSubmission,
     GstnError,
@@ -25,6 +24,7 @@ from airflow_provider_ims.results.report import Report
 from airflow_provider_ims.submissions.audit import NO_AUDIT, AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, BulkPart, Entry, Journal, entry_of
 from airflow_provider_ims.submissions.policy import Policy
+from airflow_provider_ims.submissions.sent_records import SentRecords
 from airflow_provider_ims.submissions.single import TIMEOUT, SingleReset
 from airflow_provider_ims.submissions.submission import Submission
 from airflow_provider_ims.waits.steps import AwaitMoment, AwaitTasks

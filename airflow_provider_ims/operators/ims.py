@@ -50,6 +50,7 @@ from airflow_provider_ims.storage import is_given
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, OnAmbiguous, Policy
+from airflow_provider_ims.submissions.sent_records import SentRecords
 from airflow_provider_ims.submissions.single import SingleReset, accounted
 from airflow_provider_ims.submissions.submission import Sent, Submission
 from airflow_provider_ims.waits.events import read_event
@@ -87,7 +88,10 @@ class ImsResetOperator(BaseOperator):
     :param busy_timeout: how long to wait while GSTN works on another request of the GSTIN, seconds or timedelta
     :param settle_time: how long after it was sent a request whose fate is not known may still be done (no figure is
         published, so this is a guess); until then nothing is sent after a look, seconds or timedelta
-    :param audit_path: directory for a record of each reset, as ``ObjectStoragePath`` takes it (templated)
+    :param audit_path: directory for a record of each reset, as ``ObjectStoragePath`` takes it. What was sent is kept
+        there, too, for the tries to come: below Airflow 3.3, and when the run was deleted and is made again (templated)
+    :param attach_to: the reference id of this very request, when it was sent and Airflow does not know it any more:
+        nothing is sent, and the task goes on with that one. Empty: send (templated)
     :param dry_run: send nothing: say what would be sent, whether the service answers, whether there is a session, and
         what the calendar says; the task is skipped then, and with it those after it (templated)
     :param deferrable: wait for GSTN (busy, download) in the triggerer; the default is Airflow's
@@ -95,7 +99,7 @@ class ImsResetOperator(BaseOperator):
     :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
     """
 
-    template_fields: Sequence[str] = ("payload", "gstn_conn_id", "force_resubmit", "audit_path", "dry_run")
+    template_fields: Sequence[str] = ("payload", "gstn_conn_id", "force_resubmit", "audit_path", "attach_to", "dry_run")
     ui_color = "#f7e3d7"
     operator_extra_links = LINKS
     call: ClassVar[Call[bytes, ResetResult]] = RESET
@@ -114,6 +118,7 @@ class ImsResetOperator(BaseOperator):
         busy_timeout: float | timedelta = timedelta(hours=1),
         settle_time: float | timedelta = SETTLE_TIME,
         audit_path: str | None = None,
+        attach_to: str | None = None,
         dry_run: bool | str = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         emit_assets: bool = True,
@@ -130,6 +135,7 @@ class ImsResetOperator(BaseOperator):
         self.busy_timeout = busy_timeout
         self.settle_time = settle_time
         self.audit_path = audit_path
+        self.attach_to = attach_to
         # Airflow's operators have a method of this name, which shows rendered fields and nothing calls.
         self.dry_run = dry_run  # type: ignore[assignment,method-assign]
         self.deferrable = deferrable
@@ -148,7 +154,9 @@ class ImsResetOperator(BaseOperator):
         payload = self._load()
         if is_true("dry_run", self.dry_run):  # type: ignore[arg-type]
             with GstnHook(self.gstn_conn_id, gstin=payload.rtin) as hook:
-                end_dry_run(context, hook, [WouldSend("The request", payload, Journal.of(context).read(KEY))], self.log)
+                end_dry_run(
+                    context, hook, [WouldSend("The request", payload, _journal(self, context).read(KEY))], self.log
+                )
         for doubt in payload.doubtful_gstins():
             self.log.warning("%s", doubt)
         self.log.info(
@@ -159,7 +167,7 @@ class ImsResetOperator(BaseOperator):
             listed(payload.counts()),
             self.reminder,
         )
-        journal = Journal.of(context)
+        journal = _journal(self, context)
         journal.warn_if_it_forgets(self.log, self.call)
         return self._advance(context, payload, journal)
 
@@ -167,7 +175,7 @@ class ImsResetOperator(BaseOperator):
         self, context: Context, event: Mapping[str, Any] | None = None, carried: Mapping[str, Any] | None = None
     ) -> str:
         """Go on once the downloads have ended, or failed to."""
-        journal = Journal.of(context, carried)
+        journal = _journal(self, context, carried)
         ended = ended_of(journal, event, "reconcile")
         if ended is None:
             raise GstnInvalidRequest(
@@ -177,7 +185,7 @@ class ImsResetOperator(BaseOperator):
 
     def send_again(self, context: Context, event: Any = None, carried: Mapping[str, Any] | None = None) -> str:
         """Try again after GSTN was busy."""
-        return self._advance(context, self._load(), Journal.of(context, carried))
+        return self._advance(context, self._load(), _journal(self, context, carried))
 
     def on_kill(self) -> None:
         """Say what becomes of the request when the task is ended from outside."""
@@ -208,6 +216,8 @@ class ImsResetOperator(BaseOperator):
                 audit=AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id), self.call),
                 call=self.call,
             )
+            if is_given(self.attach_to):
+                submission.attach(self.attach_to.strip())
             while not isinstance(step := submission.advance(ended.reference_ids if ended else ()), Sent):
                 if self.deferrable:
                     method = "execute_complete" if isinstance(step, AwaitTasks) else "send_again"
@@ -291,13 +301,13 @@ class ImsResultOperator(BaseOperator):
         """
         if is_several(self.reference_id):
             return self._conclude_all(context, *self._read_all())
-        return self._conclude(context, self._read(context, Journal.of(context)))
+        return self._conclude(context, self._read(context, _journal(self, context)))
 
     def execute_complete(
         self, context: Context, event: Any = None, carried: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Go on once what was waited for has ended, or failed to."""
-        journal = Journal.of(context, carried)
+        journal = _journal(self, context, carried)
         ended = ended_of(journal, event if isinstance(event, Mapping) else None, "account")
         return self._conclude(context, self._read(context, journal, ended))
 
@@ -359,8 +369,8 @@ class ImsResultOperator(BaseOperator):
         attempt = Attempt.of(context)
         found = Reconciliations(hook.store).find(reference_id)
         known = found if found and found.fingerprint == payload.fingerprint() else None
-        # Below Airflow 3.3 an earlier try may have sent it and nobody knows: a look tells.
-        may_be_sent = may_be_sent or (journal.forgets and attempt.try_number > 1)
+        # Below Airflow 3.3, without a file, an earlier try may have sent it and nobody knows: a look tells.
+        may_be_sent = may_be_sent or (not journal.lasts and attempt.try_number > 1)
         sends = 2 if known or may_be_sent else 1
         entry = Entry(
             phase="intent" if may_be_sent else "submitted",
@@ -501,3 +511,13 @@ class ImsResultOperator(BaseOperator):
 
 def _number(argument: object, count: int) -> str:
     return f"a list of {count}" if is_several(argument) else "one"
+
+
+def _journal(
+    operator: ImsResetOperator | ImsResultOperator, context: Context, carried: Mapping[str, Any] | None = None
+) -> Journal:
+    """Open the journal of a task instance: in Airflow's task state, and below ``audit_path``, if there is one."""
+    journal = Journal.of(context, carried)
+    if is_given(operator.audit_path):
+        journal.also_in(SentRecords.below(operator.audit_path, KEY, journal.who))
+    return journal

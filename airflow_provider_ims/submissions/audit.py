@@ -18,7 +18,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ims.exceptions import GstnError, of_storage_error
+from airflow_provider_ims.exceptions import GstnError, GstnInvalidRequest, of_storage_error
 from airflow_provider_ims.file_names import file_name
 from airflow_provider_ims.hooks.gstn import RESET, Call
 from airflow_provider_ims.models.document_key import DocumentKey
@@ -103,6 +103,26 @@ class AuditTrail:
         with suppress(StorageError):  # what is there is better; without it, this tells what was sent, if not when
             self._record = self._read(self._sending_name()) or self._record
         self.accepted(payload, reference_id)
+
+    def refuse_if_another(self, reference_id: str, payload: ImsRequest) -> None:
+        """
+        Make sure that a reference id is not known to belong to another request.
+
+        :raises GstnInvalidRequest: when its record tells of another one
+        :raises GstnStorageUnavailable: when the record cannot be read now
+        """
+        name = _name(reference_id)
+        try:
+            found = self._read(name)
+        except StorageError as error:
+            raise of_storage_error(error, f"The audit record {name} cannot be read. Nothing was sent.") from error
+        mine = {"rtin": payload.rtin, "sha256": _sha256(payload.body())}
+        if found is not None and any(found.get(key, value) != value for key, value in mine.items()):
+            raise GstnInvalidRequest(
+                f"attach_to: {reference_id!r} is another {self._call.noun} than the payload. Nothing was sent.\n"
+                f"Its audit record tells of {found.get('documents')} documents of GSTIN {found.get('rtin')},"
+                f" the payload has {payload.count()} of {payload.rtin}.\nGive the payload that was sent, byte for byte."
+            )
 
     def found_settled(self, payload: ImsRequest, reference_id: str) -> None:
         """Record that all documents of an unanswered request were found as it asks for."""
@@ -242,6 +262,9 @@ class _NoAudit(AuditTrail):
         pass
 
     def attached(self, payload: ImsRequest, reference_id: str) -> None:
+        pass
+
+    def refuse_if_another(self, reference_id: str, payload: ImsRequest) -> None:
         pass
 
     def found_settled(self, payload: ImsRequest, reference_id: str) -> None:

@@ -171,7 +171,7 @@ class _InTaskState:
 
 class Journal:
     """
-    Keeps entries by key: in Airflow's task state store, and beside the planned request, if there is one.
+    Keeps entries by key: in Airflow's task state store, and in files, if there is a place for them.
 
     Below Airflow 3.3 there is no such store. What is written then lasts as long as this try: it is carried from one
     process to the next in the arguments of a deferral. What could not be written to the store travels the same way.
@@ -203,7 +203,7 @@ class Journal:
         return cls(task_state(context), carried, who=who)
 
     def also_in(self, records: Place) -> None:
-        """Keep everything beside the requests of a plan as well, for every task instance that meets them."""
+        """Keep everything there as well: it outlives Airflow's task state, and other task instances may meet it."""
         self._records = records
         self._known.clear()
 
@@ -212,9 +212,19 @@ class Journal:
         return entry.who == self._who
 
     @property
+    def who(self) -> Mapping[str, Any]:
+        """Which task instance this is."""
+        return self._who
+
+    @property
     def forgets(self) -> bool:
         """Whether Airflow keeps nothing for the next try (below 3.3)."""
         return self._store is None
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the next try finds what is written, in Airflow or in a file."""
+        return self._store is not None or self._records is not None
 
     def warn_if_it_forgets(self, log: Any, call: Call[Any, Any] = RESET) -> None:
         """
@@ -222,10 +232,10 @@ class Journal:
 
         :param call: which call it sends
         """
-        if self.forgets:
+        if not self.lasts:
             log.warning(
                 "This Airflow keeps no task state (3.3 and newer do): if the worker dies while it sends, a retry of"
-                " this task sends the %s again. Set retries=0 for it, or upgrade.",
+                " this task sends the %s again. Set audit_path, which keeps it in a file; or retries=0; or upgrade.",
                 call.noun,
             )
 

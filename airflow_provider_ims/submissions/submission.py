@@ -123,6 +123,30 @@ class Submission:
             case _:
                 return self._attach(entry)
 
+    def attach(self, reference_id: str) -> None:
+        """
+        Take a request that the service has already for this one, if nothing is known of this one yet.
+
+        :param reference_id: under which it was sent, as a log or an audit record says
+        :raises GstnInvalidRequest: when the audit record tells of another request, or the service knows no such task;
+            nothing was sent
+        """
+        if self._journal.read(self.key) is not None:
+            log.info("What was sent is known; attach_to (%s) is not needed.", reference_id)
+            return
+        self._audit.refuse_if_another(reference_id, self.payload)
+        try:
+            state = self.hook.get_task_status(reference_id).state
+        except GstnTaskNotFound as error:
+            raise GstnInvalidRequest(
+                f"attach_to: the service knows no task {reference_id!r}. Nothing was sent.\n{error}\nGive the"
+                f" reference id of the {self.call.noun}, or leave attach_to empty to send it."
+            ) from None
+        now = {"at": self.clock(), "attempt": self._attempt}
+        entry = Entry(phase="submitted", fingerprint=self._fingerprint, reference_id=reference_id, sends=1, **now)
+        self._journal.write(self.key, entry.model_copy(update={"bulk": self._bulk}))
+        log.warning("Nothing is sent: this goes on with %s, which is %s.", reference_id, state)
+
     @property
     def entry(self) -> Entry | None:
         """What the journal says of this request now; ``None`` if it is about another one."""

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_ims._compat import AirflowException
-from airflow_provider_ims.bulk import sent_records
 from airflow_provider_ims.hooks import gstn
 from airflow_provider_ims.operators import bulk as operator
+from airflow_provider_ims.submissions import sent_records
 from tests.contract.task_instance import RTIN, Killed, TaskInstance, bulk, held, outcomes, planned
 
 NUMBERS = ["INV-1A", "INV-1B", "INV-2A", "INV-2B"]

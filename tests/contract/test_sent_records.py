@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from airflow_provider_ims._compat import AirflowFailException
-from airflow_provider_ims.bulk import sent_records
 from airflow_provider_ims.exceptions import (
     GstnAmbiguousSubmission,
     GstnInvalidRequest,
@@ -21,6 +20,7 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.operators import bulk as operator
 from airflow_provider_ims.operators.plan import ImsPlanOperator
 from airflow_provider_ims.storage import CannotRead, CannotWrite
+from airflow_provider_ims.submissions import sent_records
 from tests.contract.task_instance import (
     ALL,
     CHUNKS,

@@ -541,7 +541,7 @@ class TestTheAuditTrail:
         hook.results = [PARTIAL]
         with pytest.raises(GstnResetPartial):
             result(payload=sample, audit_path=str(tmp_path)).execute({"ti": ti})
-        [path] = tmp_path.iterdir()
+        [path] = tmp_path.glob("*.jsonl")
         record = json.loads(path.read_text())
         assert path.name == "r-1.jsonl"
         assert (record["documents"], record["outcome"], record["processed"], record["errors"]) == (8, "partial", 7, 1)

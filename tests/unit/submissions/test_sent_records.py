@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ims.bulk import sent_records
-from airflow_provider_ims.bulk.sent_records import SentRecords
 from airflow_provider_ims.exceptions import GstnError, GstnInvalidRequest, GstnStorageUnavailable
 from airflow_provider_ims.storage import CannotRead, CannotWrite, StorageError
+from airflow_provider_ims.submissions import sent_records
+from airflow_provider_ims.submissions.sent_records import SentRecords
 
 ENTRY = {"phase": "submitted", "at": 1_700_000_000.0, "reference_id": "r-1 \u20b9"}
 

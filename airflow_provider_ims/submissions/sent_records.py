@@ -1,8 +1,12 @@
 """
-What was sent of each request of a plan, in a file beside it: ``0001.sent.json`` for ``0001.json``.
+What was sent of a request, in a file of its own.
 
-The journal of a task instance is lost to others: a GSTIN that moves to another mapped task, a new run, a plan that was
-cleared. The files are met by all of them.
+Of each request of a plan it is beside the request: ``0001.sent.json`` for ``0001.json``. The journal of a task instance
+is lost to others: a GSTIN that moves to another mapped task, a new run, a plan that was cleared. The files are met by
+all of them.
+
+Of a single request it is below ``audit_path``, under a name made from the task instance. Airflow's task state goes with
+its run, and below Airflow 3.3 there is none; the file stays.
 """
 
 from __future__ import annotations
@@ -11,11 +15,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ims.exceptions import of_storage_error
+from airflow_provider_ims.file_names import file_name
 from airflow_provider_ims.storage import (
     StorageError,
     Trouble,
@@ -24,23 +29,43 @@ from airflow_provider_ims.storage import (
     place,
     read_whole,
     remove,
+    shown,
     write_whole,
 )
 
 SUFFIX = ".sent.json"
+FOLDER = "sent"
+"""Below ``audit_path``."""
+
+_INSTANCE = ("dag_id", "run_id", "task_id", "map_index")
 
 _RECORD = re.compile(rf"[0-9]{{4,}}{re.escape(SUFFIX)}")
 
 
 class SentRecords:
     """
-    Keeps the journal's entries beside the requests.
+    Keeps the journal's entries in files.
 
     :param paths: the journal's key -> path or URI of the request
+    :param why: what to say of a file that cannot be read or written
     """
 
-    def __init__(self, paths: Mapping[str, str]) -> None:
+    def __init__(self, paths: Mapping[str, str], *, why: str = "") -> None:
         self._paths = dict(paths)
+        self._why = why or _WHAT
+
+    @classmethod
+    def below(cls, folder: str, key: str, who: Mapping[str, Any]) -> Self:
+        """
+        Return the records of one task instance, in a folder for many.
+
+        :param folder: path or URI of the folder, as ``audit_path`` says
+        :param key: the journal's key
+        :param who: names the task instance: ``dag_id``, ``run_id``, ``task_id``, ``map_index``
+        """
+        name = file_name(json.dumps([who.get(each) for each in _INSTANCE]))
+        why = f"audit_path {shown(folder)!r} keeps what was sent, and nothing is sent without it. Nothing was sent."
+        return cls({key: f"{str(folder).rstrip('/')}/{FOLDER}/{name}.json"}, why=why)
 
     def get(self, key: str) -> Any:
         """
@@ -51,7 +76,7 @@ class SentRecords:
         try:
             return _read(self._path(key))
         except StorageError as error:
-            raise of_storage_error(error, _WHAT) from None
+            raise of_storage_error(error, self._why) from None
 
     def set(self, key: str, value: Mapping[str, Any]) -> None:
         """
@@ -63,7 +88,7 @@ class SentRecords:
         try:
             write_whole(self._path(key), as_json(record, indent=1) + b"\n")
         except StorageError as error:
-            raise of_storage_error(error, _WHAT, _THEN) from None
+            raise of_storage_error(error, self._why, _THEN) from None
 
     def delete(self, key: str) -> None:
         """
@@ -74,7 +99,7 @@ class SentRecords:
         try:
             remove(self._path(key))
         except StorageError as error:
-            raise of_storage_error(error, _WHAT, _THEN) from None
+            raise of_storage_error(error, self._why, _THEN) from None
 
     def all(self) -> Iterator[Any]:
         """
@@ -89,7 +114,7 @@ class SentRecords:
                     if _RECORD.fullmatch(name) and (record := _read(folder / name)) is not None:
                         yield record
         except StorageError as error:
-            raise of_storage_error(error, _WHAT) from None
+            raise of_storage_error(error, self._why) from None
 
     def _path(self, key: str) -> ObjectStoragePath:
         path = place(self._paths[key])
