@@ -169,6 +169,11 @@ class ImsResetOperator(BaseOperator):
         )
         journal = _journal(self, context)
         journal.warn_if_it_forgets(self.log, self.call)
+        if (known := journal.read(KEY)) and known.attempt == Attempt.of(context):
+            self.log.warning(
+                "A run of this id was here before, and Airflow has forgotten it. What it sent is NOT sent again, unless"
+                " GSTN's documents show that it was not done."
+            )
         return self._advance(context, payload, journal)
 
     def execute_complete(
