@@ -22,6 +22,7 @@ from airflow.sdk.exceptions import (
     AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    TaskAwaitingInput,
     TaskDeferred,
 )
 from airflow.sdk.execution_time.context import TaskStateStoreAccessor
@@ -206,6 +207,10 @@ class LittleAirflow:
             next_kwargs = json.dumps(serialize(dict(deferred.kwargs or {})))
             timeout, method = deferred.timeout, deferred.method_name
             report = lambda: self._defer(instance, trigger, method, next_kwargs, timeout)  # noqa: E731
+        except TaskAwaitingInput as parked:
+            waits_for, arguments = parked.method_name, json.dumps(serialize(dict(parked.kwargs or {})))
+            longest = parked.timeout
+            report = lambda: self._await_input(instance, waits_for, arguments, longest)  # noqa: E731
         except AirflowSkipException as error:
             text = str(error)
             report = lambda: self._finish(instance, "skipped", text)  # noqa: E731
@@ -258,6 +263,7 @@ class LittleAirflow:
         instance.next_method = None
         self.world.worker_ended(instance)
         self._schedule_downstream(instance)
+        self.world.session_run_ended(instance)
 
     def _fail(self, instance: TaskInstance, error: BaseException, *, final: bool) -> None:
         instance.error = error
@@ -323,9 +329,28 @@ class LittleAirflow:
 
             self.kernel.at(instance.trigger_timeout + self.kernel.rng.uniform(0.0, 15.0), too_late)
 
+    def _await_input(self, instance: TaskInstance, method: str, kwargs: str, timeout: dt.timedelta | None) -> None:
+        instance.state = "awaiting_input"
+        instance.deferrals += 1
+        instance.next_method, instance.next_kwargs = method, kwargs
+        self.world.worker_ended(instance)
+        number = instance.deferrals
+        if timeout is not None:
+            # Airflow's own words (check_awaiting_input_timeouts).
+            event = {"error": "The response timeout has passed without a response.", "error_type": "timeout"}
+            self.kernel.after(timeout.total_seconds(), lambda: self.resume(instance, number, event))
+        self.world.awaiting_input(instance)
+
+    def answer(self, instance: TaskInstance, number: int, typed: dict[str, str]) -> None:
+        """Take what a person typed into a task's form, and queue the task."""
+        self.database.hitl.setdefault(instance.id, {})["params_input"] = typed
+        moment = dt.datetime.fromtimestamp(self.kernel.now, dt.UTC)
+        event = {"chosen_options": ["OK"], "params_input": typed, "responded_at": moment, "responded_by_user": None}
+        self.resume(instance, number, event)
+
     def resume(self, instance: TaskInstance, number: int, event: Any, failure: str = "") -> None:
         """Take a trigger's event, and queue the task."""
-        if instance.state != "deferred" or instance.deferrals != number:
+        if instance.state not in {"deferred", "awaiting_input"} or instance.deferrals != number:
             return
         if failure:
             reason = "Trigger timeout" if failure == "Trigger timeout" else "Trigger failure"

@@ -22,12 +22,13 @@ from airflow_provider_ims.models.payload import ResetPayload
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
 from airflow_provider_ims.operators.download import ImsDownloadOperator
 from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
+from airflow_provider_ims.operators.plan import ImsPlanOperator
 from airflow_provider_ims.operators.reconcile import ImsVerifyOperator
 from airflow_provider_ims.sensors.ims import ImsTaskSensor
 from airflow_provider_ims.simulator.options import Options
 from tests.unit.builders import NUMBER_FIELD, document, request
 
-from . import clock, network, oracle, person, storage, supervisor
+from . import clock, network, oracle, organisations, person, planning, sessions, storage, supervisor
 from .airflow import DONE, TaskInstance
 from .mishaps import Mishap
 from .plan import OTHER_RTIN, DayPlan, Flow, Wanted
@@ -131,7 +132,33 @@ class FlowOfDay:
         root = f"{storage.ROOT}/{flow.run_id}"
         self.output, self.audit = f"{root}/out", f"{root}/audit" if flow.audit else None
         self.snapshots = f"{root}/snapshots"
-        self.entry = self._write_requests(root)
+        self.planned_at = f"{root}/plan"
+        self.input = f"{root}/{planning.INPUT}"
+        self.lines: list[str] = []
+        self.planner: TaskInstance | None = None
+        if flow.planned:
+            self.own_entry: dict[str, Any] = {}
+            self._write_input(flow.bad_rows)
+        else:
+            self.own_entry = self._write_requests(root)
+
+    @property
+    def entry(self) -> dict[str, Any] | None:
+        """What the plan says of this taxpayer; nothing before there is one."""
+        if self.planner is None:
+            return self.own_entry
+        entries = self.world.airflow.xcom_of(self.planner)
+        return entries[0] if entries else None
+
+    def _write_input(self, bad_rows: tuple[str, ...]) -> None:
+        records = [(wanted.section, _record(wanted)) for part in self.plan.requests for wanted in part]
+        self.lines = planning.lines_of(self.plan.rtin, records, bad_rows)
+        content = "".join(f"{line}\n" for line in self.lines)
+        storage.DayFileSystem.files[storage.DayFileSystem._strip_protocol(self.input)] = content.encode()
+
+    def mend_input(self) -> None:
+        """Take the rows out of the input that are rejected."""
+        self._write_input(())
 
     def _write_requests(self, root: str) -> dict[str, Any]:
         chunks = []
@@ -154,6 +181,9 @@ class FlowOfDay:
         else:
             bulk = self._task("reset", self.bulk)
             bulk.map_index = 0
+            if self.plan.planned:
+                self.planner = self._task("plan", self._plan)
+                bulk.upstream.append(self.planner)
             if self.plan.verify:
                 download = self._task("download", self._download, bulk)
                 self._task("verify", self._verify, download)
@@ -172,10 +202,21 @@ class FlowOfDay:
         self.instances.append(self.world.airflow.add(instance))
         return instance
 
+    def _plan(self, instance: TaskInstance) -> Any:
+        return ImsPlanOperator(
+            task_id="plan",
+            source=self.input,
+            output_path=self.planned_at,
+            on_invalid=self.plan.on_invalid,
+            max_documents=self.plan.per_request,
+            report_formats=("csv",),
+        )
+
     def _reset(self, instance: TaskInstance) -> Any:
         return ImsResetOperator(
             task_id="reset",
-            payload=self.entry["chunks"][0]["path"],
+            gstn_conn_id=self.plan.conn_id,
+            payload=self.own_entry["chunks"][0]["path"],
             on_ambiguous=self.plan.on_ambiguous,
             force_resubmit=instance.force,
             busy_timeout=self.plan.busy_timeout,
@@ -187,6 +228,7 @@ class FlowOfDay:
     def _wait(self, instance: TaskInstance) -> Any:
         return ImsTaskSensor(
             task_id="wait",
+            gstn_conn_id=self.plan.conn_id,
             reference_id=self.world.airflow.xcom_of(self.instances[0]),
             deferrable=self.plan.deferrable,
             poke_interval=30,
@@ -198,8 +240,9 @@ class FlowOfDay:
     def _result(self, instance: TaskInstance) -> Any:
         return ImsResultOperator(
             task_id="result",
+            gstn_conn_id=self.plan.conn_id,
             reference_id=self.world.airflow.xcom_of(self.instances[1]),
-            payload=self.entry["chunks"][0]["path"],
+            payload=self.own_entry["chunks"][0]["path"],
             on_partial=self.plan.on_partial,
             output_path=self.output,
             audit_path=self.audit,
@@ -209,6 +252,7 @@ class FlowOfDay:
     def _download(self, instance: TaskInstance) -> Any:
         return ImsDownloadOperator(
             task_id="download",
+            gstn_conn_id=self.plan.conn_id,
             gstin=self.plan.rtin,
             output_path=self.snapshots,
             deferrable=self.plan.deferrable,
@@ -219,14 +263,14 @@ class FlowOfDay:
         return ImsVerifyOperator(
             task_id="verify",
             outcomes=self.world.airflow.xcom_of(self.instances[0]),
-            snapshot=self.world.airflow.xcom_of(self.instances[1]),
+            snapshot=self.world.airflow.xcom_of(self.checks[0]),
             output_path=f"{self.snapshots}/verified",
         )
 
     @property
     def resets(self) -> list[TaskInstance]:
         """The tasks that send, wait and tell."""
-        return [each for each in self.instances if each.task_id not in {"download", "verify"}]
+        return [each for each in self.instances if each.task_id not in {"plan", "download", "verify"}]
 
     @property
     def checks(self) -> list[TaskInstance]:
@@ -236,6 +280,7 @@ class FlowOfDay:
     def bulk(self, instance: TaskInstance) -> Any:
         return ImsBulkResetOperator(
             task_id="reset",
+            gstn_conn_id=self.plan.conn_id,
             plan_entry=self.entry,
             on_failure=self.plan.on_failure,
             on_partial=self.plan.on_partial,
@@ -267,7 +312,9 @@ class FlowOfDay:
 
     def change(self, number: int) -> None:
         """Have the team ask for another document in the place of a request's first one, and clear the reset."""
-        path, first = self.entry["chunks"][number]["path"], self.requests[number][0]
+        if self.plan.planned:
+            return  # that is a matter of its input
+        path, first = self.own_entry["chunks"][number]["path"], self.requests[number][0]
         if self.changed or self.was_spoilt or not self.instances[0].try_number:
             return
         self.changed = True
@@ -278,9 +325,9 @@ class FlowOfDay:
         self.strangers.append(first)
         self.requests[number][0] = other
         self.docs = [doc for part in self.requests for doc in part]
-        chunks = list(self.entry["chunks"])
+        chunks = list(self.own_entry["chunks"])
         chunks[number] = self._write_request(path, (wanted, *self.plan.requests[number][1:]))
-        self.entry = {**self.entry, "chunks": chunks}
+        self.own_entry = {**self.own_entry, "chunks": chunks}
         self.world.airflow.clear(self.instances[0])
 
     def spoil(self, number: int, how: str) -> None:
@@ -290,7 +337,10 @@ class FlowOfDay:
         ``swapped`` puts a document into it that was not sent, in place of one that was; before anything is sent that
         would be a request like any other.
         """
-        path = storage.DayFileSystem._strip_protocol(self.entry["chunks"][number]["path"])
+        entry = self.entry
+        if entry is None or number >= len(entry["chunks"]):
+            return
+        path = storage.DayFileSystem._strip_protocol(entry["chunks"][number]["path"])
         content = storage.DayFileSystem.files.get(path)
         if content is None or path in self.spoilt:
             return
@@ -329,18 +379,20 @@ class FlowOfDay:
 @contextlib.contextmanager
 def world_of(plan: DayPlan) -> Iterator[World]:
     """Let this process live in the world of a day, in a laboratory."""
-    world = World(plan.seed, plan.mishaps, Options(**plan.options), keeps_state=plan.keeps_state)
+    options = Options(**plan.options)
+    world = World(plan.seed, plan.mishaps, options, keeps_state=plan.keeps_state, second_org=plan.second_org)
     _NOW.append(world)
     _LISTENER.world = world
     begin(world, plan.seed)
-    options = world.service.options
-    world.database.connections["gstn_default"] = {
-        "conn_type": "gstn",
-        "host": f"https://{HOST}",
-        "login": options.login,
-        "password": options.password,
-        "extra": json.dumps({"org_id": options.org_id, "auth_url": f"https://{HOST}/theodore/apis/v1"}),
-    }
+    service = world.service
+    for conn_id in (organisations.FIRST, *([organisations.SECOND] if plan.second_org else [])):
+        world.database.connections[conn_id] = {
+            "conn_type": "gstn",
+            "host": f"https://{HOST}",
+            "login": service.login_of(conn_id),
+            "password": service.options.password,
+            "extra": json.dumps({"org_id": service.org_of(conn_id), "auth_url": f"https://{HOST}/theodore/apis/v1"}),
+        }
     try:
         yield world
     finally:
@@ -358,12 +410,13 @@ def begin_flows(world: World, plan: DayPlan) -> list[FlowOfDay]:
     service = world.service
     flows = [FlowOfDay(world, flow) for flow in plan.flows]
     for flow in flows:
-        service.open_session(flow.plan.rtin)
+        if not flow.plan.opens_session:
+            service.open_session(flow.plan.rtin, service.org_of(flow.plan.conn_id))
         for wanted, doc in zip([each for part in flow.plan.requests for each in part], flow.docs, strict=True):
             service.file(doc, wanted.status, _record(wanted), by="the morning")
         flow.begin()
         if flow.plan.grows:
-            service.open_session(OTHER_RTIN)
+            service.open_session(OTHER_RTIN, service.org_of(flow.plan.conn_id))
             for wanted in (each for part in flow.plan.grows for each in part):
                 service.file(_doc(OTHER_RTIN, wanted), wanted.status, _record(wanted), by="the morning")
     return flows
@@ -379,6 +432,9 @@ def _live(world: World, plan: DayPlan) -> Verdict:
     service = world.service
     flows = begin_flows(world, plan)
     world.carry_out = lambda mishap: _carry_out(world, flows, mishap)
+    for flow in flows:
+        if flow.plan.opens_session:
+            world.kernel.at(BEGIN, partial(sessions.open_session, world, flow.plan))
     for mishap in plan.mishaps:
         if mishap.where == "clock":
             world.kernel.at(BEGIN + mishap.at, partial(world.carry_out, mishap))
@@ -407,12 +463,17 @@ def _live(world: World, plan: DayPlan) -> Verdict:
 
 def _until_quiet(world: World, flows: list[FlowOfDay], longest: float) -> None:
     end = world.kernel.now + longest
-    while not all(flow.is_over for flow in flows):
+    while not all(run.is_over for run in (*flows, *world.session_runs)):
         following = world.kernel.next_event()
         if following is None or following > end:
             break
         world.kernel.run(min(end, following + 60.0))
-    waiting = [each for flow in flows for each in flow.instances if each.state not in DONE and each.state is not None]
+    waiting = [
+        each
+        for run in (*flows, *world.session_runs)
+        for each in run.instances
+        if each.state not in DONE and each.state is not None
+    ]
     for instance in waiting:
         world.violate(f"{instance.name} is still {instance.state} after {longest / HOURS:.0f} hours")
     world.service.settle()
@@ -434,7 +495,9 @@ def _carry_out(world: World, flows: list[FlowOfDay], mishap: Mishap) -> None:
         case ["triggerer", "dies"]:
             world.airflow.triggerer.die()
         case ["worker", "dies"]:
-            running = [each for flow in flows for each in flow.instances if each.state == "running"]
+            running = [
+                each for run in (*flows, *world.session_runs) for each in run.instances if each.state == "running"
+            ]
             if running:
                 instance = world.kernel.rng.choice(running)
                 world.excuse_deaths(instance)
@@ -452,6 +515,8 @@ def _carry_out(world: World, flows: list[FlowOfDay], mishap: Mishap) -> None:
         case ["session", "ends"]:
             world.tell(f"the GSTN session of {first} ends")
             world.service.end_session(first)
+        case ["session", "opened"]:
+            sessions.open_session(world, flow.plan)
         case ["token", "revoked"]:
             world.tell("the theodore tokens are revoked")
             world.service.revoke_tokens()
@@ -470,8 +535,9 @@ def _carry_out(world: World, flows: list[FlowOfDay], mishap: Mishap) -> None:
         case ["clear", *how]:
             if not instance.try_number:
                 return
-            if instance.state == "running":
-                world.excuse_deaths(instance)
+            for each in (instance, *flow.resets):
+                if each.state == "running" and (each is instance or instance.task_id == "plan"):
+                    world.excuse_deaths(each)
             world.airflow.clear(instance, force=True if how and instance.task_id == "reset" else None)
         case ["mark", state]:
             if not instance.try_number or instance.state in DONE:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ims.submissions.submission import MOST_SENDS
 
-from . import snapshots
+from . import planning, sessions, snapshots
 from .service import Doc, Put
 from .storage import DayFileSystem
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .world import World
 
 Outcomes = dict[Doc, str]
+
+MOST_TOKENS = 10
+"""Sessions that theodore allows a user."""
 
 
 def judge_a_retry(world: World, instance: Any, error: BaseException) -> None:
@@ -41,6 +44,8 @@ def judge_a_failure(world: World, instance: Any, error: BaseException) -> None:
         return  # it is not sent more often than that
     if instance.try_number > instance.max_tries or not fired or world.service.has_refused:
         return
+    if instance.task_id == "plan" and instance.flow.plan.bad_rows and instance.flow.plan.on_invalid == "fail":
+        return  # as asked
     if all(_passes(mishap, instance.flow.plan) for mishap in fired):
         what = ", ".join(f"{mishap.where}: {mishap.what}" for mishap in fired)
         world.violate(f"{instance.name} gives up although what went wrong passes ({what}): {str(error)[:200]}")
@@ -81,6 +86,8 @@ def judge(world: World, flows: list[Any]) -> None:
             _what_is_said_is_true(world, flow, outcomes)
         if flow.plan.verify:
             snapshots.judge(world, flow)
+        if flow.planner is not None:
+            planning.judge(world, flow)
     for put in world.service.puts:
         _nothing_is_sent_again(world, put)
 
@@ -98,9 +105,13 @@ def judge_the_end(world: World, flows: list[Any]) -> None:
             world.violate(f"{flow.plan.run_id} comes to no end where every document is known ({states}): {error[:300]}")
         if flow.plan.verify:
             snapshots.judge_the_end(world, flow)
-    counters = world.service.counters()
-    if counters["most_live_tokens"] > 10:
-        world.violate(f"{counters['most_live_tokens']} theodore sessions lived at a time")
+        if flow.planner is not None and flow.planner.state != "success":
+            world.violate(f"{flow.planner.name} makes no plan: {str(flow.planner.error or '')[:300]}")
+    sessions.judge_the_end(world)
+    most = world.service.most_live_tokens
+    if most > MOST_TOKENS or world.service.refused_logins:
+        refused = world.service.refused_logins
+        world.violate(f"{most} theodore sessions of a user lived at a time, and {refused} logins were one too many")
     _no_secret_is_shown(world, flows)
 
 

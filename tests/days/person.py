@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ims.exceptions import GstnResetFailed, GstnResetPartial
 
-from . import oracle
+from . import oracle, sessions
+from .airflow import DONE
 
 if TYPE_CHECKING:
     from .airflow import TaskInstance
     from .world import World
 
-MOST_ROUNDS = 6
+MOST_ROUNDS = 8
 
 
 def clean_up(world: World, flows: list[Any]) -> bool:
     """Do what each failed task says; return whether there was anything to do."""
-    acted = False
+    acted = sessions.clean_up(world)
     for flow in flows:
+        if flow.planner is not None and (flow.planner.state != "success" or flow.planner.marked):
+            acted = _plan_again(world, flow) or acted
+            continue
         if flow.looked_up or oracle.is_settled(world, flow):
             acted = _check(world, flow) or acted
             continue
         # What was marked success by hand has no result: it is cleared, too.
         failed = next((each for each in flow.resets if each.state in {"failed", "skipped"} or each.marked), None)
+        if any(each.state not in DONE for each in flow.resets):
+            continue  # it goes on by itself
         if failed is None and flow.spoilt:
             failed = flow.instances[0]  # all went well, with a file that somebody had put there
         if failed is None:
@@ -43,9 +50,7 @@ def _act(world: World, flow: Any, instance: TaskInstance) -> bool:
         world.airflow.clear(instance)
         return True
     if _needs_session(text):
-        world.tell(f"{world.person} opens a GSTN session for {flow.plan.rtin}")
-        world.service.open_session(flow.plan.rtin)
-        world.airflow.clear(instance)
+        _with_session(world, flow, instance)
         return True
     if instance.state == "skipped" and oracle.is_accounted(world, flow):
         world.tell(f"{world.person} looks up what {flow.plan.run_id} leaves open")
@@ -89,10 +94,36 @@ def _check(world: World, flow: Any) -> bool:
     if flow.spoilt:
         flow.mend()
     if _needs_session(text):
-        world.tell(f"{world.person} opens a GSTN session for {flow.plan.rtin}")
-        world.service.open_session(flow.plan.rtin)
+        _with_session(world, flow, flow.checks[0])
+        return True
     # A snapshot that cannot be used is taken anew.
     world.airflow.clear(flow.checks[0])
+    return True
+
+
+def _with_session(world: World, flow: Any, instance: TaskInstance) -> None:
+    """Open a session for a run, and clear a task when it is there."""
+    owner = world.service.org_of(flow.plan.conn_id), flow.plan.rtin
+    if world.service.is_open(*owner):
+        world.airflow.clear(instance)  # somebody has opened one meanwhile
+        return
+    # One that was said to be extended, and is none, has to be opened.
+    vain = any(run.owner == owner and run.instances[0].state == "skipped" for run in world.session_runs[-1:])
+    then = partial(world.airflow.clear, instance)
+    if sessions.open_session(world, flow.plan, only_if_needed=not vain, then=then) is None:
+        under_way = [run for run in world.session_runs if run.owner == owner and not run.is_over]
+        before = under_way[-1].then
+        under_way[-1].then = lambda: (before(), then())[0]
+
+
+def _plan_again(world: World, flow: Any) -> bool:
+    if flow.planner.state not in DONE:
+        return False
+    if "rejected" in str(flow.planner.error or ""):
+        world.tell(f"{world.person} takes the wrong rows out of the input of {flow.plan.run_id}")
+        flow.mend_input()
+    flow.mend()
+    world.airflow.clear(flow.planner)
     return True
 
 

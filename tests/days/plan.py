@@ -10,6 +10,8 @@ from typing import Any
 
 from .coverage import STATES
 from .mishaps import Mishap
+from .organisations import FIRST, SECOND
+from .planning import BAD_ROWS
 
 OTHER_RTIN = "29AAGCB7383J1Z4"
 RTINS = ("27AAPFU0939F1ZV", "24AAQCA8719H1ZC")
@@ -45,6 +47,12 @@ class Flow:
     :param requests: the documents of each request
     :param grows: in bulk, what another taxpayer asks for who is added to the plan while it runs, before this one
     :param verify: in bulk, whether a snapshot is taken after it, with which its outcomes are compared
+    :param conn_id: the connection, and with it the organisation
+    :param opens_session: whether a person has to open the session first
+    :param planned: in bulk, whether its requests are made from a file, by a task
+    :param bad_rows: what else that file holds; see ``planning.BAD_ROWS``
+    :param on_invalid: what becomes of a plan with such rows
+    :param per_request: how many documents a planned request holds at most
     """
 
     run_id: str
@@ -62,6 +70,12 @@ class Flow:
     audit: bool = False
     grows: tuple[tuple[Wanted, ...], ...] = ()
     verify: bool = False
+    conn_id: str = FIRST
+    opens_session: bool = False
+    planned: bool = False
+    bad_rows: tuple[str, ...] = ()
+    on_invalid: str = "skip"
+    per_request: int = 2
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,7 @@ class DayPlan:
     :param seed: of what is left to chance: latencies, and the order of what happens at once
     :param keeps_state: whether Airflow has a task state store (3.3 and newer)
     :param options: of the simulated service
+    :param second_org: whose the second organisation is: ``same user``, ``another user``, or nothing if there is none
     """
 
     seed: int
@@ -79,6 +94,7 @@ class DayPlan:
     mishaps: tuple[Mishap, ...] = ()
     keeps_state: bool = True
     options: dict[str, Any] = field(default_factory=dict)
+    second_org: str = ""
 
     def as_json(self) -> str:
         """Write it."""
@@ -96,7 +112,7 @@ class DayPlan:
                 name: tuple(tuple(Wanted(**wanted) for wanted in request) for request in flow[name])
                 for name in ("requests", "grows")
             }
-            flows.append(Flow(**{**flow, **parts}))
+            flows.append(Flow(**{**flow, **parts, "bad_rows": tuple(flow.get("bad_rows", ()))}))
         mishaps = tuple(Mishap(**mishap) for mishap in whole["mishaps"])
         return cls(**{**whole, "flows": tuple(flows), "mishaps": mishaps})
 
@@ -111,9 +127,13 @@ def draw(seed: int) -> DayPlan:
         replace(flow, verify=apart.random() < 0.4) if flow.kind == "bulk" and not flow.grows else flow for flow in flows
     )
     more = _of_a_snapshot(apart, flows) if any(flow.verify for flow in verified) else ()
+    second_org, of_two = _organisations(random.Random(f"organisations {seed}"), verified)
+    opened, of_sessions = _sessions(random.Random(f"sessions {seed}"), of_two)
+    planned, of_plans = _plans(random.Random(f"plans {seed}"), opened)
     return DayPlan(
         seed=seed,
-        flows=verified,
+        flows=planned,
+        second_org=second_org,
         keeps_state=rng.random() < 0.8,
         options={
             "task_seconds": rng.choice((5, 20, 90, 300)),
@@ -124,8 +144,74 @@ def draw(seed: int) -> DayPlan:
             "status_shape": rng.choice(("flat", "nested")),
             "first_page": rng.choice((0, 1)),
         },
-        mishaps=(*_mishaps(rng, flows), *more),
+        mishaps=_one_at_a_place((*_mishaps(rng, flows), *more, *of_sessions, *of_plans)),
     )
+
+
+def _one_at_a_place(mishaps: tuple[Mishap, ...]) -> tuple[Mishap, ...]:
+    """Leave out what would happen where something else goes wrong already."""
+    found: dict[Any, Mishap] = {}
+    for mishap in mishaps:
+        found.setdefault(mishap if mishap.where == "clock" else (mishap.where, mishap.state, mishap.nth), mishap)
+    return tuple(found.values())
+
+
+def _organisations(rng: random.Random, flows: tuple[Flow, ...]) -> tuple[str, tuple[Flow, ...]]:
+    """Give some days a second organisation, and some of its runs to that one."""
+    if rng.random() < 0.6:
+        return "", flows
+    whose = rng.choice(("same user", "another user"))
+    of_second = rng.choice((0, 1)) if len(flows) > 1 else 0
+    return whose, tuple(
+        replace(flow, conn_id=SECOND) if number == of_second else flow for number, flow in enumerate(flows)
+    )
+
+
+def _sessions(rng: random.Random, flows: tuple[Flow, ...]) -> tuple[tuple[Flow, ...], tuple[Mishap, ...]]:
+    """Have a person open some sessions, and something go wrong with it."""
+    opened = tuple(replace(flow, opens_session=rng.random() < 0.2) for flow in flows)
+    if not any(flow.opens_session for flow in opened):
+        return opened, ()
+    found = []
+    for _ in range(rng.choice((0, 0, 1, 1, 2))):
+        where = rng.choice(("otp", "otp", "verify", "verify", "gstn_refresh", "typed", "typed", "question set"))
+        nth = rng.choice((1, 1, 2))
+        if where == "typed":
+            found.append(Mishap(where, rng.choice(("mistyped", "mistyped", "nothing", "too late", "never")), nth))
+        elif where == "question set":
+            found.append(replace(_asked(where, 2)(rng, flows), nth=nth, state=""))
+        else:
+            found.append(replace(_read(where, 2)(rng, flows), nth=nth, state=""))
+    while rng.random() < 0.5:
+        # Extended, or opened by the other organisation of the taxpayer.
+        found.append(_sometime(rng, "session opened", detail=rng.choice(flows).run_id))
+    return opened, tuple(found)
+
+
+def _plans(rng: random.Random, flows: tuple[Flow, ...]) -> tuple[tuple[Flow, ...], tuple[Mishap, ...]]:
+    """Have some bulk resets planned from a file, and something go wrong with it."""
+    planned = tuple(
+        replace(
+            flow,
+            planned=True,
+            bad_rows=tuple(rng.choice(BAD_ROWS) for _ in range(rng.choice((0, 0, 1, 2, 3)))),
+            on_invalid=rng.choice(("skip", "skip", "fail")),
+            per_request=rng.choice((1, 2, 3)),
+        )
+        if flow.kind == "bulk" and not flow.grows and rng.random() < 0.5
+        else flow
+        for flow in flows
+    )
+    names = [flow.run_id for flow in planned if flow.planned]
+    if not names:
+        return planned, ()
+    found = []
+    for _ in range(rng.choice((0, 0, 1, 1, 2))):
+        where = rng.choice(("file write", "file write", "file read"))
+        found.append(replace(_file(where, 1)(rng, flows), nth=rng.randint(1, 12), state="nothing"))
+    if rng.random() < 0.3:
+        found.append(_sometime(rng, rng.choice(("clear", "clear", "mark failed")), detail=f"{rng.choice(names)} plan"))
+    return planned, tuple(found)
 
 
 def _flow(rng: random.Random, number: int) -> Flow:

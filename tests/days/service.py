@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
+from airflow_provider_ims.simulator.errors import ServiceError
 from airflow_provider_ims.simulator.gst import Gst
 from airflow_provider_ims.simulator.http import create_app
 from airflow_provider_ims.simulator.options import Document, NextTask, Options
+from airflow_provider_ims.simulator.tokens import Token, Tokens
+
+from . import organisations
 
 
 class Doc(NamedTuple):
@@ -58,18 +63,57 @@ class Put:
     at_no_action: tuple[Doc, ...] = ()
 
 
+@dataclass(eq=False)
+class OtpRequest:
+    """
+    A one-time password that was sent to a taxpayer.
+
+    :param owner: organisation and GSTIN
+    :param by: the task instance that asked for it
+    :param is_needless: whether there was a session that Airflow knew and that could be extended
+    """
+
+    moment: float
+    owner: tuple[str, str]
+    by: Any
+    attempt: int
+    clears: int
+    is_needless: bool
+
+
 class Service(Gst):
     """
     The simulator, with a memory of everything.
 
     :param now: the day's clock
     :param at: has something happen at a time
+    :param second_org: whose the second organisation is: ``same user``, ``another user``, or nothing if there is none
     """
 
-    def __init__(self, options: Options, now: Callable[[], float], at: Callable[[float, Any], None]) -> None:
+    def __init__(
+        self, options: Options, now: Callable[[], float], at: Callable[[float, Any], None], second_org: str = ""
+    ) -> None:
         super().__init__(options, on_otp=lambda gstin, otp: self.otps.append((now(), gstin, otp)))
         self.now, self.at = now, at
         self.otps: list[tuple[float, str, str]] = []
+        self.otp_requests: list[OtpRequest] = []
+        self.opened: Counter[tuple[str, str]] = Counter()
+        self.asker: Any = None
+        self.is_known: Callable[[str], bool] = lambda session_id: False
+        self.session_owners: dict[str, tuple[str, str]] = {}
+        self.task_owners: dict[str, str] = {}
+        self.refused_logins = 0
+        self._otp_of: dict[tuple[str, str], str] = {}
+        self._token_owners: dict[str, str] = {}
+        self._users = {options.login: self._tokens}
+        self._second_login = options.login
+        if second_org == "same user":
+            options.second_org_id = organisations.SECOND_ORG
+        elif second_org:
+            # With the same password, so that only the name tells one from the other.
+            self._second_login = organisations.SECOND_LOGIN
+            second = Options(login=self._second_login, password=options.password, org_id=organisations.SECOND_ORG)
+            self._users[self._second_login] = Tokens(second, self.clock)
         self.puts: list[Put] = []
         self.history: dict[Doc, list[Change]] = {}
         self.secrets: set[str] = {options.password}
@@ -155,7 +199,8 @@ class Service(Gst):
 
     def revoke_tokens(self) -> None:
         """Let every theodore token end now."""
-        for token in self._tokens._tokens.values():
+        tokens: list[Token] = [token for users in self._users.values() for token in users._tokens.values()]
+        for token in tokens:
             token.expires = self.now()
 
     def put_arrives(self, put: Put) -> None:
@@ -163,12 +208,107 @@ class Service(Gst):
         self.puts.append(put)
         self._being_sent = put
 
+    # Users and organisations
+
+    def org_of(self, conn_id: str) -> str:
+        """Return the organisation of a connection."""
+        return self.options.org_id if conn_id == organisations.FIRST else organisations.SECOND_ORG
+
+    def login_of(self, conn_id: str) -> str:
+        """Return the theodore user of a connection."""
+        return self.options.login if conn_id == organisations.FIRST else self._second_login
+
+    def owner_of_token(self, token: str) -> str:
+        """Return whose a token is, or nothing if it is not known."""
+        return self._token_owners.get(token, "")
+
+    def login(self, body: Any) -> dict[str, Any]:
+        handle = body.get("handle") if isinstance(body, dict) else None
+        users = self._users.get(str(handle), self._tokens)
+        try:
+            reply = users.login(body)
+        except ServiceError as error:
+            self.refused_logins += error.code == "err-active-tokens-limit-exceeded"
+            raise
+        self._counters["logins"] += 1
+        self._token_owners[reply["token"]] = str(handle)
+        return reply
+
+    def refresh(self, token: str | None) -> dict[str, Any]:
+        owner = self.owner_of_token(token or "")
+        reply = self._users.get(owner, self._tokens).refresh(token)
+        self._counters["refreshes"] += 1
+        self._token_owners[reply["token"]] = owner
+        return reply
+
+    def logout(self, token: str | None) -> None:
+        self._users.get(self.owner_of_token(token or ""), self._tokens).logout(token)
+        self._counters["logouts"] += 1
+
+    def authorise(self, org: str | None, token: str | None) -> str:
+        self._tasks.settle()
+        owner = self.owner_of_token(token or "")
+        own = {self.options.org_id, self.options.second_org_id} - {None}
+        if owner == organisations.SECOND_LOGIN:
+            own = {organisations.SECOND_ORG}
+        if org is None or org not in own:
+            raise ServiceError(403, "err-invalid-org", "Authorization")
+        self._users.get(owner, self._tokens).check(token)
+        return org
+
+    def expire_token(self, token: str | None) -> None:
+        for tokens in self._users.values():
+            tokens.expire(token)
+
+    @property
+    def most_live_tokens(self) -> int:
+        """How many sessions a theodore user had at a time, at most."""
+        return max(tokens.most_live for tokens in self._users.values())
+
+    # Sessions
+
+    def authenticate(self, org: str, version: str, action: str | None, body: Any) -> dict[str, str]:
+        gstin = body.get("gstin") if isinstance(body, dict) else None
+        if action == "AUTHTOKEN":
+            sent = body.get("otp-request-id")
+            gstin = next((of for (_, of), each in self._sessions._requests.items() if each.id == sent), None)
+        elif action != "OTPREQUEST":
+            gstin = self.session_owners.get(body.get("gst-session-id"), ("", None))[1]
+        owner = org, str(gstin)
+        live = self._sessions._sessions.get(owner)
+        reply = super().authenticate(org, version, action, body)
+        if action == "OTPREQUEST":
+            known = live is not None and live.expires > self.now() and self.is_known(live.id)
+            by = self.asker
+            tries = (by.try_number, by.clears) if by is not None else (0, 0)
+            self.otp_requests.append(OtpRequest(self.now(), owner, by, *tries, is_needless=known))
+            self._otp_of[owner] = self.otps[-1][2]
+        elif action == "AUTHTOKEN":
+            self.opened[owner] += 1
+        if "gst-session-id" in reply:
+            self.session_owners[reply["gst-session-id"]] = owner
+        return reply
+
+    def otp_of(self, org: str, gstin: str) -> str:
+        """Return what the taxpayer was sent last."""
+        return self._otp_of.get((org, gstin), "")
+
+    def is_open(self, org: str, gstin: str) -> bool:
+        """Say whether GSTN would take a request."""
+        return self._sessions.is_live(org, gstin)
+
+    def submit_download(self, org: str, gstin: str | None, section: str | None, status: str | None) -> str:
+        reference_id = super().submit_download(org, gstin, section, status)
+        self.task_owners[reference_id] = org
+        return reference_id
+
     def submit_reset(self, org: str, gstin: str | None, body: Any) -> str:
         put, self._being_sent = self._being_sent, None
         assert put is not None, "every request goes through the world's network"
         put.at_no_action = tuple(doc for doc in put.docs if self.is_at(doc) == "N")
         self._put_of[id(body)] = body, put
         put.reference_id = super().submit_reset(org, gstin, body)
+        self.task_owners[put.reference_id] = org
         task = self._tasks.get(org, put.reference_id)
         self.at(task.ready_at, self.settle)
         return put.reference_id

@@ -20,6 +20,7 @@ class Database:
         self.task_state: dict[tuple[Any, str], Any] = {}
         self.xcoms: dict[tuple[Any, str], Any] = {}
         self.masked: set[str] = set()
+        self.hitl: dict[Any, dict[str, Any]] = {}
 
 
 class Supervisor:
@@ -66,6 +67,7 @@ _WHERE = {
     "GetTaskStateStore": "state get",
     "SetTaskStateStore": "state set",
     "DeleteTaskStateStore": "state set",
+    "CreateHITLDetailPayload": "question set",
 }
 
 
@@ -117,6 +119,11 @@ def _delete_state(world: Any, msg: Any) -> Any:
     return comms.OKResponse(ok=True)
 
 
+def _ask(world: Any, msg: Any) -> Any:
+    world.database.hitl[msg.ti_id] = {"params_input": None}  # what was typed before is gone
+    return comms.OKResponse(ok=True)
+
+
 _ANSWERS: dict[str, Callable[[Any, Any], Any]] = {
     "GetConnection": _connection,
     "GetVariable": _get_variable,
@@ -125,6 +132,7 @@ _ANSWERS: dict[str, Callable[[Any, Any], Any]] = {
     "GetTaskStateStore": _get_state,
     "SetTaskStateStore": _set_state,
     "DeleteTaskStateStore": _delete_state,
+    "CreateHITLDetailPayload": _ask,
 }
 
 

@@ -18,7 +18,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 
 from airflow_provider_ims.simulator.options import NextTask, Options
 
-from . import clock, oracle, storage, supervisor
+from . import clock, oracle, organisations, sessions, storage, supervisor
 from .airflow import LittleAirflow, TaskInstance, watched
 from .kernel import Kernel, Process
 from .mishaps import Mishap, Mishaps
@@ -42,14 +42,18 @@ class World:
     :param mishaps: what goes wrong
     :param options: how the service behaves
     :param keeps_state: whether Airflow has a task state store
+    :param second_org: see :class:`Service`
     """
 
-    def __init__(self, seed: int, mishaps: Iterable[Mishap], options: Options, *, keeps_state: bool) -> None:
+    def __init__(
+        self, seed: int, mishaps: Iterable[Mishap], options: Options, *, keeps_state: bool, second_org: str = ""
+    ) -> None:
         self.kernel = Kernel(BEGIN, seed)
         self.kernel.on_switch = self._switch
         self.mishaps = Mishaps(mishaps)
         self.database = supervisor.Database()
-        self.service = Service(options, lambda: self.kernel.now, self.kernel.at)
+        self.service = Service(options, lambda: self.kernel.now, self.kernel.at, second_org)
+        self.service.is_known = lambda session_id: any(session_id in text for text in self.database.variables.values())
         self.airflow = LittleAirflow(self, keeps_state=keeps_state)
         self.story: list[tuple[float, str]] = []
         self.person = "Priya"
@@ -66,6 +70,8 @@ class World:
         self.odd: set[str] = set()
         self.begun: set[str] = set()
         self.excuses: dict[str, set[str]] = {}
+        self.session_runs: list[sessions.SessionRun] = []
+        self.session_faults: Counter[tuple[str, str]] = Counter()
         self._folders: dict[str, str] = {}
         self.carry_out: Callable[[Mishap], None] = lambda mishap: None
 
@@ -88,7 +94,15 @@ class World:
         return process.subject if process.subject is not None else watched()
 
     def _take(self, where: str) -> Mishap | None:
-        return self.mishaps.take(where, self.state_of(self.subject()))
+        instance = self.subject()
+        mishap = self.mishaps.take(where, self.state_of(instance))
+        if mishap is not None and instance is not None:
+            self._note_session_fault(instance)
+        return mishap
+
+    def _note_session_fault(self, instance: TaskInstance) -> None:
+        if isinstance(instance.flow, sessions.SessionRun):
+            self.session_faults[instance.flow.owner] += 1
 
     def _meets(self, fault: str) -> None:
         self.coverage[fault, self.state_of(self.subject())] += 1
@@ -119,6 +133,7 @@ class World:
         kernel, service = self.kernel, self.service
         call = call_of(method, url, headers)
         instance = self.subject()
+        organisations.judge_a_request(self, instance, call, url, headers, body)
         reference_id = _task_of(url)
         if call in {"status"}:
             self._note_poll(instance, reference_id)
@@ -197,6 +212,7 @@ class World:
             text = json.dumps({"status": "0", "data": None, "error": error})
             return Answer(404, {"Content-Type": "application/json"}, text.encode())
         put = self._put_arrives(mishap, body, instance) if call == "PUT" else None
+        self.service.asker = instance
         status, reply_headers, content = self.service.handle(method, url, headers, body)
         self._remember_secrets(call, content)
         if put is not None:
@@ -316,6 +332,9 @@ class World:
 
     def excuse_deaths(self, instance: TaskInstance) -> None:
         """Note that a worker died, so that a reply it was about to get is lost."""
+        self._note_session_fault(instance)
+        if instance.task_id == "plan":
+            return  # it sends nothing
         for rtin in {doc.rtin for doc in instance.flow.docs} if instance.flow else ():
             self.excuse(rtin, "death")
 
@@ -448,7 +467,23 @@ class World:
 
     def is_away(self, whom: str) -> bool:
         """Say whether the service, Airflow's API server or the storage cannot be reached now."""
-        return self.away.get(whom, 0.0) > self.kernel.now
+        is_away = self.away.get(whom, 0.0) > self.kernel.now
+        instance = self.subject()
+        if is_away and instance is not None:
+            self._note_session_fault(instance)
+        return is_away
+
+    def awaiting_input(self, instance: TaskInstance) -> None:
+        """Have a person see what a task asks."""
+        self.tell(f"{instance.name} asks for a one-time password")
+        sessions.be_asked(self, instance)
+
+    def session_run_ended(self, instance: TaskInstance) -> None:
+        """Do what waits for a session."""
+        run = instance.flow
+        if isinstance(run, sessions.SessionRun) and run.is_over and run.has_served:
+            then, run.then = run.then, lambda: None
+            then()
 
     # Processes
 
