@@ -94,7 +94,8 @@ class ImsDownloadOperator(BaseOperator):
     snapshot is whole. A section that does not complete makes no snapshot. Memory does not grow with the documents.
 
     A retry goes on with the downloads that were asked for (Airflow 3.3 and newer); a task that a person cleared takes
-    the snapshot anew.
+    the snapshot anew. One that is cleared while a worker runs it is to Airflow a retry like any other and goes on, so
+    that ``taken_at`` can be before the clear: clear it once more when it has ended to have a newer snapshot.
 
     :param gstin: the taxpayer (templated)
     :param output_path: directory for snapshots, as ``ObjectStoragePath`` takes it; an earlier snapshot of the GSTIN in

@@ -15,6 +15,12 @@ Cells = Counter[tuple[str, str]]
 
 # Why a fault does not meet a state, or hardly ever: fault, state, reason. The first that fits holds.
 EMPTY: tuple[tuple[str, str, str], ...] = (
+    (
+        r"(otp|verify|gstn_refresh|typed|question set): .*",
+        "unsent|intent|submitted|ended",
+        "a session is opened by a run of its own, which sends no reset and has no journal",
+    ),
+    (r"(otp|verify|gstn_refresh|typed|question set): .*", "no store", "a fifth of the days on which one is opened"),
     (r"PUT: .*", "nothing|unsent|ended", "the intent is written before the request goes out"),
     (
         r"PUT: .*",

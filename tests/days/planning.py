@@ -120,7 +120,7 @@ def _key_of(row: dict[str, Any]) -> tuple[str, ...]:
 
 def _is_request(path: str, flow: Any) -> bool:
     root = DayFileSystem._strip_protocol(flow.planned_at)
-    return path.startswith(f"{root}/{flow.plan.rtin}/") and path.endswith(".json") and "/." not in path
+    return re.fullmatch(rf"{root}/{flow.plan.rtin}/\d+\.json", path) is not None
 
 
 def _file(path: str) -> bytes | None:

@@ -76,7 +76,8 @@ def _what_is_verified_is_true(world: World, flow: Any, begin: float, end: float)
         doc = Doc(flow.plan.rtin, *parts)
         if row["verification"] == "verified" and "N" not in _held(_changes(world, doc), begin, end) and not world.stale:
             world.violate(f"{verify.name} calls {doc.number} verified, which did not stand at no action")
-        if row["verification"] == "gone" and doc in world.service.history:
+        was_there = bool(_changes(world, doc)) and _changes(world, doc)[0].moment < begin
+        if row["verification"] == "gone" and was_there:
             world.violate(f"{verify.name} calls {doc.number} gone, which is there")
     told = {row["number"].removeprefix("'") for row in rows}
     for doc in flow.docs:
