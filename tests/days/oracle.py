@@ -11,6 +11,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_ims.exceptions import GstnSessionExpired
 from airflow_provider_ims.submissions.submission import MOST_SENDS
 
 from . import planning, sessions, snapshots
@@ -44,6 +45,9 @@ def judge_a_failure(world: World, instance: Any, error: BaseException) -> None:
         return  # it is not sent more often than that
     if instance.try_number > instance.max_tries or not fired or world.service.has_refused:
         return
+    owner = world.service.org_of(instance.flow.plan.conn_id), instance.flow.plan.rtin
+    if instance.flow.plan.opens_session and isinstance(error, GstnSessionExpired) and not world.service.is_open(*owner):
+        return  # nobody has opened it yet
     if instance.task_id == "plan" and instance.flow.plan.bad_rows and instance.flow.plan.on_invalid == "fail":
         return  # as asked
     if all(_passes(mishap, instance.flow.plan) for mishap in fired):
