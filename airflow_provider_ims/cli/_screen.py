@@ -14,7 +14,7 @@ from airflow_provider_ims.cli._arguments import WrongUsage
 from airflow_provider_ims.matching.errors import MatchError
 from airflow_provider_ims.matching.errors import RowsRejected as BooksRejected
 from airflow_provider_ims.models.faults import CountsDisagree, Fault, InvalidPayload
-from airflow_provider_ims.planning.errors import PlanError, RowsRejected, SourceUnavailable
+from airflow_provider_ims.planning.errors import PlanError, RowsRejected
 from airflow_provider_ims.snapshots.errors import SnapshotUnavailable, SnapshotUnusable
 from airflow_provider_ims.storage import StorageError
 from airflow_provider_ims.tables.errors import FileUnavailable, NoRoom, TableError
@@ -33,7 +33,7 @@ class ExitCode(IntEnum):
 
 
 _FAULTS = (InvalidPayload, RowsRejected, BooksRejected)
-_PASSING = (SourceUnavailable, NoRoom, FileUnavailable, SnapshotUnavailable)
+_PASSING = (FileUnavailable, NoRoom, SnapshotUnavailable)
 _UNUSABLE = (WrongUsage, PlanError, MatchError, CountsDisagree, TableError, SnapshotUnusable)
 
 

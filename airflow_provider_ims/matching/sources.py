@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable
+from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.files import format_of, local_file, utf8_text, with_like_line_ends
 from airflow_provider_ims.tables.queries import answered
 from airflow_provider_ims.tables.sql import identifier, literal
@@ -170,17 +170,10 @@ class BookQuery:
         :raises FileUnavailable: when the database does not answer as it should
         """
         local = folder / f"{len(list(folder.iterdir()))}-query.csv"
-        query = answered(
-            self.connect,
-            self.sql,
-            self.parameters,
-            no_rows=lambda problem: FileUnusable(self.name, problem),
-            no_answer=lambda said: FileUnavailable(
-                f"The query failed ({said}). Nothing was written; correct the query, or try again when the database"
-                " answers."
-            ),
-        )
-        with query as (header, rows), local.open("x", encoding="utf-8", newline="") as file:
+        with (
+            answered(self.connect, self.sql, self.parameters) as (header, rows),
+            local.open("x", encoding="utf-8", newline="") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow(header)
             writer.writerows(rows)

@@ -19,12 +19,7 @@ from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
 from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_formats, folder, is_true
 from airflow_provider_ims.operators._sources import files_of, sql_hook
-from airflow_provider_ims.planning.errors import (
-    PlanError,
-    RowsRejected,
-    SourceUnavailable,
-    SourceUnusable,
-)
+from airflow_provider_ims.planning.errors import PlanError, RowsRejected
 from airflow_provider_ims.planning.output import Output
 from airflow_provider_ims.planning.planner import OnInvalid, Plan, Rules, make_plan
 from airflow_provider_ims.planning.sources.columns import Columns
@@ -32,7 +27,7 @@ from airflow_provider_ims.planning.sources.files import file_source
 from airflow_provider_ims.planning.sources.rows import Source
 from airflow_provider_ims.planning.sources.sql_rows import Query
 from airflow_provider_ims.storage import StorageError
-from airflow_provider_ims.tables.errors import NoRoom
+from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, NoRoom
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -149,11 +144,11 @@ class ImsPlanOperator(BaseOperator):
             raise of_storage_error(error, "The plan was not made; no request of it is to be sent.") from error
         except NoRoom as error:
             raise GstnStorageUnavailable(str(error)) from error
-        except SourceUnavailable as error:
+        except FileUnavailable as error:
             raise GstnTransientError(str(error)) from error
         except CountsDisagree as error:
             raise GstnPermanentError(str(error)) from error
-        except SourceUnusable as error:
+        except FileUnusable as error:
             raise GstnInvalidPayload(str(error)) from None
         except PlanError as error:
             raise GstnInvalidRequest(str(error)) from None

@@ -19,7 +19,7 @@ from airflow_provider_ims.models.plan import GstinPlan, PlannedRequest
 from airflow_provider_ims.planning.carried import as_text
 from airflow_provider_ims.planning.checks.checker import Checker, Valid
 from airflow_provider_ims.planning.checks.duplicates import Duplicate, Duplicates
-from airflow_provider_ims.planning.errors import PlanError, RowsRejected, SourceUnusable
+from airflow_provider_ims.planning.errors import PlanError, RowsRejected
 from airflow_provider_ims.planning.output import REJECTS, REJECTS_BOOK, Output
 from airflow_provider_ims.planning.packing import packed, size_alone
 from airflow_provider_ims.planning.rejects import Rejects
@@ -28,7 +28,7 @@ from airflow_provider_ims.planning.spills import MOST_SOURCES, Spills, place_of
 from airflow_provider_ims.planning.workspace import Place, open_database
 from airflow_provider_ims.progress import ProgressLog
 from airflow_provider_ims.storage import StorageError
-from airflow_provider_ims.tables.errors import NoRoom
+from airflow_provider_ims.tables.errors import FileUnusable, NoRoom
 
 OnInvalid = Literal["fail", "skip"]
 
@@ -165,7 +165,7 @@ class _Planner:
             self._read(index, source)
         if not plan.rows and not self._rules.allow_empty:
             names = ", ".join(source.name for source in self._sources) or "source"
-            raise SourceUnusable(names, "no rows at all: is it the right source?")
+            raise FileUnusable(names, "no rows at all: is it the right source?")
         self._spills.write()
         for duplicate in self._duplicates.drop(self._spills):
             self._reject_duplicate(duplicate)

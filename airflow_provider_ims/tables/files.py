@@ -7,11 +7,13 @@ import gzip
 import re
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, NamedTuple, cast
 
 from airflow_provider_ims.storage import CannotRead, shown
+from airflow_provider_ims.tables.database import no_room
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, TableError
 
 if TYPE_CHECKING:
@@ -73,29 +75,98 @@ def local_file(path: ObjectStoragePath, folder: Path) -> Path:
     :raises FileUnusable: when there is no such file, it may not be read or is empty, or it is not gzip
     :raises FileUnavailable: when it cannot be read now
     """
-    packed = path.name.endswith(".gz")
-    if path.protocol in {"", "file", "local"} and not packed:
+    if path.protocol in {"", "file", "local"} and not path.name.endswith(".gz"):
         local = Path(path.path)
         try:
             with local.open("rb") as stream:
                 start = stream.read(1)
         except Exception as error:
-            raise _unread(path, error) from None
+            raise _unread(CannotRead(path, error), path) from None
         if not start:
-            raise _empty(path)
+            raise empty_file(str(path))
         return local.resolve()
     copy = folder / f"{len(list(folder.iterdir()))}-{path.name.removesuffix('.gz')}"
-    try:
-        with cast("IO[bytes]", path.open("rb")) as stream, copy.open("xb") as target:
-            unpacked = gzip.GzipFile(fileobj=stream, mode="rb") if packed else stream
-            shutil.copyfileobj(unpacked, target, _CHUNK)
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise FileUnusable(str(path), f"is not a whole gzip file ({error}); write it again") from None
-    except Exception as error:  # each object store has exceptions of its own
-        raise _unread(path, error) from None
-    if not copy.stat().st_size:
-        raise _empty(path)
+    save(path, copy)
     return copy
+
+
+def save(path: ObjectStoragePath, copy: Path, then: str = "Nothing was written.") -> None:
+    """
+    Copy a file to the local disk, decompressed if its name ends with ``.gz``.
+
+    :param path: the file
+    :param copy: the local file to make
+    :param then: what it means that it cannot be read now
+    :raises FileUnusable: as :func:`opened` does, and when there is nothing in it
+    :raises FileUnavailable: when it cannot be read now
+    :raises NoRoom: when the local disk has no room for it
+    """
+    with opened(path, then) as stream:
+        try:
+            with copy.open("xb") as target:
+                shutil.copyfileobj(stream, target, _CHUNK)
+        except OSError as error:
+            if error.errno is None:  # the source's
+                raise
+            raise no_room(error) from error
+    if not copy.stat().st_size:
+        raise empty_file(str(path))
+
+
+def empty_file(name: str) -> FileUnusable:
+    """Return the error for a file of no bytes, which no export writes on purpose."""
+    return FileUnusable(name, "is empty, not even a heading: is it the right file, and did its export finish?")
+
+
+class _Stream:
+    """A file that is being read, whose store may go away meanwhile."""
+
+    def __init__(self, path: ObjectStoragePath, stream: IO[bytes]) -> None:
+        self._path = path
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        return cast("bytes", self._asked(self._stream.read, size))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return cast("int", self._asked(self._stream.seek, offset, whence))
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    @property
+    def closed(self) -> bool:
+        return self._stream.closed
+
+    def _asked(self, ask: Callable[..., object], *arguments: int) -> object:
+        try:
+            return ask(*arguments)
+        except Exception as error:  # each object store has exceptions of its own
+            raise CannotRead(self._path, error) from error
+
+
+@contextmanager
+def opened(path: ObjectStoragePath, then: str = "Nothing was written.") -> Iterator[IO[bytes]]:
+    """
+    Open a file for reading, decompressed if its name ends with ``.gz``.
+
+    :param path: the file
+    :param then: what it means that it cannot be read now
+    :raises FileUnusable: when there is no such file, it may not be read or is empty, or it is not gzip
+    :raises FileUnavailable: when it cannot be read now
+    """
+    try:
+        try:
+            stream = cast("IO[bytes]", path.open("rb"))
+        except Exception as error:  # each object store has exceptions of its own
+            raise CannotRead(path, error) from error
+        with stream:
+            whole = cast("IO[bytes]", _Stream(path, stream))
+            yield gzip.GzipFile(fileobj=whole, mode="rb") if path.name.endswith(".gz") else whole  # type: ignore[misc]
+    except CannotRead as error:
+        raise _unread(error, path, then) from error
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise FileUnusable(shown(path), f"is not a whole gzip file ({error}); write it again") from None
 
 
 def utf8_text(local: Path, name: str, folder: Path, encoding: str | None = None) -> Text:
@@ -191,12 +262,7 @@ def _is_utf8(local: Path) -> bool:
     return True
 
 
-def _empty(path: ObjectStoragePath) -> FileUnusable:
-    return FileUnusable(str(path), "is empty, not even a heading: is it the right file, and did its export finish?")
-
-
-def _unread(path: ObjectStoragePath, error: Exception) -> TableError:
-    trouble = CannotRead(path, error)
+def _unread(trouble: CannotRead, path: ObjectStoragePath, then: str = "Nothing was written.") -> TableError:
     if trouble.passes:
-        return FileUnavailable(f"{trouble} Nothing was written.")
+        return FileUnavailable(f"{trouble} {then}")
     return FileUnusable(shown(path), f"is no file that this worker can read: {trouble.why}")

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
+from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable
+
 _BATCH = 2000
 
 
@@ -26,9 +28,7 @@ def answered(
     connect: Callable[[], Any],
     sql: str,
     parameters: Mapping[str, Any] | Sequence[Any] | None,
-    *,
-    no_rows: Callable[[str], Exception],
-    no_answer: Callable[[str], Exception],
+    then: str = "Nothing was written.",
 ) -> Iterator[Answer]:
     """
     Run a query; its rows are fetched a batch at a time.
@@ -36,15 +36,19 @@ def answered(
     :param connect: opens the connection
     :param sql: one statement that returns rows
     :param parameters: values for the statement's placeholders
-    :param no_rows: makes the error for a statement that returns none, from what is wrong
-    :param no_answer: makes the error for a database that does not answer as it should, from what it said
+    :param then: what it means that the database does not answer as it should
+    :raises FileUnusable: when the statement returns no rows
+    :raises FileUnavailable: when the database does not answer as it should
     """
 
     def ask(what: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return what(*arguments)
         except Exception as error:  # each driver has exceptions of its own
-            raise no_answer(f"{type(error).__name__}: {error}") from error
+            raise FileUnavailable(
+                f"The query failed ({type(error).__name__}: {error}). {then[:-1]}; correct the query, or try again when"
+                " the database answers."
+            ) from error
 
     def rows() -> Iterator[Sequence[Any]]:
         while batch := ask(cursor.fetchmany, _BATCH):
@@ -53,5 +57,5 @@ def answered(
     with closing(ask(connect)) as connection, closing(connection.cursor()) as cursor:
         ask(cursor.execute, sql, *([parameters] if parameters else []))
         if not cursor.description:
-            raise no_rows("returns no rows at all; sql takes one SELECT")
+            raise FileUnusable("query", "returns no rows at all; sql takes one SELECT")
         yield Answer([str(column[0]) for column in cursor.description], rows())

@@ -9,8 +9,9 @@ from typing import Any, Final, NamedTuple, get_args
 from airflow_provider_ims.models.columns import ColumnMap, ColumnsWrong, Words, folded_name
 from airflow_provider_ims.models.documents import SECTIONS, Action, Document, InvoiceType, SourceForm
 from airflow_provider_ims.planning.checks.coercion import AMOUNTS, DATES, ROW_FIELDS
-from airflow_provider_ims.planning.errors import PlanError, SourceUnusable
+from airflow_provider_ims.planning.errors import PlanError
 from airflow_provider_ims.planning.sources.rows import Row, Unreadable
+from airflow_provider_ims.tables.errors import FileUnusable
 
 _EVERY_ROW = ("rtin", "section", *Document.model_fields)
 
@@ -125,7 +126,7 @@ class Columns:
 
         :param header: the names of the columns, all of them
         :param source: the source, for the error
-        :raises SourceUnusable: when a column is missing, unknown or there twice
+        :raises FileUnusable: when a column is missing, unknown or there twice
         """
         fields = [self._field(name) for name in header]
         carried = [(place, name) for place, name in enumerate(header) if self._carries(name)]
@@ -149,7 +150,7 @@ class Columns:
                 f' columns={{"{missing[0]}": {{"value": ...}}}}'
             )
         if problems:
-            raise SourceUnusable(source, "; ".join(problems) + f". Its columns are {_listed(header)}")
+            raise FileUnusable(source, "; ".join(problems) + f". Its columns are {_listed(header)}")
         self._columns.clear()
         for name, field in zip(header, fields, strict=True):
             self._bind(name, field)
@@ -160,10 +161,10 @@ class Columns:
         """
         Look at the first row of a source without a header as if its keys were one.
 
-        :raises SourceUnusable: when it has keys that nobody knows: they would be in every row
+        :raises FileUnusable: when it has keys that nobody knows: they would be in every row
         """
         if problems := self._unknown(list(row)):
-            raise SourceUnusable(source, "; ".join(problems))
+            raise FileUnusable(source, "; ".join(problems))
         self._columns.clear()
 
     def is_plain(self, row: Mapping[str, Any]) -> bool:

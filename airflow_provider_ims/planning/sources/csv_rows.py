@@ -6,11 +6,12 @@ import csv
 from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from airflow_provider_ims.planning.errors import SourceUnusable
 from airflow_provider_ims.planning.sources.columns import Columns
-from airflow_provider_ims.planning.sources.rows import NumberedRow, Unreadable, empty_file, opened
+from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow, Unreadable
 from airflow_provider_ims.planning.sources.table_rows import table_rows
 from airflow_provider_ims.planning.sources.text_lines import BadLine, text_lines
+from airflow_provider_ims.tables.errors import FileUnusable
+from airflow_provider_ims.tables.files import empty_file, opened
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -36,13 +37,13 @@ class CsvFile:
 
     def rows(self) -> Iterator[NumberedRow]:
         """Yield each row with the number of its first line."""
-        with opened(self._path) as stream:
+        with opened(self._path, NOT_PLANNED) as stream:
             rows = self._cells(stream)
             number, header = next(rows, (0, None))
             if header is None:
                 raise empty_file(self.name)
             if isinstance(header, Unreadable):
-                raise SourceUnusable(self.name, f"line {number}, the header: {header.rule}")
+                raise FileUnusable(self.name, f"line {number}, the header: {header.rule}")
             yield from table_rows(
                 [str(name) for name in header], rows, columns=self.columns, name=self.name, nothing=""
             )
@@ -63,7 +64,7 @@ class CsvFile:
                 row = next(reader, None)
             except csv.Error as error:
                 # After a broken quote nobody can say where rows begin.
-                raise SourceUnusable(
+                raise FileUnusable(
                     self.name,
                     f"line {before + 1}: a row begins here that is not valid CSV ({error}); look for a quote"
                     " that is never closed",

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Any
 
-from airflow_provider_ims.planning.errors import SourceUnusable
 from airflow_provider_ims.planning.sources.columns import Columns
-from airflow_provider_ims.planning.sources.rows import NumberedRow, Unreadable, empty_file, opened
+from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow, Unreadable
 from airflow_provider_ims.planning.sources.text_lines import BadLine, text_lines
+from airflow_provider_ims.tables.errors import FileUnusable
+from airflow_provider_ims.tables.files import empty_file, opened
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -60,7 +61,7 @@ class _JsonSource:
         """Yield each row with its number."""
         columns = self.columns
         plain = first = True
-        with opened(self._path) as stream:
+        with opened(self._path, NOT_PLANNED) as stream:
             for number, item in self._items(stream):
                 if not isinstance(item, dict):
                     row = item if isinstance(item, Unreadable) else Unreadable(item, "a JSON object with fields")
@@ -90,7 +91,7 @@ class JsonLines(_JsonSource):
         number = 0
         for number, line in enumerate(text_lines(stream, self.name), 1):
             if number == 1 and line.lstrip().startswith("["):
-                raise SourceUnusable(
+                raise FileUnusable(
                     self.name,
                     'is a JSON array and not one object a line: it takes the suffix .json or file_format="json"',
                 )
@@ -124,7 +125,7 @@ class JsonArray(_JsonSource):
         if not text.peek():
             raise empty_file(self.name)
         if not text.take("["):
-            raise SourceUnusable(
+            raise FileUnusable(
                 self.name,
                 "is not a JSON array of rows. A file with one object a line has the suffix .jsonl, or"
                 ' file_format="jsonl"',
@@ -182,9 +183,9 @@ class _Buffer:
             if len(self._text) - self._at > _LARGEST_ITEM:
                 raise self.broken(f"in item {number}, which has no end")
 
-    def broken(self, where: str) -> SourceUnusable:
+    def broken(self, where: str) -> FileUnusable:
         # Never with what stands there: the file may be one that who triggers the run should not see.
-        return SourceUnusable(self._name, f"is not valid JSON {where}. Write the file again, whole")
+        return FileUnusable(self._name, f"is not valid JSON {where}. Write the file again, whole")
 
     def _read(self) -> bool:
         if self._ended:
@@ -194,7 +195,7 @@ class _Buffer:
         try:
             more = self._decode(block, final=self._ended)
         except UnicodeDecodeError as error:
-            raise SourceUnusable(
+            raise FileUnusable(
                 self._name, f"is not UTF-8 text (byte 0x{error.object[error.start]:02x}); save it as UTF-8"
             ) from None
         self._text = self._text[self._at :] + more

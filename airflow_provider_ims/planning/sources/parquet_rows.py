@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_ims.planning.errors import SourceUnusable
 from airflow_provider_ims.planning.sources.columns import Columns
-from airflow_provider_ims.planning.sources.rows import NumberedRow, empty_file, opened
+from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow
 from airflow_provider_ims.planning.sources.table_rows import table_rows
-from airflow_provider_ims.tables.database import no_room, open_database, workspace
+from airflow_provider_ims.tables.database import open_database, workspace
+from airflow_provider_ims.tables.errors import FileUnusable
+from airflow_provider_ims.tables.files import save
 from airflow_provider_ims.tables.sql import literal
 
 if TYPE_CHECKING:
@@ -44,15 +44,7 @@ class ParquetFile:
         try:
             with workspace() as folder:
                 copy = folder / "rows.parquet"
-                with opened(self._path) as stream, copy.open("xb") as target:
-                    try:
-                        shutil.copyfileobj(stream, target, 1 << 20)
-                    except OSError as error:
-                        if error.filename is None and error.errno is not None:  # not the source's: there is no room
-                            raise no_room(error) from error
-                        raise
-                if not copy.stat().st_size:
-                    raise empty_file(self.name)
+                save(self._path, copy, NOT_PLANNED)
                 source = f"FROM read_parquet({literal(copy)})"
                 with open_database(folder, memory_limit=_MEMORY_LIMIT, threads=1) as database:
                     names = [str(row[0]) for row in database.execute(f"DESCRIBE {source}").fetchall()]
@@ -60,7 +52,7 @@ class ParquetFile:
                     yield from table_rows(names, cells, columns=self.columns, name=self.name, nothing=None)
         except duckdb.Error as error:
             said = str(error).strip().splitlines()[0][:200]
-            raise SourceUnusable(self.name, f"is not a whole Parquet file ({said}); write it again") from None
+            raise FileUnusable(self.name, f"is not a whole Parquet file ({said}); write it again") from None
 
     @staticmethod
     def _cells(database: DuckDBPyConnection, source: str) -> Iterator[tuple[int, Sequence[Any]]]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
-
-from airflow_provider_ims.planning.errors import SourceUnavailable, SourceUnusable
-from airflow_provider_ims.storage import CannotRead, shown
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from airflow.sdk import ObjectStoragePath
-
     from airflow_provider_ims.planning.sources.columns import Columns
+
+
+NOT_PLANNED: Final = "Nothing was planned."
+"""What it means that a source cannot be read now."""
 
 
 class Unreadable(NamedTuple):
@@ -66,64 +62,7 @@ class Source(Protocol):
         """
         Yield each row with its number, under the API's field names.
 
-        :raises SourceUnusable: when the source as a whole is not what it must be
-        :raises SourceUnavailable: when it cannot be read now
+        :raises FileUnusable: when the source as a whole is not what it must be
+        :raises FileUnavailable: when it cannot be read now
         """
         ...
-
-
-class _Stream:
-    """A file that is being read, whose store may go away meanwhile."""
-
-    def __init__(self, path: ObjectStoragePath, stream: IO[bytes]) -> None:
-        self._path = path
-        self._stream = stream
-
-    def read(self, size: int = -1) -> bytes:
-        return cast("bytes", self._asked(self._stream.read, size))
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return cast("int", self._asked(self._stream.seek, offset, whence))
-
-    def tell(self) -> int:
-        return self._stream.tell()
-
-    @property
-    def closed(self) -> bool:
-        return self._stream.closed
-
-    def _asked(self, ask: Callable[..., object], *arguments: int) -> object:
-        try:
-            return ask(*arguments)
-        except Exception as error:  # each object store has exceptions of its own
-            raise CannotRead(self._path, error) from error
-
-
-@contextmanager
-def opened(path: ObjectStoragePath) -> Iterator[IO[bytes]]:
-    """
-    Open a file for reading, decompressed if its name ends with ``.gz``.
-
-    :param path: the file
-    :raises SourceUnusable: when there is no such file, it may not be read or is empty, or it is not gzip
-    :raises SourceUnavailable: when it cannot be read now
-    """
-    try:
-        try:
-            stream = cast("IO[bytes]", path.open("rb"))
-        except Exception as error:  # each object store has exceptions of its own
-            raise CannotRead(path, error) from error
-        with stream:
-            whole = cast("IO[bytes]", _Stream(path, stream))
-            yield gzip.GzipFile(fileobj=whole, mode="rb") if path.name.endswith(".gz") else whole  # type: ignore[misc]
-    except CannotRead as error:
-        if error.passes:
-            raise SourceUnavailable(f"{error} Nothing was planned.") from error
-        raise SourceUnusable(shown(path), f"is no file that this worker can read: {error.why}") from None
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise SourceUnusable(shown(path), f"is not a whole gzip file ({error}); write it again") from None
-
-
-def empty_file(name: str) -> SourceUnusable:
-    """Return the error for a file of no bytes, which no export writes on purpose."""
-    return SourceUnusable(name, "is empty, not even a heading: is it the right file, and did its export finish?")

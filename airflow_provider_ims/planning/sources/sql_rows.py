@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_ims.planning.errors import SourceUnavailable, SourceUnusable
 from airflow_provider_ims.planning.sources.columns import Columns
-from airflow_provider_ims.planning.sources.rows import NumberedRow
+from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow
 from airflow_provider_ims.planning.sources.table_rows import table_rows
 from airflow_provider_ims.tables.queries import answered
 
@@ -40,15 +39,5 @@ class Query:
 
     def rows(self) -> Iterator[NumberedRow]:
         """Yield each row with its number, from 1, in the order of the query."""
-        query = answered(
-            self._connect,
-            self._sql,
-            self._parameters,
-            no_rows=lambda problem: SourceUnusable(self.name, problem),
-            no_answer=lambda said: SourceUnavailable(
-                f"The query failed ({said}). Nothing was planned; correct the query, or try again when the database"
-                " answers."
-            ),
-        )
-        with query as (names, rows):
+        with answered(self._connect, self._sql, self._parameters, NOT_PLANNED) as (names, rows):
             yield from table_rows(names, enumerate(rows, 1), columns=self.columns, name=self.name, nothing=None)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from airflow_provider_ims.planning.checks.coercion import ROW_FIELDS
-from airflow_provider_ims.planning.errors import SourceUnusable
 from airflow_provider_ims.planning.sources.columns import Columns, lacking
 from airflow_provider_ims.planning.sources.rows import NumberedRow, Row, Unreadable
+from airflow_provider_ims.tables.errors import FileUnusable
 
 
 def table_rows(
@@ -26,7 +26,7 @@ def table_rows(
     :param cells: the number of each row, with its cells in the order of the header
     :param name: the table, for the error
     :param nothing: what stands in a cell without a value
-    :raises SourceUnusable: when the columns do not suffice, for every row or for the section of the first one
+    :raises FileUnusable: when the columns do not suffice, for every row or for the section of the first one
     """
     fields, carried = columns.of_header(header, name)
     changes = columns.changes or not ROW_FIELDS.issuperset(field for field in fields if field is not None)
@@ -48,7 +48,7 @@ def table_rows(
             first = False
             missing = lacking(fields, named.get("section"), columns.map.fixed)
             if missing:
-                raise SourceUnusable(
+                raise FileUnusable(
                     name,
                     f"has no column for {', '.join(missing)}, which section {named['section']} needs (row {number})."
                     f' If it stands under another name, say so: columns={{"the name": "{missing[0]}"}}',

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 from typing import IO, cast
 
-from airflow_provider_ims.planning.errors import SourceUnusable
+from airflow_provider_ims.tables.errors import FileUnusable
 
 _BLOCK = 256 * 1024
 _LONGEST = 16 * 1024 * 1024
@@ -47,7 +47,7 @@ def text_lines(stream: IO[bytes], name: str) -> Iterator[str]:
     :param stream: the file
     :param name: the file, for the error
     :return: an iterator; a line that is not UTF-8 comes as a :class:`BadLine`
-    :raises SourceUnusable: when a line never ends
+    :raises FileUnusable: when a line never ends
     """
     text = io.TextIOWrapper(
         cast("IO[bytes]", _Blocks(stream)), encoding="utf-8", errors="surrogateescape", newline="\n"
@@ -57,7 +57,7 @@ def text_lines(stream: IO[bytes], name: str) -> Iterator[str]:
         if line.endswith("\n"):
             line = line[:-1]
         elif len(line) > _LONGEST:
-            raise SourceUnusable(name, f"has a line of more than {_LONGEST:,} bytes: is it the right format?")
+            raise FileUnusable(name, f"has a line of more than {_LONGEST:,} bytes: is it the right format?")
         if not line.isascii() and not _is_text(line):
             line = BadLine(line)
         elif is_first:

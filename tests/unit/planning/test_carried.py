@@ -12,11 +12,12 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ims.planning import carried
-from airflow_provider_ims.planning.errors import PlanError, SourceUnusable
+from airflow_provider_ims.planning.errors import PlanError
 from airflow_provider_ims.planning.output import Output
 from airflow_provider_ims.planning.planner import Plan, Rules, make_plan
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.files import file_source
+from airflow_provider_ims.tables.errors import FileUnusable
 from tests.unit.builders import RTIN
 from tests.unit.planning.builders import OTHER_RTIN, chunks, csv_file, everything, json_lines, plan_of, row, rows
 
@@ -123,7 +124,7 @@ def test_a_column_that_is_a_field_may_be_carried_too(tmp_path: Path):
 
 def test_a_column_to_carry_that_is_not_there_is_named(tmp_path: Path):
     path = csv_file(tmp_path / "a.csv", [row()])
-    with pytest.raises(SourceUnusable, match="has no column Voucher, which carry names"):
+    with pytest.raises(FileUnusable, match="has no column Voucher, which carry names"):
         plan(tmp_path / "plan", path, carry=["Voucher"])
 
 

@@ -19,11 +19,11 @@ from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
 from airflow_provider_ims.planning import planner, spills
 from airflow_provider_ims.planning.checks import duplicates, fingerprints
-from airflow_provider_ims.planning.errors import PlanError, RowsRejected, SourceUnusable
+from airflow_provider_ims.planning.errors import PlanError, RowsRejected
 from airflow_provider_ims.planning.packing import Chunk, packed, size_alone
 from airflow_provider_ims.planning.planner import Rules
 from airflow_provider_ims.storage import CannotWrite
-from airflow_provider_ims.tables.errors import NoRoom
+from airflow_provider_ims.tables.errors import FileUnusable, NoRoom
 from tests.unit.builders import RTIN, SECTIONS, document
 from tests.unit.planning.builders import (
     OTHER_RTIN,
@@ -367,7 +367,7 @@ def test_a_plan_that_fails_leaves_nothing_of_the_earlier_one(tmp_path: Path, out
         plan_of(output, json_lines(tmp_path / "a.jsonl", [row(pos="7"), *rows(2)]))
     assert everything(output) == {"rejects.csv"}
     plan_of(output, json_lines(tmp_path / "a.jsonl", rows(5)))
-    with pytest.raises(SourceUnusable):
+    with pytest.raises(FileUnusable):
         plan_of(output, tmp_path / "nowhere.jsonl")
     assert everything(output) == set()
 
@@ -428,7 +428,7 @@ def test_the_temporary_files_are_removed(tmp_path: Path, output: Path, monkeypat
 
 
 def test_no_rows_at_all_is_an_error(tmp_path: Path, output: Path):
-    with pytest.raises(SourceUnusable, match="no rows at all: is it the right source"):
+    with pytest.raises(FileUnusable, match="no rows at all: is it the right source"):
         plan_of(output, json_lines(tmp_path / "a.jsonl", ["", " "]))
 
 

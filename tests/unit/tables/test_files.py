@@ -151,3 +151,14 @@ def test_a_database_that_is_too_small_says_what_to_raise():
 def test_a_memory_limit_that_is_none(limit: str):
     with pytest.raises(TableError, match="memory_limit"):
         checked_memory_limit(limit)
+
+
+def test_a_full_disk_of_this_worker_is_no_fault_of_the_file(tmp_path: Path, copies: Path, monkeypatch):
+    packed = made(tmp_path, gzip.compress(b"a,b\n"), "books.csv.gz")
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.shutil, "copyfileobj", full)
+    with pytest.raises(NoRoom, match="No space left on device"):
+        local_file(ObjectStoragePath(str(packed)), copies)

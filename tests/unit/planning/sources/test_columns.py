@@ -9,9 +9,10 @@ import openpyxl
 import pytest
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_ims.planning.errors import PlanError, SourceUnusable
+from airflow_provider_ims.planning.errors import PlanError
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.files import file_source
+from airflow_provider_ims.tables.errors import FileUnusable
 from tests.unit.builders import RTIN, STIN, document
 from tests.unit.planning.builders import chunks, csv_file, json_lines, plan_of, rejects, row
 
@@ -157,7 +158,7 @@ def test_all_that_is_wrong_is_told_at_once():
 
 def test_a_value_for_every_row_beside_a_column_of_it_is_an_error(tmp_path: Path):
     path = csv_file(tmp_path / "a.csv", [row()])
-    with pytest.raises(SourceUnusable, match="has a column for srcform, which columns gives a value"):
+    with pytest.raises(FileUnusable, match="has a column for srcform, which columns gives a value"):
         read(path, {"srcform": {"value": "R1"}})
 
 

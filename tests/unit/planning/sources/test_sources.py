@@ -17,12 +17,13 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ims.models import ResetPayload
-from airflow_provider_ims.planning.errors import PlanError, RowsRejected, SourceUnavailable, SourceUnusable
+from airflow_provider_ims.planning.errors import PlanError, RowsRejected
 from airflow_provider_ims.planning.sources import json_rows, text_lines
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.files import file_source
 from airflow_provider_ims.planning.sources.rows import Unreadable
 from airflow_provider_ims.planning.sources.sql_rows import Query
+from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable
 from tests.unit.builders import RTIN, SECTIONS
 from tests.unit.planning.builders import chunks, csv_file, json_lines, plan_of, reasons, rejects, row, rows
 
@@ -37,7 +38,7 @@ def read(path: Path, columns: dict[str, str | None] | None = None, file_format: 
 
 
 def problem(path: Path, columns: dict[str, str | None] | None = None, file_format: str | None = None) -> str:
-    with pytest.raises(SourceUnusable) as caught:
+    with pytest.raises(FileUnusable) as caught:
         read(path, columns, file_format)
     assert str(path) in str(caught.value)
     return str(caught.value)
@@ -96,7 +97,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str):
 
 
 def test_a_scheme_that_nothing_can_read_is_named():
-    with pytest.raises((SourceUnusable, ValueError), match="ftpx|read"):
+    with pytest.raises((FileUnusable, ValueError), match="ftpx|read"):
         list(file_source(ObjectStoragePath("ftpx://x/a.csv"), Columns()).rows())
 
 
@@ -106,7 +107,7 @@ def test_storage_that_fails_is_worth_another_try(tmp_path: Path, monkeypatch: py
 
     source = file_source(ObjectStoragePath(str(json_lines(tmp_path / "a.jsonl", [row()]))), Columns())
     monkeypatch.setattr(ObjectStoragePath, "open", fail)
-    with pytest.raises(SourceUnavailable, match="Try again later"):
+    with pytest.raises(FileUnavailable, match="Try again later"):
         list(source.rows())
 
 
@@ -125,7 +126,7 @@ def test_a_store_that_goes_away_while_it_is_read_is_worth_another_try(
             raise ReadTimeoutError("no answer")
 
     monkeypatch.setattr(ObjectStoragePath, "open", lambda *arguments, **options: Away())
-    with pytest.raises(SourceUnavailable, match=rf"{name} cannot be read now: .*ReadTimeoutError.*Nothing was planned"):
+    with pytest.raises(FileUnavailable, match=rf"{name} cannot be read now: .*ReadTimeoutError.*Nothing was planned"):
         list(file_source(ObjectStoragePath(str(tmp_path / name)), Columns()).rows())
 
 
@@ -480,12 +481,12 @@ def test_columns_of_a_query_in_capitals_are_what_the_database_made_of_them(tmp_p
 
 def test_a_query_that_fails_says_why(tmp_path: Path):
     path = database(tmp_path / "x.db", [row()])
-    with pytest.raises(SourceUnavailable, match="no such table: invoices"):
+    with pytest.raises(FileUnavailable, match="no such table: invoices"):
         list(query(path, "SELECT * FROM invoices").rows())
-    with pytest.raises(SourceUnusable, match="takes one SELECT"):
+    with pytest.raises(FileUnusable, match="takes one SELECT"):
         list(query(path, "DELETE FROM documents").rows())
 
 
 def test_a_query_without_a_column_that_is_needed_says_so(tmp_path: Path):
-    with pytest.raises(SourceUnusable, match="query: has no column for section, stin"):
+    with pytest.raises(FileUnusable, match="query: has no column for section, stin"):
         list(query(database(tmp_path / "x.db", [row()]), "SELECT rtin FROM documents").rows())
