@@ -19,7 +19,7 @@ from airflow_provider_ims.models.plan import PlannedRequest
 from airflow_provider_ims.planning import carried
 from airflow_provider_ims.results.report import DocumentRow
 from airflow_provider_ims.storage import StorageError, Trouble, read_whole
-from airflow_provider_ims.tables.documents import MONEY
+from airflow_provider_ims.tables.documents import MONEY, TAXES
 from airflow_provider_ims.workbooks.columns import Column, Kind, column_of
 
 TRADE_NAME = "trade_name"
@@ -39,6 +39,11 @@ class Details(NamedTuple):
     amounts: tuple[Any, ...] = (None,) * len(MONEY)
     place: str = ""
     carried: Mapping[str, Any] = {}
+
+    @property
+    def taxes(self) -> list[Any]:
+        """IGST, CGST, SGST and cess."""
+        return [amount for name, amount in zip(MONEY, self.amounts, strict=True) if name in TAXES]
 
 
 def shown_column(name: str) -> Column:

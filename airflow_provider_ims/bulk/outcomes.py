@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_ims.assets import Sums
 from airflow_provider_ims.bulk.details import DetailColumns, Details, carried_columns, details_of
 from airflow_provider_ims.bulk.plan_entry import folder_of, load_request
 from airflow_provider_ims.exceptions import MOST_REFUSED, GstnInvalidPayload, GstnInvalidRequest, of_storage_error
@@ -65,6 +66,7 @@ class Outcomes:
     :param plan: its requests; the files are written next to them
     :param workbooks: write ``result.xlsx``, too
     :ivar sections: the number of documents by section and by what became of them, once they are gathered
+    :ivar sums: the same over all sections, with their tax
     :ivar refused: the first of the documents that GSTN refused, once they are gathered
     """
 
@@ -72,6 +74,7 @@ class Outcomes:
         self._plan = plan
         self._workbooks = workbooks
         self.sections: Counter[tuple[str, str]] = Counter()
+        self.sums = Sums.empty()
         self.refused: list[DocumentRow] = []
 
     def keep(self, chunk: PlannedRequest, report: Report) -> None:
@@ -107,6 +110,7 @@ class Outcomes:
         summary = self._summary(done)
         folder = folder_of(self._plan)
         self.sections.clear()
+        self.sums = Sums.empty()
         self.refused.clear()
         more = DetailColumns(carried_columns(self._plan.chunks), DocumentRow._fields)
         with tempfile.TemporaryDirectory(prefix="ims-result-") as name:
@@ -125,6 +129,7 @@ class Outcomes:
                 between = "\n"
                 for row, found in self._rows(done, stopped_by):
                     self.sections[row.section, row.outcome] += 1
+                    self.sums.add(row.outcome.replace(" ", "_"), found.taxes)
                     if row.outcome == "refused" and len(self.refused) < MOST_REFUSED:
                         self.refused.append(row)
                     cells = [*row, *more.cells(found)]

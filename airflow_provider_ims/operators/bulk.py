@@ -367,6 +367,7 @@ class ImsBulkResetOperator(BaseOperator):
             "outcome": summary["outcome"],
             "documents": summary["documents"],
             "counts": {name: summary[name] for name in COUNTED},
+            "tax": outcomes.sums.told()["tax"],
             "path": _file(summary),
             "reason": reason,
             "simulator": bool(summary.get("simulator")),

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import AssetAlias
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_ims._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+from airflow_provider_ims.assets import IMS_ALIAS
 from airflow_provider_ims.exceptions import (
     GstnAmbiguousSubmission,
     GstnInvalidConnection,
@@ -439,3 +443,14 @@ def test_what_was_begun_before_the_window_is_brought_to_its_end(task, simulator,
 
 def dies(*arguments: Any) -> None:
     raise Killed
+
+
+def test_the_asset_event_of_a_gstin_has_counts_and_tax(task, monkeypatch):
+    outlets = OutletEventAccessors()
+    context = task._context
+    monkeypatch.setattr(task, "_context", lambda: {**context(), "outlet_events": outlets})
+    task.attempt()
+    [event] = outlets[AssetAlias(IMS_ALIAS)].asset_alias_events
+    each = sum(Decimal(str(document()[name])) for name in ("iamt", "camt", "samt", "cess"))
+    assert event.dest_asset_key.uri == f"gstn://ims/{RTIN}"
+    assert (event.extra["counts"]["reset"], event.extra["tax"]) == (6, {"reset": f"{6 * each:.2f}"})

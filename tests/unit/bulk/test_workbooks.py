@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,17 @@ def test_the_csv_has_the_same_columns_for_whoever_joins_it(plans: list[dict[str,
     assert [each["Voucher"] for each in rows] == [f"'=V{n}" for n in range(1, 7)]
     assert {(each["val"], each["trade_name"]) for each in rows} == {("118000.10", "Acme & Co")}
     assert rows[0]["place"] == "erp.csv line 2"
+
+
+def test_what_is_told_of_a_gstin_has_the_tax_of_every_outcome(plans: list[dict[str, Any]]):
+    plan = plan_of(plans[0])
+    outcomes = Outcomes(plan)
+    done = [ChunkOutcome(chunk, "not sent") for chunk in plan.chunks[1:]]
+    for _ in range(2):  # gathered again, nothing is counted twice
+        outcomes.gather([ChunkOutcome(plan.chunks[0], "unknown", "r-1"), *done])
+    each = sum(Decimal(str(row()[name])) for name in ("iamt", "camt", "samt", "cess"))
+    assert outcomes.sums.counts == {"unknown": 2, "not_sent": 4}
+    assert outcomes.sums.told()["tax"] == {"unknown": f"{2 * each:.2f}", "not_sent": f"{4 * each:.2f}"}
 
 
 def test_without_workbooks_there_is_none(plans: list[dict[str, Any]]):
