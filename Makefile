@@ -7,6 +7,7 @@
 # make wheel  build sdist and wheel, install the wheel into an empty environment and ask Airflow for the provider
 # make days   live N simulated days (10,000) on all cores; make days-mutants sees whether they notice a broken package
 # make mutants MODULE=models/result.py   break that module (or all) in one small place at a time: does a test notice?
+# make cluster  the bulk example on a cluster of Airflow whose hosts die: GSTINS=40 KILLS=5 (needs redis-server)
 # make bench  measure plan, reconciliation, downloads, polls, waits and worker slots; prints a table and writes bench/results.json (about 10 minutes)
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -14,8 +15,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# With Celery and an object store's provider, which the other tests do not have.
+CLUSTER := .venv-cluster
 
-.PHONY: demo test browser lint docs matrix wheel bench days days-mutants mutants setup clean
+.PHONY: demo test browser lint docs matrix wheel cluster bench days days-mutants mutants setup clean
 
 setup: $(READY)
 
@@ -51,6 +54,20 @@ days-mutants: $(READY)
 mutants: $(READY)
 	@$(BIN)/python -m tests.mutants $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
+GSTINS ?= 40
+KILLS ?= 5
+cluster: $(CLUSTER)/.ready
+	@.ci/check-constraints $(CLUSTER)/bin/python
+	@$(CLUSTER)/bin/python -m local_airflow.cluster_run --gstins $(GSTINS) --kills $(KILLS)
+
+$(CLUSTER)/.ready: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on the PATH."; exit 1; }
+	@echo "Setting up $(CLUSTER) (some minutes, once)"
+	@test -x $(CLUSTER)/bin/python || $(PYTHON) -m venv $(CLUSTER)
+	@$(CLUSTER)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	@$(CLUSTER)/bin/python -m pip install --quiet --constraint constraints.txt --editable . --group cluster
+	@touch $@
+
 bench: $(READY)
 	@$(BIN)/python -m bench
 
@@ -66,4 +83,4 @@ wheel: $(READY)
 	.ci/check-wheel $(BIN)/python
 
 clean:
-	rm -rf $(VENV) .demo dist build .nox docs/reference
+	rm -rf $(VENV) $(CLUSTER) .cluster .demo dist build .nox docs/reference

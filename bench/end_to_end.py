@@ -4,10 +4,12 @@ What a reset costs on a real Airflow: seconds of a worker slot, and seconds beyo
 Slots are counted by asking Airflow's pool ten times a second.
 
     python -m bench.end_to_end
+    python -m bench.end_to_end --cluster --gstins 200    # on several hosts, with the packages of `make cluster`
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import tempfile
@@ -125,5 +127,34 @@ def _documents(folder: Path) -> str:
     return str(path)
 
 
+def measure_cluster(gstins: int) -> dict[str, float]:
+    """
+    Measure the bulk example on several hosts, none of which dies, and print a small table.
+
+    :param gstins: how many GSTINs, of three requests each
+    :return: seconds at the service, overhead and worker slot for each request, and the API server's slowest answers
+    """
+    from local_airflow.cluster_run import run  # its packages are those of the dependency group `cluster`
+
+    measured, wrong = run(CHECKOUT / ".cluster", gstins, kills=0)
+    if wrong:
+        raise RuntimeError("\n".join(wrong))
+    print(f"{gstins} GSTINs on CeleryExecutor, three workers:")
+    for name, value in measured.items():
+        print(f"  {name:<40} {value:>10,.2f}")
+    return measured
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.end_to_end")
+    parser.add_argument("--cluster", action="store_true", help="on several hosts")
+    parser.add_argument("--gstins", type=int, default=40, help="of the cluster (default: %(default)s)")
+    given = parser.parse_args()
+    if given.cluster:
+        measure_cluster(given.gstins)
+    else:
+        measure()
+
+
 if __name__ == "__main__":
-    measure()
+    _main()
