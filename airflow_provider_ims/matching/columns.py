@@ -6,7 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from airflow_provider_ims.matching.errors import MatchError
-from airflow_provider_ims.models.columns import ColumnMap, ColumnsWrong, folded_name, folded_word, unique_names
+from airflow_provider_ims.models.columns import (
+    ColumnMap,
+    ColumnsWrong,
+    folded_name,
+    folded_word,
+    listed,
+    say_which,
+    unique_names,
+)
 from airflow_provider_ims.tables.documents import AMOUNTS
 from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.sql import literal
@@ -113,15 +121,11 @@ class BookColumns:
             if fields.count(field) > 1
         ]
         if absent := self.map.absent(header):
-            problems.append(f"has no column {_listed(absent)}, which columns names")
+            problems.append(f"has no column {listed(absent)}, which columns names")
         elif missing := [field for field in REQUIRED if field not in fields and field not in self.fixed]:
-            problems.append(
-                f"has no column for {_listed(missing)}. If it stands under another name, say so:"
-                f' columns={{"the name": "{missing[0]}"}}; if it is the same for every row:'
-                f' columns={{"{missing[0]}": {{"value": ...}}}}'
-            )
+            problems.append(f"has no column for {listed(missing)}. {say_which(missing[0])}")
         if problems:
-            shown = _listed(header[:40]) + (" ..." if len(header) > 40 else "")
+            shown = listed(header[:40]) + (" ..." if len(header) > 40 else "")
             raise FileUnusable(source, "; ".join(problems) + f".\nIts columns are {shown}")
         position = {field: place for place, field in enumerate(fields) if field is not None and field not in self.fixed}
         return Header(position, carried)
@@ -139,7 +143,3 @@ def output_names(carried: Iterable[str], taken: Iterable[str]) -> list[str]:
     :param taken: names that are there already
     """
     return unique_names((f"book_{name}" for name in carried), taken)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(str, names))

@@ -44,6 +44,19 @@ def unique_names(names: Iterable[str], taken: Iterable[str]) -> list[str]:
     return found
 
 
+def listed(names: Iterable[object]) -> str:
+    """Return names for a person."""
+    return ", ".join(map(str, names))
+
+
+def say_which(field: str) -> str:
+    """Return what to do about a field that has no column."""
+    return (
+        f'If it stands under another name, say so: columns={{"the name": "{field}"}}; if it is the same in every row:'
+        f' columns={{"{field}": {{"value": ...}}}}'
+    )
+
+
 class ColumnsWrong(ValueError):
     """
     A description of columns does not make sense.
@@ -105,17 +118,17 @@ class ColumnMap(BaseModel):
         words: dict[str, dict[str, str]] = {}
         fixed: dict[str, str] = {}
         problems: list[str] = []
-        listed = ", ".join(fields)
+        known = listed(fields)
         if columns is not None and not isinstance(columns, Mapping):
             raise ColumnsWrong([f"it is {columns!r:.60}; it takes a table of your columns' names and our fields"])
         for name, meaning in (columns or {}).items():
             if meaning is None or (isinstance(meaning, str) and meaning in fields):
                 names[name] = meaning
             elif not isinstance(meaning, Mapping):
-                problems.append(f"{name!r} leads to {meaning!r}, which is none of {listed}")
+                problems.append(f"{name!r} leads to {meaning!r}, which is none of {known}")
             elif set(meaning) == {VALUE}:
                 if name not in fields or name in unfixed:
-                    problems.append(f"{name!r} is given a value but is none of our fields ({listed})")
+                    problems.append(f"{name!r} is given a value but is none of our fields ({known})")
                 elif meaning[VALUE] is None or not str(meaning[VALUE]).strip():
                     problems.append(f"the value of {name} is empty")
                 else:

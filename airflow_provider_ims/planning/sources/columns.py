@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, get_args
 
-from airflow_provider_ims.models.columns import ColumnMap, ColumnsWrong, Words, folded_name
+from airflow_provider_ims.models.columns import ColumnMap, ColumnsWrong, Words, folded_name, listed, say_which
 from airflow_provider_ims.models.documents import SECTIONS, Action, Document, InvoiceType, SourceForm
 from airflow_provider_ims.planning.checks.coercion import AMOUNTS, DATES, ROW_FIELDS
 from airflow_provider_ims.planning.errors import PlanError
@@ -133,24 +133,20 @@ class Columns:
         problems = self._unknown(header)
         twice = sorted(field for field, count in Counter(fields).items() if field is not None and count > 1)
         if twice:
-            problems.append(f"has several columns for {_listed(twice)}; which one is meant?")
+            problems.append(f"has several columns for {listed(twice)}; which one is meant?")
         if both := [field for field in self.map.fixed if field in fields]:
             problems.append(
-                f"has a column for {_listed(both)}, which columns gives a value for every row; which one is meant?"
+                f"has a column for {listed(both)}, which columns gives a value for every row; which one is meant?"
             )
         there = {folded_name(name) for name in header}
         if lost := [name for key, name in self._carry.items() if key not in there]:
-            problems.append(f"has no column {_listed(lost)}, which carry names")
+            problems.append(f"has no column {listed(lost)}, which carry names")
         if absent := self.map.absent(header):
-            problems.append(f"has no column {_listed(absent)}, which columns names")
+            problems.append(f"has no column {listed(absent)}, which columns names")
         elif missing := [name for name in _EVERY_ROW if name not in fields and name not in self.map.fixed]:
-            problems.append(
-                f"has no column for {_listed(missing)}, which every row needs. If it stands under another name,"
-                f' say so: columns={{"the name": "{missing[0]}"}}; if it is the same in every row:'
-                f' columns={{"{missing[0]}": {{"value": ...}}}}'
-            )
+            problems.append(f"has no column for {listed(missing)}, which every row needs. {say_which(missing[0])}")
         if problems:
-            raise FileUnusable(source, "; ".join(problems) + f". Its columns are {_listed(header)}")
+            raise FileUnusable(source, "; ".join(problems) + f". Its columns are {listed(header)}")
         self._columns.clear()
         for name, field in zip(header, fields, strict=True):
             self._bind(name, field)
@@ -244,7 +240,7 @@ class Columns:
         if not unknown:
             return []
         return [
-            f"has columns that no field is named after: {_listed(unknown)}. Say which field each of them is, or"
+            f"has columns that no field is named after: {listed(unknown)}. Say which field each of them is, or"
             f' None to leave it out: columns={{"{unknown[0]}": None}}; or carry them to the result: carry="all"'
         ]
 
@@ -266,7 +262,3 @@ def lacking(fields: Iterable[str | None], section: object, fixed: Iterable[str] 
     names = _BY_SECTION[section]
     there = {names.get(field, field) for field in (*fields, *fixed) if field is not None}
     return [name for name in SECTIONS[section].model_fields if name not in there]
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(str, names))
