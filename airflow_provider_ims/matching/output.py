@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _LARGEST: Final = 10
 _BATCH: Final = 1000
 
+_PARQUET: Final = "(FORMAT parquet, ROW_GROUP_SIZE 30720, DICTIONARY_SIZE_LIMIT 300)"
+"""A dictionary only for columns of few words: to look for one in a column of numbers costs as much as writing it."""
+
 FILES: Final = (
     *("reconciliation.parquet", "resets.parquet", "review.csv", "review.xlsx", "rejects.csv", "rejects.xlsx"),
     "reconciliation.json",
@@ -95,7 +98,7 @@ class Output:
         :raises CannotWrite: when a file cannot be written
         """
         local, resets, review = (self._folder / name for name in FILES[:3])
-        database.execute(f"COPY ({judgement.rows()}) TO {literal(local)} (FORMAT parquet)")
+        database.execute(f"COPY ({judgement.rows()}) TO {literal(local)} {_PARQUET}")
         source = f"read_parquet({literal(local)})"
         [(rows, documents, booked, crossed)] = database.execute(
             "SELECT count(*), count(rtin), count(book_place),"
@@ -113,7 +116,7 @@ class Output:
             )
         found_out = {"largest": _largest(database, source), "by_rtin": _by_rtin(database, source)}
         whole = {**summary, **_counts(database, source), **found_out}
-        database.execute(f"COPY ({_resets_sql(source, read)}) TO {literal(resets)} (FORMAT parquet)")
+        database.execute(f"COPY ({_resets_sql(source, read)}) TO {literal(resets)} {_PARQUET}")
         _write_csv(database, _review_sql(source), review)
         self._write_workbook(database, _review_sql(source), review.with_suffix(".xlsx"), "To review")
         for file in (local, resets, review):

@@ -207,7 +207,10 @@ class DocumentsTable:
             raise PageUnreadable(f"pages hold {self._records} records, {dict(found)} were read")
 
     def _copy(self, rows: str, target: Path) -> None:
-        self._database.execute(f"COPY ({rows}) TO {literal(target)} (FORMAT parquet, ROW_GROUP_SIZE {_ROW_GROUP})")
+        self._database.execute(
+            f"COPY ({rows}) TO {literal(target)} (FORMAT parquet, ROW_GROUP_SIZE {_ROW_GROUP},"
+            " DICTIONARY_SIZE_LIMIT 300)"
+        )
 
     def _rows(self, section: str) -> str:
         """Return the SQL of the documents of a section."""
