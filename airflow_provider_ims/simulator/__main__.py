@@ -10,13 +10,13 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from .gst import Gst
 from .options import Document, Options, explain
 from .server import SimulatorServer
 
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None, prog: str = _PROG) -> int:
         options = Options.model_validate({name: value for name, value in wanted.items() if value is not None})
         server = SimulatorServer(options, port=given.port, host=given.host, on_otp=_show_otp)
         if given.documents:
-            server.gst.add_documents(_documents(given.documents))
+            add_documents(server.gst, given.documents)
     except ValidationError as error:
         parser.error(explain(error.errors()))
     except OSError as error:
@@ -87,12 +87,12 @@ def _form(connection: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _documents(path: Path) -> Iterable[Document]:
-    """Read documents from a JSON list or, one a line, from a file of any size."""
+def add_documents(gst: Gst, path: Path) -> None:
+    """Add documents from a JSON list or, one a line, from a file of any size."""
     if path.suffix in {".jsonl", ".ndjson"}:
-        with path.open("rb") as lines:
-            return [Document.model_validate_json(line) for line in lines if line.strip()]
-    return _DOCUMENTS.validate_json(path.read_bytes())
+        gst.add_document_lines(path.resolve())
+    else:
+        gst.add_documents(_DOCUMENTS.validate_json(path.read_bytes()))
 
 
 def _is_loopback(host: str) -> bool:

@@ -6,6 +6,7 @@ import functools
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from .clock import Clock
@@ -237,6 +238,14 @@ class Gst:
         """Add documents; one of the same identity is replaced. A fault in one adds none."""
         # Copies, since a reset changes them.
         for document in [Document.model_validate(dict(document)) for document in documents]:
+            self._documents.add(document)
+
+    @_locked
+    def add_document_lines(self, path: Path) -> None:
+        """Add documents from a file of any size, one a line; their records stay in it. A fault in one adds none."""
+        for _ in Document.of_lines(path):
+            pass
+        for document in Document.of_lines(path):
             self._documents.add(document)
 
     @_locked

@@ -132,7 +132,7 @@ class Documents:
         """
         found = self._of_number(rtin, section, stin, number)
         for document in found:
-            document.record = {**(document.record or {}), **record}
+            document.record = {**document.whole_record(), **record}
             document.status = "N"
         return len(found)
 

@@ -5,10 +5,11 @@ The admin routes read their bodies with these models, so an unknown key or a wro
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 
 class _Strict(BaseModel):
@@ -68,6 +69,37 @@ class Document(_Strict):
     rtnprd: str
     status: Status
     record: dict[str, Any] | None = None
+
+    _line: tuple[Path, int] | None = PrivateAttr(default=None)
+
+    @classmethod
+    def of_lines(cls, path: Path) -> Iterator[Self]:
+        """
+        Read documents from a file of any size, one a line, one after another.
+
+        Their records stay in the file, which must be there as long as they are.
+
+        :param path: the file
+        :raises ValidationError: at the first line that is no document
+        """
+        with path.open("rb") as file:
+            start = 0
+            for line in file:
+                if line.strip():
+                    document = cls.model_validate_json(line)
+                    if document.record is not None:
+                        document.record, document._line = None, (path, start)
+                    yield document
+                start += len(line)
+
+    def whole_record(self) -> dict[str, Any]:
+        """Return the record, be it kept here or in a file."""
+        if self.record is not None or self._line is None:
+            return self.record or {}
+        path, start = self._line
+        with path.open("rb") as file:
+            file.seek(start)
+            return type(self).model_validate_json(file.readline()).record or {}
 
 
 class NextTask(_Strict):

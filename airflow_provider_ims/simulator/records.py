@@ -17,7 +17,7 @@ def download_record(document: Document, action: str) -> dict[str, Any]:
     ``action`` is the one to show; the document's own may have changed since the download looked at it.
     The ``hash`` follows the contents and not the action; how GSTN computes it is not published.
     """
-    held = document.record or {}
+    held = document.whole_record()
     given = {name: _as_json(value) for name, value in held.items() if name not in ("prev_status", "action")}
     number, date = identity_fields(document.section)
     identity = {"stin": document.stin, "rtnprd": document.rtnprd, number: document.number}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_ims.simulator.__main__ import _documents
+from airflow_provider_ims.simulator.__main__ import add_documents
 from airflow_provider_ims.simulator.gst import Gst
 from airflow_provider_ims.simulator.server import SimulatorServer
 
@@ -86,7 +86,9 @@ def test_documents_come_from_a_list_and_from_lines(tmp_path: Path, rtin: str):
     files = {"held.json": json.dumps(held), "held.jsonl": "\n\n".join(map(json.dumps, held)) + "\n"}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-        assert [document.number for document in _documents(tmp_path / name)] == ["A", "B"]
+        gst = Gst()
+        add_documents(gst, tmp_path / name)
+        assert [document["number"] for document in gst.state()["documents"]] == ["A", "B"]
 
 
 def test_reset_forgets_everything(client: requests.Session, gst: Gst, rtin: str):

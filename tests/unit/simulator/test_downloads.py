@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import json
+import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from airflow_provider_ims.simulator.errors import ServiceError
 from airflow_provider_ims.simulator.gst import Gst
@@ -268,3 +272,50 @@ def test_a_gstn_logout_fails_a_download_too(gst: Gst, rtin: str, submit: Any):
     task_id = submit()
     gst.authenticate(org, "v0.2", "LOGOUT", session)
     assert gst.task_status(org, task_id)["status"] == "failed"
+
+
+@pytest.fixture
+def lines(rtin: str, tmp_path: Path) -> Callable[..., Path]:
+    def write(*documents: dict[str, Any]) -> Path:
+        file = tmp_path / "held.jsonl"
+        fields = {"rtin": rtin, "section": "b2b", "stin": STIN, "rtnprd": "012023", "status": "P"}
+        file.write_text("\n".join(json.dumps(fields | document) + "\n" for document in documents))
+        return file
+
+    return write
+
+
+def test_documents_of_a_file_are_shown_with_their_records(gst: Gst, lines, download):
+    records = {
+        str(number): {"tradenm": f"Acme {number}", "val": number + 0.5, "newKey": [number]} for number in range(5)
+    }
+    gst.add_document_lines(lines(*({"number": number, "record": record} for number, record in records.items())))
+    gst.edit_document(gst.state()["documents"][0]["rtin"], "b2b", STIN, "3", {"val": 99})
+    [page] = download()
+    shown = {record["inum"]: {name: record[name] for name in ("tradenm", "val", "newKey")} for record in page["b2b"]}
+    assert shown == records | {"3": {"tradenm": "Acme 3", "val": 99, "newKey": [3]}}
+    assert [record["action"] for record in page["b2b"]] == ["P", "P", "P", "N", "P"]
+
+
+def test_a_fault_in_one_line_adds_none(gst: Gst, lines):
+    with pytest.raises(ValidationError):
+        gst.add_document_lines(lines({"number": "1"}, {"number": "2", "status": "X"}))
+    assert gst.state()["documents"] == []
+
+
+def test_records_of_a_large_file_are_not_held_in_memory(gst: Gst, lines, submit):
+    size = 1_000
+    file = lines(*({"number": str(number), "record": {"note": "x" * 20_000}} for number in range(size)))
+    tracemalloc.start()
+    try:
+        gst.add_document_lines(file)
+        gst.options.page_documents = 10
+        task_id = submit()
+        gst.advance(gst.options.task_seconds)
+        gst.task_result(gst.options.org_id, task_id)
+        shown = sum(len(gst.task_page(gst.options.org_id, task_id, str(number))["b2b"]) for number in range(size // 10))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert shown == size
+    assert peak < file.stat().st_size / 3
