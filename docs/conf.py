@@ -32,6 +32,7 @@ NAVIGATION = {
     "What happened": ["gst-page", "assets"],
     "Run it": [
         "Celery, Kubernetes, managed Airflow </docs/deployment>",
+        "compatibility",
         "upgrade",
         "reliability",
         "secrets",
