@@ -33,6 +33,7 @@ NAVIGATION = {
     "Run it": [
         "Celery, Kubernetes, managed Airflow </docs/deployment>",
         "compatibility",
+        "/deploy/README",
         "upgrade",
         "reliability",
         "secrets",
@@ -49,7 +50,15 @@ author = "the authors of airflow-provider-ims"
 version = release = installed("airflow-provider-ims")
 
 root_doc = "README"
-include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**", "tests/days/README.md"]
+include_patterns = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/**",
+    "deploy/README.md",
+    "tests/days/README.md",
+]
 exclude_patterns = [".*", "build", "dist", "bench", "demo", "example_dags", "local_airflow", "*/__pycache__"]
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
