@@ -144,7 +144,7 @@ class Submission:
             ) from None
         now = {"at": self.clock(), "attempt": self._attempt}
         entry = Entry(phase="submitted", fingerprint=self._fingerprint, reference_id=reference_id, sends=1, **now)
-        self._journal.write(self.key, entry.model_copy(update={"bulk": self._bulk}))
+        self._journal.write(self.key, entry)
         log.warning("Nothing is sent: this goes on with %s, which is %s.", reference_id, state)
 
     @property

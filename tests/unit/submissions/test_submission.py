@@ -382,6 +382,14 @@ class TestAPersonWhoClearsTheTask:
         hook.answers = ["r-9"]
         assert clear(on_ambiguous=on_ambiguous) == Sent("r-9")
 
+    def test_has_it_sent_as_often_again_while_the_replies_are_lost(self, go, clear, hook):
+        hook.answers = [LOST]
+        with pytest.raises(GstnAmbiguousSubmission):
+            go(1, on_ambiguous="resubmit")
+        with pytest.raises(GstnAmbiguousSubmission):
+            clear(on_ambiguous="resubmit")
+        assert len(hook.sent) == 2 * module.MOST_SENDS
+
     def test_has_what_is_in_flight_settled_first(self, go, hook):
         hook.answers = [LOST, "r-2"]
         with pytest.raises(GstnAmbiguousSubmission):
@@ -568,6 +576,43 @@ class TestAPersonWhoClearsTheTask:
 
         monkeypatch.setattr(hook, "submit_download", none)
         assert clear() == Sent("r-2")
+
+
+class TestARequestThatTheServiceHasAlready:
+    @pytest.fixture
+    def submission(self, hook, store, three) -> Submission:
+        return Submission(hook, Journal(TaskState(store)), three, attempt=Attempt(1, 2), clock=lambda: NOW)
+
+    def test_is_gone_on_with_and_not_sent(self, submission, hook, caplog):
+        hook.words["r-9"] = "processing"
+        submission.attach("r-9")
+        assert "goes on with r-9, which is running" in caplog.text
+        assert submission.advance() == Sent("r-9")
+        assert hook.sent == []
+
+    def test_is_kept_as_if_this_try_had_sent_it(self, submission, three):
+        submission.attach("r-9")
+        entry = submission.entry
+        assert (entry.phase, entry.reference_id, entry.fingerprint) == ("submitted", "r-9", three.fingerprint())
+        assert (entry.at, entry.attempt, entry.sends, entry.sent) == (NOW, Attempt(1, 2), 1, True)
+
+    def test_is_gone_on_with_by_a_retry(self, submission, go, hook):
+        submission.attach("r-9")
+        assert go(2) == Sent("r-9")
+        assert hook.sent == []
+
+    def test_is_refused_if_the_service_does_not_know_it(self, submission, hook, store):
+        hook.words["r-9"] = "not found"
+        with pytest.raises(GstnInvalidRequest, match="the service knows no task 'r-9'. Nothing was sent"):
+            submission.attach("r-9")
+        assert store.values == {}
+
+    def test_is_passed_over_once_something_was_sent(self, submission, hook, caplog):
+        caplog.set_level("INFO")
+        assert submission.advance() == Sent("r-1")
+        submission.attach("r-9")
+        assert "attach_to (r-9) is not needed" in caplog.text
+        assert submission.entry.reference_id == "r-1"
 
 
 class TestALostReply:
