@@ -837,7 +837,9 @@ class TestAResultByWhichNothingWasDone:
         with pytest.raises(GstnBusy):
             submission(now=NOW + 3600).advance()
 
-    def test_since_there_was_no_session_tells_the_gstin_and_a_clear_sends_it_again(self, submission, hook, tmp_path):
+    def test_since_there_was_no_session_tells_the_gstin_and_a_clear_sends_it_again(
+        self, submission, hook, tmp_path, caplog
+    ):
         expired = GstnSessionExpired("Open a GSTN session.", code="AUTH4033")
         with pytest.raises(GstnSessionExpired) as caught:
             submission().not_done(submission().entry, GstnResetNotDone("Nothing was done.", cause=expired))
@@ -851,6 +853,7 @@ class TestAResultByWhichNothingWasDone:
         assert told | {"refused": [], "unknown": []} == {name: record[name] for name in (*told, "refused", "unknown")}
         step = submission(2, 4, NOW + 60).advance()
         assert isinstance(step, AwaitTasks), "a look, as after any clear of what was sent"
+        assert "Before: not sent by try 1 at 2023-11-14 22:13:20+00:00, since GSTN did not take it." in caplog.text
         assert submission(2, 4, NOW + 60).advance(step.reference_ids) == Sent("r-2")
 
     def test_is_counted_no_more_among_the_replies_that_were_lost(self, submission, hook):
@@ -879,6 +882,11 @@ class TestABusyGstn:
         assert now == NOW + 100
         with pytest.raises(GstnBusy):
             go(1, now=now, busy_timeout=100)
+
+    def test_is_asked_a_last_time_a_second_later_at_the_soonest(self, go, hook):
+        hook.answers = [BUSY]
+        go(1, busy_timeout=20)
+        assert go(1, now=NOW + 19.5, busy_timeout=20) == AwaitMoment(NOW + 20.5)
 
     def test_a_retry_waits_anew_and_a_reset_that_was_not_sent_is_sent(self, go, hook):
         hook.answers = [BUSY, "r-1"]
