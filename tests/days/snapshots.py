@@ -45,6 +45,13 @@ def judge(world: World, flow: Any) -> None:
     _what_is_verified_is_true(world, flow, begin, end)
 
 
+def judge_a_head(world: World, flow: Any) -> None:
+    """Judge, as soon as a snapshot's head is written, that its documents are beside it: a worker may die next."""
+    head, rows = _head(flow), _rows(flow)
+    if head is not None and (rows is None or {row[6] for row in rows} - {head["snapshot"]}):
+        world.violate(f"the snapshot {head['snapshot']} is told before its documents are there")
+
+
 def judge_the_end(world: World, flow: Any) -> None:
     """Judge that it is compared in the end wherever the bulk went well."""
     if flow.resets[-1].state != "success" or flow.resets[-1].marked:

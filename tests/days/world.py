@@ -18,7 +18,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 
 from airflow_provider_ims.simulator.options import NextTask, Options
 
-from . import clock, oracle, organisations, sessions, storage, supervisor
+from . import clock, oracle, organisations, sessions, snapshots, storage, supervisor
 from .airflow import LittleAirflow, TaskInstance, watched
 from .kernel import Kernel, Process
 from .mishaps import Mishap, Mishaps
@@ -456,6 +456,9 @@ class World:
             self.tell(f"{where} {path} fails: the storage is away")
             raise storage.storage_error(Mishap(where, "fails before"), path)
         result = act()
+        instance = self.subject()
+        if where == "file write" and path.endswith("/snapshot.json") and instance is not None:
+            snapshots.judge_a_head(self, instance.flow)
         if mishap and what == "fails after":
             self.tell(f"{where} {path} is done, but answered with an error")
             raise storage.storage_error(mishap, path)
