@@ -230,7 +230,6 @@ class Submission:
         entry = entry.model_copy(
             update={"cleared": self._attempt.max_tries, "cleared_at": now, "sends_before": entry.sends, "bulk": bulk}
         )
-        must_reconcile = False
         changes: dict[str, object] = {}
         match entry.phase:
             case "unsent":
@@ -243,7 +242,7 @@ class Submission:
                 must_reconcile, changes = self._policy.asks_again(*entry.came_to), {"in_flight_since": 0.0}
             case "submitted" if not entry.sent:
                 must_reconcile = self._policy.force is True
-            case "submitted":
+            case _:
                 must_reconcile, changes = self._standing(entry)
         if must_reconcile:
             log.warning("The task was cleared: looking at GSTN's documents first. Before: %s.", _story(entry))

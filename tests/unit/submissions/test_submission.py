@@ -261,6 +261,11 @@ class TestAChangedPayload:
         assert go(3, 6, request=self.OTHER, downloads=["d-2"]) == Sent("r-2")
         assert numbers(hook.sent[1]) == ["INV-9"]
 
+    def test_is_sent_after_a_look_once_the_first_one_has_ended(self, go, hook, store):
+        go(1)
+        store.values["ims_reset"]["phase"] = "ended"
+        assert go(2, 4, request=self.OTHER) == AwaitTasks(["d-1"])
+
     def test_is_not_taken_for_refused_where_the_first_one_may_have_done_it(self, go, hook, unknown):
         go(2, 4, request=self.OTHER, force=True, settle_time=0)
         hook.held = {"INV-1": "A", "INV-9": "A"}
@@ -618,9 +623,10 @@ class TestARequestThatTheServiceHasAlready:
 class TestALostReply:
     def test_fails_by_default_and_says_what_to_check(self, go, hook):
         hook.answers = [LOST]
-        with pytest.raises(GstnAmbiguousSubmission, match=r"(?s)not known whether .*\nThe reply was lost"):
+        with pytest.raises(GstnAmbiguousSubmission, match=r"(?s)not known whether .*\nThe reply was lost") as caught:
             go(1)
         assert len(hook.sent) == 1
+        assert "Sent by" not in str(caught.value), "nobody knows who"
 
     def test_names_what_it_is_about_and_who_sent_it(self, hook, store):
         hook.answers = [LOST]
@@ -887,6 +893,12 @@ class TestABusyGstn:
         hook.answers = [BUSY]
         go(1, busy_timeout=20)
         assert go(1, now=NOW + 19.5, busy_timeout=20) == AwaitMoment(NOW + 20.5)
+
+    def test_is_asked_without_a_look_after_a_clear_as_nothing_was_sent(self, go, hook):
+        hook.answers = [BUSY, "r-1"]
+        go(1)
+        assert go(2, 4) == Sent("r-1")
+        assert hook.downloads == {}
 
     def test_a_retry_waits_anew_and_a_reset_that_was_not_sent_is_sent(self, go, hook):
         hook.answers = [BUSY, "r-1"]
