@@ -17,6 +17,7 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
+from airflow_provider_ims.models.printable import counted
 from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_formats, folder, is_true
 from airflow_provider_ims.operators._sources import files_of, sql_hook
 from airflow_provider_ims.planning.errors import PlanError, RowsRejected
@@ -180,10 +181,10 @@ class ImsPlanOperator(BaseOperator):
         if plan.rejected:
             self.log.warning("%d rows are rejected and will not be sent; they are in %s", plan.rejected, plan.rejects)
         self.log.info(
-            "%d rows: %d documents in %d requests for %d GSTINs, %d rejected.",
-            plan.rows,
-            plan.documents,
-            sum(len(gstin.chunks) for gstin in plan.gstins),
-            len(plan.gstins),
+            "%s: %s in %s for %s, %d rejected.",
+            counted(plan.rows, "row"),
+            counted(plan.documents, "document"),
+            counted(sum(len(gstin.chunks) for gstin in plan.gstins), "request"),
+            counted(len(plan.gstins), "GSTIN"),
             plan.rejected,
         )

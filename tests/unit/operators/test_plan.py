@@ -187,7 +187,7 @@ def test_rejected_rows_can_be_left_out_with_a_warning(tmp_path: Path, capsys: py
     assert entry["documents"] == 1
     told = capsys.readouterr().out
     assert "1 rows are rejected and will not be sent" in told
-    assert "2 rows: 1 documents in 1 requests for 1 GSTINs, 1 rejected." in told
+    assert "2 rows: 1 document in 1 request for 1 GSTIN, 1 rejected." in told
 
 
 def test_what_was_converted_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
