@@ -107,7 +107,7 @@ class ImsDownloadOperator(BaseOperator):
     :param gstn_conn_id: id of the connection (templated)
     :param poke_interval: longest time between two polls, seconds or timedelta; the first comes after 5 s
     :param timeout: how long the downloads may take, seconds or timedelta
-    :param memory_limit: of the table that takes the documents, such as ``128MB``
+    :param memory_limit: of the table that takes the documents, such as ``192MB``
     :param deferrable: wait in the triggerer; the default is Airflow's ``[operators] default_deferrable``
     :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
     """
