@@ -53,8 +53,8 @@ AIRFLOWS = {
 PYTHONS = ("3.11", "3.12", "3.13")
 NEWER_THAN_ITS_TIME = {
     "duckdb": "2026-11-27",
-    "apache-airflow-providers-standard": "2026-04-21",
-    "apache-airflow-providers-common-compat": "2026-04-21",
+    "apache-airflow-providers-standard": "2026-07-01",
+    "apache-airflow-providers-common-compat": "2026-07-01",
 }
 """What the package needs in a version that older Airflows are older than, with a day on which there was one."""
 
