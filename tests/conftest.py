@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 _HOME = tempfile.TemporaryDirectory(prefix="ims-tests-")
@@ -31,6 +33,15 @@ def pytest_configure(config: pytest.Config) -> None:
     # Not in pyproject.toml: pytest would import airflow for it before the environment above is set.
     config.addinivalue_line("markers", "takes_long: a story of tests/e2e that is to begin first")
     config.addinivalue_line("filterwarnings", "error::airflow.exceptions.RemovedInAirflow4Warning")
+
+
+@pytest.fixture(autouse=True)
+def _masks_of_one_test() -> Iterator[None]:
+    """Airflow makes one pattern of all secrets that it has met, anew for each; a thousand tests take minutes so."""
+    yield
+    for name, module in list(sys.modules.items()):
+        if name.endswith("secrets_masker") and (reset := getattr(module, "reset_secrets_masker", None)):
+            reset()
 
 
 SAMPLE_FILE = Path(__file__).parents[1] / "example_dags" / "ims_reset_sample.json"
