@@ -243,9 +243,7 @@ class Gst:
     @_locked
     def add_document_lines(self, path: Path) -> None:
         """Add documents from a file of any size, one a line; their records stay in it. A fault in one adds none."""
-        for _ in Document.of_lines(path):
-            pass
-        for document in Document.of_lines(path):
+        for document in list(Document.of_lines(path)):
             self._documents.add(document)
 
     @_locked
