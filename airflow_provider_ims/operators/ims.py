@@ -152,11 +152,10 @@ class ImsResetOperator(BaseOperator):
         :raises GstnError: see :meth:`GstnHook.submit_reset`
         """
         payload = self._load()
+        journal = _journal(self, context)
         if is_true("dry_run", self.dry_run):  # type: ignore[arg-type]
             with GstnHook(self.gstn_conn_id, gstin=payload.rtin) as hook:
-                end_dry_run(
-                    context, hook, [WouldSend("The request", payload, _journal(self, context).read(KEY))], self.log
-                )
+                end_dry_run(context, hook, [WouldSend("The request", payload, journal.read(KEY))], self.log)
         for doubt in payload.doubtful_gstins():
             self.log.warning("%s", doubt)
         self.log.info(
@@ -167,7 +166,6 @@ class ImsResetOperator(BaseOperator):
             listed(payload.counts()),
             self.reminder,
         )
-        journal = _journal(self, context)
         journal.warn_if_it_forgets(self.log, self.call)
         if (known := journal.read(KEY)) and known.attempt == Attempt.of(context):
             self.log.warning(

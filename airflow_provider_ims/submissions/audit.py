@@ -36,6 +36,7 @@ from airflow_provider_ims.storage import (
     shown,
     write_whole,
 )
+from airflow_provider_ims.submissions.journal import INSTANCE
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -288,9 +289,8 @@ def run_of(context: Context, gstn_conn_id: str) -> dict[str, Any]:
     """Say which run of which task this is, and who started it, as far as Airflow tells."""
     instance: Any = context.get("ti")
     run: Any = context.get("dag_run")
-    names = ("dag_id", "run_id", "task_id", "map_index", "try_number")
     return {
-        **{name: getattr(instance, name, None) for name in names},
+        **{name: getattr(instance, name, None) for name in (*INSTANCE, "try_number")},
         "run_type": str(getattr(run, "run_type", "") or ""),
         "triggered_by": getattr(run, "triggering_user_name", None),
         "gstn_conn_id": gstn_conn_id,

@@ -17,6 +17,9 @@ from airflow_provider_ims.hooks.gstn import RESET, Call
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+INSTANCE = ("dag_id", "run_id", "task_id", "map_index")
+"""What names a task instance."""
+
 _FAILURES = "failures"
 _AWAITED = "awaited"
 
@@ -178,7 +181,7 @@ class Journal:
 
     :param state: Airflow's task state, or nothing
     :param carried: what :attr:`carried` of the deferred process was
-    :param who: names this task instance: ``dag_id``, ``run_id``, ``task_id``, ``map_index``
+    :param who: names this task instance: see :data:`INSTANCE`
     """
 
     def __init__(
@@ -198,8 +201,7 @@ class Journal:
     def of(cls, context: Context, carried: Mapping[str, Any] | None = None) -> Self:
         """Open the journal of a task instance."""
         instance: Any = context.get("ti")
-        names = ("dag_id", "run_id", "task_id", "map_index")
-        who = {name: getattr(instance, name) for name in names if getattr(instance, name, None) is not None}
+        who = {name: getattr(instance, name) for name in INSTANCE if getattr(instance, name, None) is not None}
         return cls(task_state(context), carried, who=who)
 
     def also_in(self, records: Place) -> None:

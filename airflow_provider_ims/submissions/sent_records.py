@@ -32,12 +32,14 @@ from airflow_provider_ims.storage import (
     shown,
     write_whole,
 )
+from airflow_provider_ims.submissions.journal import INSTANCE
 
 SUFFIX = ".sent.json"
 FOLDER = "sent"
 """Below ``audit_path``."""
 
-_INSTANCE = ("dag_id", "run_id", "task_id", "map_index")
+_WHAT = "What was sent of a planned request is kept beside it, and nothing is sent without that."
+_THEN = "Then clear this task; nothing was sent."
 
 _RECORD = re.compile(rf"[0-9]{{4,}}{re.escape(SUFFIX)}")
 
@@ -50,9 +52,9 @@ class SentRecords:
     :param why: what to say of a file that cannot be read or written
     """
 
-    def __init__(self, paths: Mapping[str, str], *, why: str = "") -> None:
+    def __init__(self, paths: Mapping[str, str], *, why: str = _WHAT) -> None:
         self._paths = dict(paths)
-        self._why = why or _WHAT
+        self._why = why
 
     @classmethod
     def below(cls, folder: str, key: str, who: Mapping[str, Any]) -> Self:
@@ -61,9 +63,9 @@ class SentRecords:
 
         :param folder: path or URI of the folder, as ``audit_path`` says
         :param key: the journal's key
-        :param who: names the task instance: ``dag_id``, ``run_id``, ``task_id``, ``map_index``
+        :param who: names the task instance, as :attr:`Journal.who`
         """
-        name = file_name(json.dumps([who.get(each) for each in _INSTANCE]))
+        name = file_name(json.dumps([who.get(each) for each in INSTANCE]))
         why = f"audit_path {shown(folder)!r} keeps what was sent, and nothing is sent without it. Nothing was sent."
         return cls({key: f"{str(folder).rstrip('/')}/{FOLDER}/{name}.json"}, why=why)
 
@@ -119,10 +121,6 @@ class SentRecords:
     def _path(self, key: str) -> ObjectStoragePath:
         path = place(self._paths[key])
         return path.with_name(path.stem + SUFFIX)
-
-
-_WHAT = "What was sent of a planned request is kept beside it, and nothing is sent without that."
-_THEN = "Then clear this task; nothing was sent."
 
 
 def _read(path: ObjectStoragePath) -> Any:
