@@ -17,7 +17,7 @@ from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.storage import copy_whole, write_whole
 from airflow_provider_ims.tables.database import no_room
 from airflow_provider_ims.tables.documents import TAXES
-from airflow_provider_ims.tables.sql import identifier, literal
+from airflow_provider_ims.tables.sql import copy_to_parquet, identifier, literal
 from airflow_provider_ims.workbooks.columns import columns_of
 from airflow_provider_ims.workbooks.workbook import Workbook
 
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
 _LARGEST: Final = 10
 _BATCH: Final = 1000
-
-_PARQUET: Final = "(FORMAT parquet, ROW_GROUP_SIZE 30720, DICTIONARY_SIZE_LIMIT 300)"
-"""A dictionary only for columns of few words: to look for one in a column of numbers costs as much as writing it."""
+_ROW_GROUP: Final = 30_720
 
 FILES: Final = (
     *("reconciliation.parquet", "resets.parquet", "review.csv", "review.xlsx", "rejects.csv", "rejects.xlsx"),
@@ -98,7 +96,7 @@ class Output:
         :raises CannotWrite: when a file cannot be written
         """
         local, resets, review = (self._folder / name for name in FILES[:3])
-        database.execute(f"COPY ({judgement.rows()}) TO {literal(local)} {_PARQUET}")
+        database.execute(copy_to_parquet(judgement.rows(), local, row_group=_ROW_GROUP))
         source = f"read_parquet({literal(local)})"
         [(rows, documents, booked, crossed)] = database.execute(
             "SELECT count(*), count(rtin), count(book_place),"
@@ -116,7 +114,7 @@ class Output:
             )
         found_out = {"largest": _largest(database, source), "by_rtin": _by_rtin(database, source)}
         whole = {**summary, **_counts(database, source), **found_out}
-        database.execute(f"COPY ({_resets_sql(source, read)}) TO {literal(resets)} {_PARQUET}")
+        database.execute(copy_to_parquet(_resets_sql(source, read), resets, row_group=_ROW_GROUP))
         _write_csv(database, _review_sql(source), review)
         self._write_workbook(database, _review_sql(source), review.with_suffix(".xlsx"), "To review")
         for file in (local, resets, review):

@@ -20,7 +20,7 @@ from airflow_provider_ims.models.documents import SECTIONS, section_of
 from airflow_provider_ims.snapshots.errors import PageUnreadable
 from airflow_provider_ims.tables.database import no_room
 from airflow_provider_ims.tables.documents import DOCUMENT_COLUMNS, MONEY, RUPEES, TAXES
-from airflow_provider_ims.tables.sql import identifier, literal
+from airflow_provider_ims.tables.sql import copy_to_parquet, identifier, literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MEMORY_LIMIT: Final = "192MB"
 """What DuckDB may hold in memory meanwhile."""
 
-_ROW_GROUP: Final = 20_480  # rows that are held in memory until they are written
+_ROW_GROUP: Final = 20_480
 
 # What a download shows beside the fields of a reset, in every spelling that was seen (inferred: record-fields,
 # from published clients). ispendactnallwd is not read: its name leaves open whether Y means allowed.
@@ -207,10 +207,7 @@ class DocumentsTable:
             raise PageUnreadable(f"pages hold {self._records} records, {dict(found)} were read")
 
     def _copy(self, rows: str, target: Path) -> None:
-        self._database.execute(
-            f"COPY ({rows}) TO {literal(target)} (FORMAT parquet, ROW_GROUP_SIZE {_ROW_GROUP},"
-            " DICTIONARY_SIZE_LIMIT 300)"
-        )
+        self._database.execute(copy_to_parquet(rows, target, row_group=_ROW_GROUP))
 
     def _rows(self, section: str) -> str:
         """Return the SQL of the documents of a section."""

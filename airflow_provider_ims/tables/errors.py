@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+NOT_WRITTEN: Final = "Nothing was written."
+"""What it means for most that a file cannot be read now."""
+
 
 class TableError(ValueError):
     """A table cannot be read or made."""

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Final, NamedTuple, cast
 
 from airflow_provider_ims.storage import CannotRead, shown
 from airflow_provider_ims.tables.database import no_room
-from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, TableError
+from airflow_provider_ims.tables.errors import NOT_WRITTEN, FileUnavailable, FileUnusable, TableError
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -90,7 +90,7 @@ def local_file(path: ObjectStoragePath, folder: Path) -> Path:
     return copy
 
 
-def save(path: ObjectStoragePath, copy: Path, then: str = "Nothing was written.") -> None:
+def save(path: ObjectStoragePath, copy: Path, then: str = NOT_WRITTEN) -> None:
     """
     Copy a file to the local disk, decompressed if its name ends with ``.gz``.
 
@@ -146,7 +146,7 @@ class _Stream:
 
 
 @contextmanager
-def opened(path: ObjectStoragePath, then: str = "Nothing was written.") -> Iterator[IO[bytes]]:
+def opened(path: ObjectStoragePath, then: str = NOT_WRITTEN) -> Iterator[IO[bytes]]:
     """
     Open a file for reading, decompressed if its name ends with ``.gz``.
 
@@ -262,7 +262,7 @@ def _is_utf8(local: Path) -> bool:
     return True
 
 
-def _unread(trouble: CannotRead, path: ObjectStoragePath, then: str = "Nothing was written.") -> TableError:
+def _unread(trouble: CannotRead, path: ObjectStoragePath, then: str = NOT_WRITTEN) -> TableError:
     if trouble.passes:
         return FileUnavailable(f"{trouble} {then}")
     return FileUnusable(shown(path), f"is no file that this worker can read: {trouble.why}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
-from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable
+from airflow_provider_ims.tables.errors import NOT_WRITTEN, FileUnavailable, FileUnusable
 
 _BATCH = 2000
 
@@ -28,7 +28,7 @@ def answered(
     connect: Callable[[], Any],
     sql: str,
     parameters: Mapping[str, Any] | Sequence[Any] | None,
-    then: str = "Nothing was written.",
+    then: str = NOT_WRITTEN,
 ) -> Iterator[Answer]:
     """
     Run a query; its rows are fetched a batch at a time.
