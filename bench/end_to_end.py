@@ -13,13 +13,12 @@ import argparse
 import csv
 import json
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 from airflow_provider_ims.simulator.options import Options
 from airflow_provider_ims.simulator.server import SimulatorServer
-from local_airflow.api import AirflowApi
+from local_airflow.slots import Slots
 from local_airflow.stack import AirflowStack
 
 CHECKOUT = Path(__file__).parents[1]
@@ -27,33 +26,6 @@ RTIN = "20MAYAS0100J1ZX"
 RUNS = 3
 CHUNKS = 4
 TASK_SECONDS = 20.0
-
-
-class Slots:
-    """Adds up the seconds of worker slots that are taken while the block runs."""
-
-    def __init__(self, url: str) -> None:
-        self._api = AirflowApi(url)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._count)
-        self.seconds = 0.0
-
-    def __enter__(self) -> Slots:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._api.close()
-
-    def _count(self) -> None:
-        last = time.monotonic()
-        while not self._stop.wait(0.1):
-            pool = self._api.get("pools/default_pool")
-            now = time.monotonic()
-            self.seconds += (pool["running_slots"] + pool["queued_slots"]) * (now - last)
-            last = now
 
 
 def measure() -> dict[str, float]:

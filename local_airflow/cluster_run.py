@@ -13,7 +13,6 @@ import json
 import os
 import statistics
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +22,8 @@ import boto3
 import psutil
 import requests
 
-from local_airflow.api import AirflowApi
 from local_airflow.cluster import CHECKOUT, MARK, Cluster
+from local_airflow.slots import Slots
 
 DAG_ID = "ims_bulk_reset"
 REQUESTS = 3  # of each GSTIN
@@ -57,39 +56,6 @@ class Simulator:
         self._session.post(f"{self._url}/{path}", json=body, timeout=60).raise_for_status()
 
 
-class Load:
-    """Counts taken slots and times the API server's answers while the block runs."""
-
-    def __init__(self, url: str) -> None:
-        self._api = AirflowApi(url)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._count)
-        self.slot_seconds = 0.0
-        self.answers: list[float] = []
-
-    def __enter__(self) -> Load:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._api.close()
-
-    def _count(self) -> None:
-        last = time.monotonic()
-        while not self._stop.wait(0.25):
-            began = time.monotonic()
-            try:
-                pool = self._api.get("pools/default_pool")
-            except requests.RequestException:
-                continue
-            now = time.monotonic()
-            self.answers.append(now - began)
-            self.slot_seconds += pool["running_slots"] * (now - last)
-            last = now
-
-
 def gstins(count: int) -> list[str]:
     """Return GSTINs in GSTN's form, of many taxpayers in many states."""
     return [f"{number % 37 + 1:02}MAYAS{number // 37:04}J1ZX" for number in range(count)]
@@ -111,7 +77,7 @@ def run(home: Path, count: int, kills: int) -> tuple[dict[str, float], list[str]
         simulator = Simulator(cluster.simulator_url)
         store = _store(cluster)
         store.put_object(Bucket=BUCKET, Key=f"{FOLDER}/documents.csv", Body=_documents(simulator, rtins))
-        with Load(cluster.url) as load:
+        with Slots(cluster.url, every=0.25, counted=["running_slots"]) as slots:
             began = time.monotonic()
             run_id = cluster.trigger_dag(DAG_ID, {"source": "documents.csv"}, timeout=300)
             _kill_while_it_runs(cluster, simulator, run_id, count, kills)
@@ -121,7 +87,7 @@ def run(home: Path, count: int, kills: int) -> tuple[dict[str, float], list[str]
         wrong += _wrong_at_airflow(cluster, run_id)
         wrong += _wrong_at_service(simulator, rtins)
         wrong += _wrong_in_store(store, rtins)
-        measured = _measured(simulator, load, took, count)
+        measured = _measured(simulator, slots, took, count)
     wrong += [f"still runs: {process}" for process in _left(cluster.mark)]
     return measured, wrong
 
@@ -218,7 +184,7 @@ def _wrong_in_store(store: Any, rtins: list[str]) -> Iterator[str]:
             yield f"{rtin}: there is no result.csv, or more than one"
 
 
-def _measured(simulator: Simulator, load: Load, took: float, count: int) -> dict[str, float]:
+def _measured(simulator: Simulator, slots: Slots, took: float, count: int) -> dict[str, float]:
     """Put numbers together; the overhead is the time at the service between two requests of a GSTIN."""
     ends: dict[str, float] = {}
     overheads = []
@@ -233,8 +199,8 @@ def _measured(simulator: Simulator, load: Load, took: float, count: int) -> dict
         "cluster.service_seconds_per_request": TASK_SECONDS,
         "cluster.overhead_seconds_per_request": statistics.median(overheads),
         "cluster.overhead_seconds_p90": statistics.quantiles(overheads, n=10)[-1],
-        "cluster.slot_seconds_per_request": load.slot_seconds / requests_made,
-        "cluster.api_p99_ms": statistics.quantiles(load.answers, n=100)[-1] * 1000,
+        "cluster.slot_seconds_per_request": slots.seconds / requests_made,
+        "cluster.api_p99_ms": statistics.quantiles(slots.answers, n=100)[-1] * 1000,
     }
 
 
