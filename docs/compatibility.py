@@ -36,8 +36,8 @@ NOTES = """\
 What has no row was not run, and an empty field neither.
 
 ## What is different below Airflow 3.3
-- Nothing that a task has sent is kept by Airflow itself: see [reliability.md](reliability.md). Use `retries=0` for
-  `ImsResetOperator`; bulk resets have their records beside the plan.
+- Nothing that a task has sent is kept by Airflow itself: see [reliability.md](reliability.md). Set `audit_path`
+  of `ImsResetOperator`, which keeps it in a file, or `retries=0`; bulk resets have their records beside the plan.
 - `retry_policy` has no effect ([reset.md](reset.md)).
 - `ImsTaskSensor(start_from_trigger=True)` is refused; it needs 3.3.1.
 - The trigger's log shows a one-time password that was typed ([secrets.md](secrets.md)).
