@@ -107,6 +107,20 @@ class LittleAirflow:
 
     # What a DAG's author and the scheduler do
 
+    def add_task(self, run: Any, task_id: str, build: Any, retries: int, *upstream: TaskInstance) -> TaskInstance:
+        """Add a task to a run of the day."""
+        instance = TaskInstance(
+            run_id=run.plan.run_id,
+            task_id=task_id,
+            build=build,
+            retries=retries,
+            retry_delay=60.0,
+            upstream=list(upstream),
+            flow=run,
+        )
+        run.instances.append(self.add(instance))
+        return instance
+
     def add(self, instance: TaskInstance) -> TaskInstance:
         """Add a task instance of a run that begins."""
         instance.max_tries = instance.retries

@@ -190,17 +190,7 @@ class FlowOfDay:
         self.world.airflow.begin(BEGIN + self.plan.at, self.plan.run_id)
 
     def _task(self, task_id: str, build: Any, *upstream: TaskInstance) -> TaskInstance:
-        instance = TaskInstance(
-            run_id=self.plan.run_id,
-            task_id=task_id,
-            build=build,
-            retries=self.plan.retries,
-            retry_delay=60.0,
-            upstream=list(upstream),
-            flow=self,
-        )
-        self.instances.append(self.world.airflow.add(instance))
-        return instance
+        return self.world.airflow.add_task(self, task_id, build, self.plan.retries, *upstream)
 
     def _plan(self, instance: TaskInstance) -> Any:
         return ImsPlanOperator(
@@ -468,12 +458,7 @@ def _until_quiet(world: World, flows: list[FlowOfDay], longest: float) -> None:
         if following is None or following > end:
             break
         world.kernel.run(min(end, following + 60.0))
-    waiting = [
-        each
-        for run in (*flows, *world.session_runs)
-        for each in run.instances
-        if each.state not in DONE and each.state is not None
-    ]
+    waiting = [each for each in world.airflow.instances if each.state not in DONE and each.state is not None]
     for instance in waiting:
         world.violate(f"{instance.name} is still {instance.state} after {longest / HOURS:.0f} hours")
     world.service.settle()

@@ -45,7 +45,7 @@ def judge_a_failure(world: World, instance: Any, error: BaseException) -> None:
         return  # it is not sent more often than that
     if instance.try_number > instance.max_tries or not fired or world.service.has_refused:
         return
-    owner = world.service.org_of(instance.flow.plan.conn_id), instance.flow.plan.rtin
+    owner = world.service.owner_of(instance.flow.plan)
     if instance.flow.plan.opens_session and isinstance(error, GstnSessionExpired) and not world.service.is_open(*owner):
         return  # nobody has opened it yet
     if instance.task_id == "plan" and instance.flow.plan.bad_rows and instance.flow.plan.on_invalid == "fail":

@@ -103,7 +103,7 @@ def _check(world: World, flow: Any) -> bool:
 
 def _with_session(world: World, flow: Any, instance: TaskInstance) -> None:
     """Open a session for a run, and clear a task when it is there."""
-    owner = world.service.org_of(flow.plan.conn_id), flow.plan.rtin
+    owner = world.service.owner_of(flow.plan)
     if world.service.is_open(*owner):
         world.airflow.clear(instance)  # somebody has opened one meanwhile
         return

@@ -214,6 +214,10 @@ class Service(Gst):
         """Return the organisation of a connection."""
         return self.options.org_id if conn_id == organisations.FIRST else organisations.SECOND_ORG
 
+    def owner_of(self, plan: Any) -> tuple[str, str]:
+        """Return organisation and GSTIN of a run: what a session belongs to."""
+        return self.org_of(plan.conn_id), plan.rtin
+
     def login_of(self, conn_id: str) -> str:
         """Return the theodore user of a connection."""
         return self.options.login if conn_id == organisations.FIRST else self._second_login

@@ -47,7 +47,7 @@ class SessionRun:
     @property
     def owner(self) -> tuple[str, str]:
         """Organisation and GSTIN: what a session belongs to."""
-        return self.world.service.org_of(self.plan.conn_id), self.plan.rtin
+        return self.world.service.owner_of(self.plan)
 
     @property
     def is_over(self) -> bool:
@@ -62,23 +62,11 @@ class SessionRun:
 
     def begin(self, moment: float) -> None:
         """Add its tasks to Airflow."""
-        request = self._task("request_otp", self._request, _RETRIES)
-        self._task("verify_otp", self._verify, 0, request)
+        airflow = self.world.airflow
+        request = airflow.add_task(self, "request_otp", self._request, _RETRIES)
+        airflow.add_task(self, "verify_otp", self._verify, 0, request)
         self.world.session_runs.append(self)
-        self.world.airflow.begin(moment, self.plan.run_id)
-
-    def _task(self, task_id: str, build: Any, retries: int, *upstream: TaskInstance) -> TaskInstance:
-        instance = TaskInstance(
-            run_id=self.plan.run_id,
-            task_id=task_id,
-            build=build,
-            retries=retries,
-            retry_delay=60.0,
-            upstream=list(upstream),
-            flow=self,
-        )
-        self.instances.append(self.world.airflow.add(instance))
-        return instance
+        airflow.begin(moment, self.plan.run_id)
 
     def _request(self, instance: TaskInstance) -> Any:
         return GstnRequestOtpOperator(
@@ -102,7 +90,7 @@ def open_session(
     world: World, flow: Flow, *, only_if_needed: bool = True, then: Callable[[], None] = lambda: None
 ) -> SessionRun | None:
     """Have a person start the DAG, unless one runs for this taxpayer."""
-    owner = world.service.org_of(flow.conn_id), flow.rtin
+    owner = world.service.owner_of(flow)
     if any(run.owner == owner and not run.is_over for run in world.session_runs):
         return None
     run = SessionRun(world, flow, only_if_needed=only_if_needed, then=then)
