@@ -20,6 +20,7 @@ import pytest
 import airflow_provider_ims
 from airflow_provider_ims.get_provider_info import get_provider_info
 from airflow_provider_ims.protocol.settings import Settings
+from docs import reference
 
 PACKAGE = Path(airflow_provider_ims.__file__).parent
 NAME = "airflow_provider_ims"
@@ -117,12 +118,7 @@ def test_the_map_in_the_documentation_draws_every_room_once_and_none_that_is_gon
 
 def listed_as_public() -> dict[str, set[str]]:
     """The list of the documentation: module -> names."""
-    listed = {}
-    for line in (PACKAGE.parent / "docs/public.md").read_text(encoding="utf-8").splitlines():
-        if line.startswith("- `"):
-            module, *names = re.findall(r"`([\w.]+)`", line)
-            listed[module] = set(names)
-    return listed
+    return {module: set(names) for module, names in reference.listed().items()}
 
 
 def test_what_is_public_is_what_the_documentation_lists():
