@@ -22,13 +22,18 @@ CLUSTER := .venv-cluster
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt
+# $(call set-up,FOLDER,GROUP OF DEPENDENCIES,HOW LONG)
+define set-up
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on the PATH."; exit 1; }
-	@echo "Setting up $(VENV) with $$($(PYTHON) --version) (about a minute, once)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
-	@touch $(READY)
+	@echo "Setting up $(1) with $$($(PYTHON) --version) ($(3), once)"
+	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+	@$(1)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	@$(1)/bin/python -m pip install --quiet --constraint constraints.txt --editable . --group $(2)
+	@touch $(1)/.ready
+endef
+
+$(READY): pyproject.toml constraints.txt
+	$(call set-up,$(VENV),dev,about a minute)
 
 demo: $(READY)
 	@$(BIN)/python -m demo $(if $(KEEP),--keep)
@@ -61,15 +66,7 @@ cluster: $(CLUSTER)/.ready
 	@$(CLUSTER)/bin/python -m local_airflow.cluster_run --gstins $(GSTINS) --kills $(KILLS)
 
 $(CLUSTER)/.ready: pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on the PATH."; exit 1; }
-	@echo "Setting up $(CLUSTER) (some minutes, once)"
-	@test -x $(CLUSTER)/bin/python || $(PYTHON) -m venv $(CLUSTER)
-	@$(CLUSTER)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(CLUSTER)/bin/python -m pip install --quiet --constraint constraints.txt --editable . --group cluster
-	@touch $@
-
-bench: $(READY)
-	@$(BIN)/python -m bench
+	$(call set-up,$(CLUSTER),cluster,some minutes)
 
 docs: $(READY)
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/docs
