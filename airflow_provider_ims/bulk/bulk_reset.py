@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from airflow_provider_ims.bulk.outcomes import ChunkOutcome, Outcomes
 from airflow_provider_ims.bulk.plan_entry import load_request
@@ -264,13 +264,13 @@ class BulkReset:
         if entry is None:
             # Its documents may have been sent by a plan before this one, as long as it is not known that none was.
             return ChunkOutcome(chunk.planned, "not sent" if self._is_first_plan else "unknown")
-        failure = _failure_of(entry)
+        known: dict[str, Any] = {"reference_id": entry.reference_id, "failure": _failure_of(entry)}
+        if entry.phase == "unsent":
+            return ChunkOutcome(chunk.planned, "not sent", **known, already_reset=entry.already_reset)
+        known["sent_at"] = entry.at
         if entry.phase == "ended" and entry.bulk and entry.bulk.counts:
-            return ChunkOutcome(chunk.planned, "ended", entry.reference_id, entry.bulk.counts, failure)
-        state = "not sent" if entry.phase == "unsent" else "unknown"
-        return ChunkOutcome(
-            chunk.planned, state, entry.reference_id, failure=failure, already_reset=entry.already_reset
-        )
+            return ChunkOutcome(chunk.planned, "ended", ended_as=entry.bulk.counts, **known)
+        return ChunkOutcome(chunk.planned, "unknown", **known, already_reset=entry.already_reset)
 
     def _entry(self, chunk: Chunk) -> Entry | None:
         """Return the journal's entry of a request, or ``None`` if it is about another one."""

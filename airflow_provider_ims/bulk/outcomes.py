@@ -8,6 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +42,7 @@ class ChunkOutcome(NamedTuple):
     :param ended_as: the number of documents ``reset``, ``refused`` and ``unknown``, once it ended
     :param failure: why it failed, if it did
     :param already_reset: which of its documents were found at "no action", until it has ended
+    :param sent_at: when it was sent last, or its documents were looked at instead, seconds since the epoch; 0 if never
     """
 
     planned: PlannedRequest
@@ -49,6 +51,7 @@ class ChunkOutcome(NamedTuple):
     ended_as: Mapping[str, int] = {}
     failure: str = ""
     already_reset: str = ""
+    sent_at: float = 0.0
 
     def counts(self) -> dict[str, int]:
         """Return the number of its documents by what became of them."""
@@ -185,6 +188,7 @@ class Outcomes:
             **counts,
             "requests": len(done),
             "requests_ended": len(ended),
+            "last_sent_at": _iso(max((outcome.sent_at for outcome in done), default=0.0)),
         }
 
 
@@ -212,6 +216,10 @@ _WHY = {
     ),
 }
 """Why a document is not reset where nothing tells it better, and what to do."""
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat() if seconds else ""
 
 
 def _first_line(text: str) -> str:

@@ -312,7 +312,8 @@ class ImsVerifyOperator(BaseOperator):
             ``documents``). On failure it is pushed to XCom before the task fails
         :raises AirflowSkipException: when nothing was sent
         :raises GstnPermanentError: when there are differences and ``on_difference`` is ``fail``
-        :raises GstnInvalidRequest: when a snapshot is missing, or does not hold what is to be compared
+        :raises GstnInvalidRequest: when a snapshot is missing, was taken before the last request was sent, or does not
+            hold what is to be compared
         """
         outcomes = [each for each in several(self.outcomes) if each is not None]
         if not outcomes:
@@ -391,11 +392,19 @@ class ImsVerifyOperator(BaseOperator):
     ) -> Reported:
         try:
             rtin, table = str(outcome["rtin"]), str(outcome["csv_path"])
-        except (TypeError, KeyError):
+            sent_at = datetime.fromisoformat(outcome.get("last_sent_at") or _LONG_AGO)
+        except (TypeError, KeyError, ValueError, AttributeError):
             raise MatchError(f"outcomes holds {outcome!r:.200}; it takes what ImsBulkResetOperator returns.") from None
         if rtin not in fresh:
             raise SnapshotUnusable(
                 f"There is no snapshot of GSTIN {rtin}, whose documents were reset.\nTake one, and clear this task."
+            )
+        head = fresh[rtin].head
+        if head.taken_at < sent_at:
+            raise SnapshotUnusable(
+                f"The snapshot {head.snapshot} of GSTIN {rtin} was taken at {head.taken_at.isoformat(' ')},"
+                f" before the last request\nwas sent at {sent_at.isoformat(' ')}: it cannot show what came of"
+                " it.\nClear the task that takes the snapshot, and then this one."
             )
         path = place(table)
         requests = [path.parent / name for name in names_in(path.parent) if re.fullmatch(r"[0-9]+\.json", name)]
@@ -430,6 +439,9 @@ class ImsVerifyOperator(BaseOperator):
                 for (outcome, word), count in sorted(counts.items())
             ],
         }
+
+
+_LONG_AGO = datetime.fromtimestamp(0, UTC).isoformat()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -193,6 +194,17 @@ def test_a_snapshot_that_cannot_tell_is_refused_for_verifying(company):
             company.verify(outcomes, company.download("after", **arguments))
     with pytest.raises(GstnInvalidRequest, match="no snapshot of GSTIN"):
         company.verify([{**outcomes[0], "rtin": GSTINS[1]}], company.download("after"))
+
+
+def test_a_snapshot_from_before_the_last_request_was_sent_is_refused_for_verifying(company):
+    before = company.download()
+    outcomes = company.reset(company.plan(company.reconcile(before)))
+    assert datetime.fromisoformat(outcomes[0]["last_sent_at"]) <= datetime.now(UTC)
+    later = datetime.fromisoformat(before["taken_at"]) + timedelta(seconds=1)
+    with pytest.raises(GstnInvalidRequest, match="before the last request") as told:
+        company.verify([{**outcomes[0], "last_sent_at": later.isoformat()}], before)
+    assert "Clear the task that takes the snapshot, and then this one." in str(told.value)
+    assert company.verify(outcomes, company.download("after"))["differences"] == 0
 
 
 def test_incomplete_old_doubled_and_missing_snapshots_are_refused_all_at_once(company, tmp_path):

@@ -178,7 +178,7 @@ def test_each_request_ends_with_its_id_and_its_counts(bulk: Bulk, hook: Hook):
     assert hook.sent == [["1", "2"], ["3", "4"], ["5"]]
     counts = [{"reset": count, "refused": 0, "unknown": 0} for count in (2, 2, 1)]
     ended = zip(bulk.plan.chunks, ["r-1", "r-2", "r-3"], counts, strict=True)
-    assert bulk.bulk.done() == [ChunkOutcome(chunk, "ended", name, count) for chunk, name, count in ended]
+    assert bulk.bulk.done() == [ChunkOutcome(chunk, "ended", name, count, sent_at=NOW) for chunk, name, count in ended]
     assert bulk.rows() == {"1": ("reset", "r-1")} | {"2": ("reset", "r-1")} | {
         "3": ("reset", "r-2"),
         "4": ("reset", "r-2"),

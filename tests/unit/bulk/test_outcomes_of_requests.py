@@ -52,7 +52,7 @@ def documents(folder: Path) -> list[tuple[str, ...]]:
 def test_each_document_is_told_by_how_far_its_request_got(plan: GstinPlan, tmp_path: Path):
     told = keep(plan, 0, status_cd="P", proc_cnt="2")
     done = [
-        ChunkOutcome(plan.chunks[0], "ended", "r-1", told),
+        ChunkOutcome(plan.chunks[0], "ended", "r-1", told, sent_at=1_760_000_000.9),
         # Before it was sent, a look had found one of its documents at "no action".
         ChunkOutcome(plan.chunks[1], "unknown", "r-2", failure="The reply was lost.", already_reset="0"),
         ChunkOutcome(plan.chunks[2], "not sent", failure="of no matter"),
@@ -61,6 +61,7 @@ def test_each_document_is_told_by_how_far_its_request_got(plan: GstinPlan, tmp_p
     counts = {"reset": 3, "refused": 0, "unknown": 1, "not_sent": 1}
     assert summary == {
         **{"rtin": RTIN, "outcome": "incomplete", "documents": 5, "requests": 3, "requests_ended": 1, **counts},
+        "last_sent_at": "2025-10-09T08:53:20+00:00",
         "csv_path": str(tmp_path / "result.csv"),
         "result_path": str(tmp_path / "result.json"),
     }

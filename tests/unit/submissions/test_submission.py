@@ -186,6 +186,7 @@ class TestARetry:
             go(2)
         assert len(hook.sent) == 1
         assert isinstance(caught.value, AirflowFailException)
+        assert "The worker died while it was being sent." in str(caught.value).splitlines()
         for word in (RTIN, "3 b2b", "INV-1", STIN, "by try 1 at 2023-11-14", "Clear this task", "reconcile"):
             assert word in str(caught.value)
 
@@ -464,6 +465,26 @@ class TestAPersonWhoClearsTheTask:
         assert go(2, 4, now=NOW + 5, force="failed") == AwaitTasks(["d-1"])
         assert go(2, 4, now=NOW + 5, force="failed", downloads=["d-1"]) == Sent("r-2")
 
+    @pytest.mark.parametrize("ended", ["failed", "not found", "busy", "a gateway's word", "failed result"])
+    def test_has_no_time_to_wait_for_a_reset_of_which_nothing_is_in_flight(self, go, hook, store, ended):
+        hook.answers = ["r-1", "r-2"]
+        go(1)
+        results: dict[str, GstnError | dict[str, Any]] = {
+            "busy": {"status_cd": "ER", "err_cd": "IMSSAV0015"},
+            "a gateway's word": GstnServiceUnavailable("gateway", code="GEN4004", http_status=502),
+            "failed result": GstnRefused("GSTN says IMS2B007.", code="IMS2B007"),
+        }
+        if ended in results:
+            hook.results["r-1"] = results[ended]
+        else:
+            hook.words["r-1"] = ended
+        hook.held = HELD
+        now = NOW + (3600 if ended == "not found" else 5)
+        assert go(2, 4, now=now, force="failed", settle_time=7200) == AwaitTasks(["d-1"])
+        phases = {"busy": "unsent", "failed result": "submitted"}
+        assert store.values["ims_reset"]["phase"] == phases.get(ended, "intent")
+        assert go(2, 4, now=now, force="failed", settle_time=7200, downloads=["d-1"]) == Sent("r-2")
+
     def test_keeps_the_result_of_a_reset_that_did_it_all(self, go, clear, hook):
         """Not the download's id, which would tell less of it: what ended well stays what it was."""
         go(1)
@@ -709,6 +730,13 @@ class TestReconciling:
         assert found.sent
         assert {key.number for key in found.keys(three)} == {"INV-2"}
 
+    def test_counts_what_was_found_at_no_action_as_reset(self, look, hook, store, three):
+        look({"INV-1": "A", "INV-2": "N"})
+        submission = Submission(hook, Journal(TaskState(store)), three, attempt=Attempt(1, 2))
+        hook.results["r-2"] = {"status_cd": "ER", "err_cd": "IMSSAV005"}
+        report = submission.fetch_report(submission.entry)
+        assert report.counts() == {"reset": 1, "refused": 2, "unknown": 0}
+
     def test_sends_all_if_nothing_was_done(self, look, hook):
         assert look({"INV-1": "A", "INV-2": "A", "INV-3": "R"}) == Sent("r-2")
         assert numbers(hook.sent[1]) == ["INV-1", "INV-2", "INV-3"]
@@ -904,6 +932,17 @@ class TestABusyGstn:
         hook.answers = [BUSY, "r-1"]
         go(1)
         assert go(2, now=NOW + 86400) == Sent("r-1")
+
+    def test_that_refuses_the_forced_one_for_too_long_leaves_the_first_as_it_was(self, go, hook, store):
+        hook.answers = ["r-1", BUSY]
+        go(1)
+        go(2, 4, force=True)
+        step = go(2, 4, force=True, downloads=["d-1"], settle_time=0, busy_timeout=10)
+        go(2, 4, force=True, now=step.moment)
+        with pytest.raises(GstnBusy):
+            go(2, 4, force=True, downloads=["d-2"], settle_time=0, busy_timeout=10, now=step.moment)
+        kept = store.values["ims_reset"]
+        assert (kept["phase"], kept["reference_id"]) == ("submitted", "r-1")
 
     def test_is_not_ambiguous_after_the_limit(self, go, hook):
         hook.answers = [BUSY, BUSY, "r-1"]
