@@ -114,7 +114,10 @@ class Submission:
         if entry is None:
             return self._send(None)
         if entry.must_reconcile:
-            return self._send_the_rest(downloads, entry) if downloads else self._reconcile(entry)
+            # What was downloaded for another request may lack sections of this one.
+            return (
+                self._send_the_rest(downloads, entry) if downloads and entry.reconciled_at else self._reconcile(entry)
+            )
         match entry.phase:
             case "unsent":
                 return self._send(entry)
@@ -214,13 +217,11 @@ class Submission:
         if forced or entry.phase in {"submitted", "ended"}:
             # Both may name the same documents: those that the one before has reset, GSTN would refuse now.
             log.warning("Looking at GSTN's documents before another request is sent. Before: %s.", _story(entry))
-            unknown = Entry(
+            return Entry(
                 **{"phase": "intent", "fingerprint": self._fingerprint, "at": entry.at, "attempt": self._attempt},
                 **{"sends": 1, "sends_before": 1, "in_flight_since": entry.in_flight_since, "must_reconcile": True},
                 bulk=self._bulk,
             )
-            self._journal.write(self.key, unknown)
-            return unknown
         return None
 
     def _after_a_clear(self, entry: Entry) -> Entry:

@@ -23,6 +23,7 @@ from airflow_provider_ims.exceptions import (
     GstnError,
     GstnRefused,
     GstnResetFailed,
+    GstnServiceUnavailable,
     GstnSessionExpired,
     GstnTaskFailed,
     GstnTaskNotFound,
@@ -411,6 +412,20 @@ class TestAResultThatIsAnError:
         assert bulk.go(bulk.go(policy=Policy(force="failed")), policy=Policy(force="failed")) is None
         assert hook.sent[3:] == [["1", "2"]]
         assert {each[0] for each in bulk.told()} == {"ended"}
+
+
+def test_what_ended_is_looked_into_without_asking_what_came_of_it(bulk: Bulk, hook: Hook):
+    assert bulk.go() is None
+    hook.words = dict.fromkeys(["r-1", "r-2", "r-3"], GstnServiceUnavailable("The service has forgotten it."))
+    hook.held = {"1": "A", "2": "A"}
+    bulk.clear()
+    bulk.arguments["policy"] = Policy(force=True, settle_time=7200)
+    step = bulk.go()
+    assert step == AwaitTasks(["d-1"], kind="reconcile", key=f"ims_reset_{RTIN}_0001")
+    entry = bulk.store.values[step.key]
+    assert (entry["phase"], entry["in_flight_since"]) == ("ended", 0)
+    bulk.go(step)
+    assert hook.sent[3:] == [["1", "2"]]
 
 
 class TestDocumentsThatAreRefused:

@@ -24,6 +24,7 @@ from airflow_provider_ims.exceptions import (
     GstnTaskNotFound,
     GstnTransientError,
 )
+from airflow_provider_ims.hooks.gstn import RESET
 from airflow_provider_ims.models import ResetPayload, ResetResult, TaskStatus
 from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.results.reconciliations import Reconciliations
@@ -86,6 +87,7 @@ class Hook:
         return TaskStatus(reference_id=reference_id, word=word)
 
     def get_task_result(self, reference_id: str, call: object) -> ResetResult:
+        assert call is RESET
         result = self.results.get(reference_id, {"status_cd": "P"})
         if isinstance(result, GstnError):
             raise result
@@ -98,6 +100,7 @@ class Hook:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, GstnSessionExpired):
             raise answer  # found before anything is sent
+        assert call is RESET
         before_sending()
         self.sent.append(payload)
         if isinstance(answer, BaseException):
@@ -206,6 +209,28 @@ class TestARetry:
         hook.held = {"INV-1": "N", "INV-9": "A"}
         assert go(2, request=changed, downloads=["d-1"], settle_time=0) == Sent("r-2")
         assert numbers(hook.sent[1]) == ["INV-9"]
+
+    def test_does_not_take_what_was_downloaded_for_the_one_before_for_a_look_at_the_changed_one(self, go, hook):
+        hook.answers = [LOST]
+        assert go(1, on_ambiguous="reconcile") == AwaitTasks(["d-1"])
+        hook.held = dict.fromkeys(["INV-1", "INV-2", "INV-3"], "N")
+        assert go(1, on_ambiguous="reconcile", downloads=["d-1"]) == Sent("d-1")
+        hook.answers = ["r-2"]
+        changed = payload(b2b=numbered("b2b", "INV-1"), b2bcn=[document("b2bcn")])
+        assert go(1, request=changed, downloads=["d-1"], settle_time=0) == AwaitTasks(["d-2", "d-3"])
+        assert len(hook.sent) == 1
+
+    def test_keeps_of_a_changed_request_that_it_is_about_this_one(self, go, hook, store):
+        go(1)
+        changed = payload(b2b=numbered("b2b", "INV-1", "INV-9"))
+        go(2, request=changed)
+        submission = Submission(hook, Journal(TaskState(store)), changed, attempt=Attempt(2, 2))
+        assert submission.entry.fingerprint == changed.fingerprint()
+        assert submission.entry.must_reconcile
+        before = Submission(
+            hook, Journal(TaskState(store)), payload(b2b=numbered("b2b", "INV-1")), attempt=Attempt(2, 2)
+        )
+        assert before.entry is None, "the journal is about another request"
 
     def test_knows_the_request_again_whatever_order_its_documents_come_in(self, go, hook):
         go(1)
@@ -481,8 +506,10 @@ class TestAPersonWhoClearsTheTask:
         hook.held = HELD
         now = NOW + (3600 if ended == "not found" else 5)
         assert go(2, 4, now=now, force="failed", settle_time=7200) == AwaitTasks(["d-1"])
+        kept = store.values["ims_reset"]
         phases = {"busy": "unsent", "failed result": "submitted"}
-        assert store.values["ims_reset"]["phase"] == phases.get(ended, "intent")
+        assert (kept["phase"], kept["in_flight_since"]) == (phases.get(ended, "intent"), 0)
+        assert kept["outcome"] == ("failed" if ended == "failed result" else "")
         assert go(2, 4, now=now, force="failed", settle_time=7200, downloads=["d-1"]) == Sent("r-2")
 
     def test_keeps_the_result_of_a_reset_that_did_it_all(self, go, clear, hook):
@@ -588,9 +615,9 @@ class TestAPersonWhoClearsTheTask:
             go(1)
         hook.held = dict.fromkeys(["INV-1", "INV-2", "INV-3"], "N")
         assert clear() == Sent("d-1")
-        hook.words["d-1"] = "not found"  # days later
-        assert clear() == Sent("d-1")
-        assert len(hook.sent) == 1
+        hook.words["d-1"] = "not found"
+        assert clear(now=NOW + 7 * 86400) == Sent("d-1")
+        assert (len(hook.sent), len(hook.downloads)) == (1, 1)
 
     def test_sends_all_if_gstn_lists_nothing(self, go, clear, hook, monkeypatch):
         hook.answers = [LOST, "r-2"]
@@ -632,6 +659,19 @@ class TestARequestThatTheServiceHasAlready:
         with pytest.raises(GstnInvalidRequest, match="the service knows no task 'r-9'. Nothing was sent"):
             submission.attach("r-9")
         assert store.values == {}
+
+    def test_is_refused_if_its_record_tells_of_another_request(self, hook, store, three, tmp_path):
+        audit = AuditTrail(str(tmp_path), {"dag_id": "ims"})
+        other = payload(b2b=numbered("b2b", "INV-7"))
+        audit.sending(other)
+        audit.accepted(other, "r-9")
+        attempt = Attempt(1, 2)
+        submission = Submission(hook, Journal(TaskState(store)), three, attempt=attempt, audit=audit)
+        with pytest.raises(GstnInvalidRequest, match="'r-9' is another reset than the payload"):
+            submission.attach("r-9")
+        same = Submission(hook, Journal(TaskState(store)), other, attempt=attempt, audit=audit)
+        same.attach("r-9")
+        assert same.advance() == Sent("r-9")
 
     def test_is_passed_over_once_something_was_sent(self, submission, hook, caplog):
         caplog.set_level("INFO")
@@ -732,6 +772,7 @@ class TestReconciling:
 
     def test_counts_what_was_found_at_no_action_as_reset(self, look, hook, store, three):
         look({"INV-1": "A", "INV-2": "N"})
+        hook.store.kept.clear()  # the journal knows it as well
         submission = Submission(hook, Journal(TaskState(store)), three, attempt=Attempt(1, 2))
         hook.results["r-2"] = {"status_cd": "ER", "err_cd": "IMSSAV005"}
         report = submission.fetch_report(submission.entry)
@@ -829,6 +870,43 @@ def test_of_a_journal_in_another_form_nothing_is_believed_and_nothing_sent_befor
     assert [numbers(each) for each in hook.sent] == [["INV-1", "INV-2", "INV-3"], ["INV-1"]]
 
 
+def test_a_journal_that_cannot_be_read_counts_from_the_clear_on(go, hook, store):
+    store.values["ims_reset"] = {"phase": "a word of another version"}
+    assert go(2, 4, now=NOW + 100) == AwaitTasks(["d-1"])
+    kept = store.values["ims_reset"]
+    assert (kept["at"], kept["in_flight_since"], kept["cleared_at"]) == (NOW + 100, NOW + 100, NOW + 100)
+    hook.held = {"INV-1": "A"}
+    assert isinstance(go(2, 4, now=NOW + 130, downloads=["d-1"]), AwaitMoment), "it may be in flight"
+
+
+def test_what_is_kept_of_a_forced_sending_is_about_that_one(go, hook, store):
+    hook.answers = ["r-1", LOST]
+    go(1)
+    go(2, 4, force=True)
+    with pytest.raises(GstnAmbiguousSubmission):
+        go(2, 4, force=True, downloads=["d-1"], settle_time=0)
+    kept = store.values["ims_reset"]
+    assert (kept["phase"], kept["reference_id"], kept["sent"], kept["sends"]) == ("intent", "", True, 2)
+
+
+def test_a_sending_after_a_download_stood_for_the_reset_is_a_reset(go, hook, store):
+    hook.answers = [LOST, "r-2"]
+    go(1, on_ambiguous="reconcile")
+    hook.held = dict.fromkeys(["INV-1", "INV-2", "INV-3"], "N")
+    assert go(1, on_ambiguous="reconcile", downloads=["d-1"]) == Sent("d-1")
+    hook.held["INV-2"] = "A"
+    go(2, 4, force=True)
+    assert go(2, 4, force=True, downloads=["d-2"], settle_time=0) == Sent("r-2")
+    assert store.values["ims_reset"]["sent"] is True
+
+
+def test_the_time_of_a_reset_is_when_it_was_accepted(hook, store, three):
+    ticks = iter(range(100))
+    Submission(hook, Journal(TaskState(store)), three, attempt=Attempt(1, 2), clock=lambda: NOW + next(ticks)).advance()
+    kept = store.values["ims_reset"]
+    assert kept["in_flight_since"] < kept["at"] == NOW + next(ticks) - 1
+
+
 class TestAResultByWhichNothingWasDone:
     @pytest.fixture
     def submission(self, hook, store, three, tmp_path, monkeypatch):
@@ -863,6 +941,28 @@ class TestAResultByWhichNothingWasDone:
         hook.held = {"INV-1": "N"}
         assert submission(now=NOW + 15).advance(["d-1"]) == Sent("r-2")
         assert numbers(hook.sent[1]) == ["INV-2", "INV-3"]
+
+    def test_is_kept_as_not_sent_and_not_in_flight(self, submission, store):
+        submission().not_done(submission().entry, GstnResetNotDone("Nothing was done.", cause=BUSY))
+        kept = store.values["ims_reset"]
+        assert (kept["phase"], kept["in_flight_since"], kept["sends"], kept["sends_before"]) == ("unsent", 0, 1, 1)
+
+    def test_is_sent_again_without_what_a_look_had_found_before(self, submission, hook, tmp_path):
+        down = GstnServiceUnavailable("502", code="GEN4004")
+        submission().not_done(submission().entry, GstnResetNotDone("Nothing was done.", cause=down, is_certain=False))
+        submission(now=NOW + 15).advance()
+        hook.held = {"INV-1": "N"}
+        assert submission(now=NOW + 15).advance(["d-1"]) == Sent("r-2")
+        record = json.loads((tmp_path / "r-2.jsonl").read_text())
+        assert (record["documents"], record["outcome"]) == (2, "sent")
+        (tmp_path / "r-2.jsonl").unlink()  # as if the worker had died before it was written
+        assert submission(2, now=NOW + 20).advance() == Sent("r-2")
+        assert json.loads((tmp_path / "r-2.jsonl").read_text())["documents"] == 2, "a retry records what was sent"
+        submission(2, now=NOW + 20).not_done(submission(2).entry, GstnResetNotDone("Nothing was done.", cause=BUSY))
+        hook.answers = ["r-3"]
+        assert submission(2, now=NOW + 40).advance() == Sent("r-3")
+        assert [numbers(each) for each in hook.sent[1:]] == [["INV-2", "INV-3"]] * 2
+        assert submission(2).entry.sends == 3
 
     def test_for_longer_than_the_limit_is_the_services_error(self, submission, hook):
         nothing_done = GstnResetNotDone("Nothing was done.", cause=BUSY)
