@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import BaseOperator
-
 from airflow_provider_ims._compat import (
     AirflowException,
     AirflowFailException,
@@ -44,6 +42,7 @@ from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators._deferral import hand_over
 from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
 from airflow_provider_ims.operators._ending import OnPartial, end_task, push_summary
+from airflow_provider_ims.operators._page_summary import SUMMARY, ShowsSummary
 from airflow_provider_ims.progress import span
 from airflow_provider_ims.results.text_tables import aligned
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
@@ -66,7 +65,7 @@ TRIGGER_FAIL_REPR = "__fail__"
 """The method that Airflow "resumes" with when a trigger failed or ran out of time."""
 
 
-class ImsBulkResetOperator(BaseOperator):
+class ImsBulkResetOperator(ShowsSummary):
     """
     Reset all documents that a plan has for one GSTIN; map it over the plan.
 
@@ -101,7 +100,7 @@ class ImsBulkResetOperator(BaseOperator):
     :param calendar: how the company files: :class:`~airflow_provider_ims.models.calendar.Calendar` or its arguments
     """
 
-    template_fields: Sequence[str] = ("plan_entry", "gstn_conn_id", "force_resubmit", "audit_path", "dry_run")
+    template_fields: Sequence[str] = ("plan_entry", "gstn_conn_id", "force_resubmit", "audit_path", "dry_run", SUMMARY)
     ui_color = "#f7e3d7"
     operator_extra_links = LINKS
 
@@ -307,6 +306,7 @@ class ImsBulkResetOperator(BaseOperator):
         events.failed(summary["rtin"], error)
         push_summary(context, summary, self.log)
         self._tell(outcomes, summary)
+        self.show_summary(summary)
         last = retold(error, f"GSTIN {summary['rtin']}: {_counts(summary)}.\n{error}\nEvery document: {_file(summary)}")
         if isinstance(last, (GstnResetFailed, GstnResetPartial)):
             last.refused = list(outcomes.refused)

@@ -40,6 +40,7 @@ from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators._deferral import ended_of, hand_over, trigger_for
 from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
 from airflow_provider_ims.operators._ending import OnPartial, end_task
+from airflow_provider_ims.operators._page_summary import SUMMARY, ShowsSummary
 from airflow_provider_ims.operators._payload import Payload, load_payload
 from airflow_provider_ims.results.files import write_result
 from airflow_provider_ims.results.reconciliations import Reconciliations
@@ -230,7 +231,7 @@ class ImsResetOperator(BaseOperator):
         return step.reference_id
 
 
-class ImsResultOperator(BaseOperator):
+class ImsResultOperator(ShowsSummary):
     """
     Read what came of a reset, account for its documents, and say so where the user wants it.
 
@@ -253,7 +254,7 @@ class ImsResultOperator(BaseOperator):
     :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
     """
 
-    template_fields: Sequence[str] = ("reference_id", "payload", "output_path", "gstn_conn_id", "audit_path")
+    template_fields: Sequence[str] = ("reference_id", "payload", "output_path", "gstn_conn_id", "audit_path", SUMMARY)
     ui_color = "#dff7d7"
     operator_extra_links = LINKS
     call: ClassVar[Call[bytes, ResetResult]] = RESET
@@ -478,12 +479,14 @@ class ImsResultOperator(BaseOperator):
         order = ids_of(self.reference_id)
         summary = summary_over([summaries[name] for name in order])
         error = error_over(summary, [errors[name] for name in order if name in errors], self.call)
+        self.show_summary(summary)
         self._emit(context, [(report, summaries[report.reference_id]) for report in reports], error)
         return end_task(context, summary, error, self.on_partial, self.log)
 
     def _conclude(self, context: Context, report: Report) -> dict[str, Any]:
         summary = self._conclude_one(context, report)
         error = report.error(rest=f", all in {summary.get('refused_path') or 'the log'}")
+        self.show_summary(summary)
         self._emit(context, [(report, summary)], error)
         return end_task(context, summary, error, self.on_partial, self.log)
 

@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.sdk import BaseOperator
-
 from airflow_provider_ims._compat import AirflowSkipException
 from airflow_provider_ims.assets import IMS_ALIAS, Sums
 from airflow_provider_ims.exceptions import (
@@ -42,6 +40,7 @@ from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_choice, check_formats, folder, is_true
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators._ending import end_task
+from airflow_provider_ims.operators._page_summary import SUMMARY, ShowsSummary
 from airflow_provider_ims.operators._sources import files_of, sql_hook
 from airflow_provider_ims.snapshots.errors import SnapshotUnavailable, SnapshotUnusable
 from airflow_provider_ims.snapshots.snapshot import MAX_AGE, FoundSnapshot, several, usable
@@ -61,7 +60,7 @@ if TYPE_CHECKING:
 __all__ = ["ImsReconcileOperator", "ImsVerifyOperator"]
 
 
-class ImsReconcileOperator(BaseOperator):
+class ImsReconcileOperator(ShowsSummary):
     """
     Match the documents of snapshots with the books, and decide what is to be done with each. Nothing is sent.
 
@@ -101,9 +100,18 @@ class ImsReconcileOperator(BaseOperator):
     :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
     """
 
-    template_fields: Sequence[str] = ("snapshot", "books", "sql", "conn_id", "parameters", "output_path", "columns")
+    template_fields: Sequence[str] = (
+        "snapshot",
+        "books",
+        "sql",
+        "conn_id",
+        "parameters",
+        "output_path",
+        "columns",
+        SUMMARY,
+    )
     template_ext: Sequence[str] = (".sql",)
-    template_fields_renderers = {"sql": "sql"}  # noqa: RUF012  Airflow's own spelling
+    template_fields_renderers = {"sql": "sql", SUMMARY: "md"}  # noqa: RUF012  Airflow's own spelling
     ui_color = "#e3e7f7"
     operator_extra_links = LINKS
 
@@ -218,7 +226,9 @@ class ImsReconcileOperator(BaseOperator):
         path = str(output / paths.get("review_xlsx_path", "review.csv"))
         events = ({"gstin": rtin, "path": path, **sums} for rtin, sums in by_rtin.items())
         AssetEvents(self, context).ims("reconciled", events)
-        return {**{key: str(output / name) for key, name in paths.items()}, **summary, "notes": notes}
+        told = {**{key: str(output / name) for key, name in paths.items()}, **summary, "notes": notes}
+        self.show_summary(told)
+        return told
 
     def _look_at_the_calendar(self, summary: Mapping[str, Any]) -> list[str]:
         if not summary["decisions"].get("reset") or self.on_window == "ignore":
@@ -249,7 +259,7 @@ class ImsReconcileOperator(BaseOperator):
 OnDifference = Literal["fail", "warn"]
 
 
-class ImsVerifyOperator(BaseOperator):
+class ImsVerifyOperator(ShowsSummary):
     """
     Compare what bulk said of each document with a fresh snapshot.
 
@@ -272,7 +282,7 @@ class ImsVerifyOperator(BaseOperator):
     :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
     """
 
-    template_fields: Sequence[str] = ("outcomes", "snapshot", "output_path", "before")
+    template_fields: Sequence[str] = ("outcomes", "snapshot", "output_path", "before", SUMMARY)
     ui_color = "#dff7d7"
     operator_extra_links = LINKS
 
@@ -371,6 +381,7 @@ class ImsVerifyOperator(BaseOperator):
             for rtin, sums in by_rtin.items()
         )
         AssetEvents(self, context).ims("verified", told_by, succeeds=succeeds)
+        self.show_summary(summary)
         if not differences:
             self.log.info("%s", text)
             return summary

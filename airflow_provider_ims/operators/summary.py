@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.sdk import BaseOperator, ObjectStoragePath
+from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ims.bulk.outcomes import COUNTED
 from airflow_provider_ims.bulk.plan_entry import folder_of, plan_of
@@ -22,6 +22,7 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.models.plan import GstinPlan
 from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_choice, check_formats, folder
 from airflow_provider_ims.operators._ending import push_summary
+from airflow_provider_ims.operators._page_summary import SUMMARY, ShowsSummary
 from airflow_provider_ims.results.text_tables import aligned
 from airflow_provider_ims.storage import CannotWrite, StorageError, copy_whole, is_given, place
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable
@@ -38,7 +39,7 @@ _FILE = "summary.xlsx"
 _NOT_WRITTEN = "The summary was not written; what each GSTIN's task wrote is there."
 
 
-class ImsBulkSummaryOperator(BaseOperator):
+class ImsBulkSummaryOperator(ShowsSummary):
     """
     Add up what became of the documents of all GSTINs, and write one workbook over them: ``summary.xlsx``.
 
@@ -54,7 +55,7 @@ class ImsBulkSummaryOperator(BaseOperator):
     :param report_formats: without ``xlsx`` among them no workbook is written
     """
 
-    template_fields: Sequence[str] = ("plan", "results", "output_path")
+    template_fields: Sequence[str] = ("plan", "results", "output_path", SUMMARY)
     ui_color = "#dff7d7"
 
     def __init__(
@@ -105,6 +106,7 @@ class ImsBulkSummaryOperator(BaseOperator):
         if target is not None:
             summary["xlsx_path"] = str(target)
         self._tell(results, summary)
+        self.show_summary(summary)
         return self._end(context, summary, totals, is_dry=_is_dry(told))
 
     def _target(self, plans: Sequence[GstinPlan]) -> ObjectStoragePath | None:

@@ -56,6 +56,7 @@ def test_many_requests_of_many_gstins_survive_dead_workers_and_one_gstin_without
 
     tasks = [task for task in airflow.task_instances("bulk", run_id) if task["task_id"] == "reset"]
     states = {task["map_index"]: (task["state"], task["try_number"]) for task in tasks}
+    shown = {task["map_index"]: task["rendered_fields"]["summary_md"] for task in tasks}
     assert states == {0: ("success", 1), 1: ("success", 2), 2: ("failed", 1), 3: ("success", 1)}
     for index, rtin in ((0, RTINS[0]), (1, RTINS[1]), (3, RTINS[3])):
         summary = airflow.xcom("bulk", run_id, "reset", map_index=index)
@@ -64,6 +65,8 @@ def test_many_requests_of_many_gstins_survive_dead_workers_and_one_gstin_without
             rows = list(csv.DictReader(lines))
         assert {(row["number"], row["outcome"]) for row in rows} == {(f"INV-{n}", "reset") for n in range(DOCUMENTS)}
         assert gst.counters(rtin)["resets"] == 3
+        assert f"| reset | {DOCUMENTS} |" in shown[index]
+    assert f"| not sent | {DOCUMENTS} |" in shown[2], "however it ends"
     left = airflow.xcom("bulk", run_id, "reset", map_index=2)
     assert (left["outcome"], left["not_sent"]) == ("incomplete", DOCUMENTS)
     assert RTINS[2] in str(airflow.task_error("bulk", run_id, "reset", map_index=2))
