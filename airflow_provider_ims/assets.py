@@ -196,7 +196,7 @@ class Sums(NamedTuple):
         tax = sum((Decimal(str(amount)) for amount in amounts if amount not in (None, "")), Decimal(0))
         self.tax[word] = self.tax.get(word, Decimal(0)) + tax
 
-    def told(self) -> dict[str, Any]:
+    def as_extra(self) -> dict[str, Any]:
         """Return ``counts`` and ``tax``, as an :class:`Event` takes them."""
         return {"counts": self.counts, "tax": {word: f"{amount:.2f}" for word, amount in self.tax.items()}}
 

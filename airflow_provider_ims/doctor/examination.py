@@ -213,7 +213,7 @@ def _unknown_task(hook: _RecordingHook) -> str:
     try:
         hook.get_task_status(unknown)
     except GstnError:
-        return hook.transcript.answers[-1].told
+        return hook.transcript.answers[-1].answer
     return "the service knows a task that nobody made"
 
 
@@ -224,5 +224,5 @@ def _early_result(hook: _RecordingHook, reference_id: str) -> str:
             lambda reply: tasks.read_result(reply, reference_id),
         )
     except GstnError:
-        return hook.transcript.answers[-1].told
+        return hook.transcript.answers[-1].answer
     return "it was there already"

@@ -69,9 +69,9 @@ def _not_seen(_: Transcript) -> Seen:
 def _ping(transcript: Transcript) -> Seen:
     for each in _of(transcript, "ping"):
         if each.status == 200 and each.data is not None:
-            return _yes(each.told)
+            return _yes(each.answer)
         if each.status in {404, 405}:
-            return _no(each.told)
+            return _no(each.answer)
     return _NOTHING
 
 
@@ -108,7 +108,7 @@ def _gstin_header(transcript: Transcript) -> Seen:
     if accepted:
         return _yes(f"{name} was taken")
     if answered.code == "err-invalid-gstin-format" or "GSTIN" in _parameter(answered).upper():
-        return _no(f"{name}: {answered.told} {_parameter(answered)}".rstrip())
+        return _no(f"{name}: {answered.answer} {_parameter(answered)}".rstrip())
     return _NOTHING
 
 
@@ -129,7 +129,7 @@ def _sections(transcript: Transcript) -> Seen:
     name = answered.query.get("section", "")
     if accepted:
         return _yes(f"{name} was taken")
-    return _no(f"{name}: {answered.told}") if "section" in _parameter(answered) else _NOTHING
+    return _no(f"{name}: {answered.answer}") if "section" in _parameter(answered) else _NOTHING
 
 
 def _shown_status(answered: Answered) -> tuple[str, str]:
@@ -177,7 +177,7 @@ def _task_visible(transcript: Transcript) -> Seen:
 def _unknown_task(transcript: Transcript) -> Seen:
     for each in _of(transcript, "status", "unknown task"):
         is_so = each.status == 404 and each.code == "err-resource-not-found"
-        return _yes(each.told) if is_so else _no(each.told)
+        return _yes(each.answer) if is_so else _no(each.answer)
     return _NOTHING
 
 
@@ -189,7 +189,7 @@ def _too_early(transcript: Transcript) -> Seen:
             data = each.data if isinstance(each.data, Mapping) else {}
             word = str(data.get("status_cd") or "")
             return (Verdict.NOT_SEEN, "the task had ended already") if not word else _no(f"HTTP 200, status_cd {word}")
-        return _yes(each.told) if each.status == 400 and each.code else _no(each.told)
+        return _yes(each.answer) if each.status == 400 and each.code else _no(each.answer)
     return _NOTHING
 
 
@@ -199,7 +199,7 @@ def _pages(transcript: Transcript) -> Seen:
     for each in asked:
         if each.status == 200:
             return _yes(f"the first of {count} is page {each.path.rpartition('/')[2]}")
-    return _no(f"{count} pages, but {', '.join(each.told for each in asked)}") if asked and count else _NOTHING
+    return _no(f"{count} pages, but {', '.join(each.answer for each in asked)}") if asked and count else _NOTHING
 
 
 def _page_count(answered: Answered) -> int:
@@ -239,7 +239,7 @@ def _no_documents(transcript: Transcript) -> Seen:
         if isinstance(each.data, Mapping) and each.data.get("pages") == 0:
             return _yes("0 pages")
         if each.code and (meaning := meaning_of(each.code)) and meaning.kind is Kind.NO_DOCUMENTS:
-            return _yes(each.told)
+            return _yes(each.answer)
     return _NOTHING
 
 
@@ -258,7 +258,7 @@ def _error_codes(transcript: Transcript) -> Seen:
 def _gstn_refusal(transcript: Transcript) -> Seen:
     for each in transcript.answers:
         if each.outer_code == "err-gstn-returned" and each.kind != "result":
-            return _yes(each.told) if each.status == 502 else _no(each.told)
+            return _yes(each.answer) if each.status == 502 else _no(each.answer)
     return _NOTHING
 
 

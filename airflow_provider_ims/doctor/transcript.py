@@ -99,7 +99,7 @@ class Answered(NamedTuple):
         return str(self.error.get("message") or "")
 
     @property
-    def told(self) -> str:
+    def answer(self) -> str:
         """What was answered, in words: HTTP status and code."""
         return f"HTTP {self.status}" + (f", {self.code}" if self.code else "")
 

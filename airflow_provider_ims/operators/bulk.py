@@ -367,7 +367,7 @@ class ImsBulkResetOperator(ShowsSummary):
             "outcome": summary["outcome"],
             "documents": summary["documents"],
             "counts": {name: summary[name] for name in COUNTED},
-            "tax": outcomes.sums.told()["tax"],
+            "tax": outcomes.sums.as_extra()["tax"],
             "path": _file(summary),
             "reason": reason,
             "simulator": bool(summary.get("simulator")),

@@ -494,7 +494,7 @@ class ImsResultOperator(ShowsSummary):
         self, context: Context, told: Sequence[tuple[Report, Mapping[str, Any]]], error: GstnError | None
     ) -> None:
         succeeds = error is None or (self.on_partial == "warn" and not isinstance(error, GstnResetFailed))
-        events = ({**report.told(), "path": summary.get("refused_path", "")} for report, summary in told)
+        events = ({**report.as_extra(), "path": summary.get("refused_path", "")} for report, summary in told)
         AssetEvents(self, context).ims("reset", (each for each in events if each["gstin"]), succeeds=succeeds)
 
     def _conclude_one(self, context: Context, report: Report) -> dict[str, Any]:

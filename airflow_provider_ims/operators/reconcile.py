@@ -377,7 +377,7 @@ class ImsVerifyOperator(ShowsSummary):
         succeeds = not differences or self.on_difference == "warn"
         file = summary.get("xlsx_path", summary["path"])
         told_by = (
-            {"gstin": rtin, "documents": sum(sums.counts.values()), "path": file, **sums.told()}
+            {"gstin": rtin, "documents": sum(sums.counts.values()), "path": file, **sums.as_extra()}
             for rtin, sums in by_rtin.items()
         )
         AssetEvents(self, context).ims("verified", told_by, succeeds=succeeds)

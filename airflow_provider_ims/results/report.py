@@ -250,7 +250,7 @@ class Report:
         """Return the number of documents by what became of them."""
         return (self.account or Account({}, [], {}, self._call.done)).counts()
 
-    def told(self) -> dict[str, Any]:
+    def as_extra(self) -> dict[str, Any]:
         """Return what an asset event tells of it; ``gstin`` is empty if the taxpayer is not known."""
         sums = Sums.empty()
         outcomes = self.account.outcomes if self.account else {}
@@ -266,7 +266,7 @@ class Report:
             "refused": self.refused,
             "reason": f"{self.result.code} {self.result.message}".strip() if self.outcome == "failed" else "",
             "simulator": self.is_simulated,
-            **sums.told(),
+            **sums.as_extra(),
         }
 
     def error(self, rest: str = "") -> GstnError | None:

@@ -187,7 +187,7 @@ def test_tax_is_summed_exactly():
     sums = Sums.empty()
     for _ in range(10):
         sums.add("reset", ["0.1", None, ""])
-    assert sums.told() == {"counts": {"reset": 10}, "tax": {"reset": "1.00"}}
+    assert sums.as_extra() == {"counts": {"reset": 10}, "tax": {"reset": "1.00"}}
 
 
 def test_the_page_on_assets_names_every_field():

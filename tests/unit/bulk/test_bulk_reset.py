@@ -153,7 +153,7 @@ class Bulk:
         """Let this be the next try, after a person has cleared the task."""
         self.attempt = Attempt(self.attempt.try_number + 1, self.attempt.try_number + 2)
 
-    def told(self) -> list[tuple[str, str, str]]:
+    def states(self) -> list[tuple[str, str, str]]:
         """How far each request got, under which id, and why it failed."""
         return [(each.state, each.reference_id, each.failure.partition("\n")[0]) for each in self.bulk.done()]
 
@@ -191,7 +191,7 @@ def test_the_next_is_sent_only_when_the_one_before_has_ended(bulk: Bulk, hook: H
     hook.words["r-1"] = "processing"
     step = bulk.go()
     assert step == AwaitTasks(["r-1"], NOW + TIMEOUT, "request", f"ims_reset_{RTIN}_0001")
-    assert bulk.told() == [("unknown", "r-1", ""), ("not sent", "", ""), ("not sent", "", "")]
+    assert bulk.states() == [("unknown", "r-1", ""), ("not sent", "", ""), ("not sent", "", "")]
     hook.words.clear()
     assert bulk.go(step) is None
     assert len(hook.sent) == 3
@@ -222,7 +222,7 @@ class TestATaskThatFails:
     ):
         with pytest.raises(type(fault), match=says):
             bulk.go_on()
-        [first, (state, reference_id, failure), last] = bulk.told()
+        [first, (state, reference_id, failure), last] = bulk.states()
         assert (first, last) == (("ended", "r-1", ""), ("not sent", "", ""))
         assert (state, reference_id, says in failure) == ("unknown", "r-2", True)
         assert bulk.rows()["3"] == ("unknown", "r-2")
@@ -242,10 +242,10 @@ class TestATaskThatFails:
     ):
         bulk.arguments["on_failure"] = "continue"
         assert bulk.go_on() is None
-        assert [each[:2] for each in bulk.told()] == [("ended", "r-1"), ("unknown", "r-2"), ("ended", "r-3")]
+        assert [each[:2] for each in bulk.states()] == [("ended", "r-1"), ("unknown", "r-2"), ("ended", "r-3")]
         bulk.retry()
         assert bulk.go() is None
-        assert says in bulk.told()[1][2]
+        assert says in bulk.states()[1][2]
         assert len(hook.sent) == 3
 
 
@@ -257,7 +257,7 @@ class TestALostReply:
     def test_leaves_its_documents_unknown_and_a_retry_says_so_again(self, bulk: Bulk, hook: Hook):
         with pytest.raises(GstnAmbiguousSubmission, match="not known whether"):
             bulk.go()
-        [_, (state, reference_id, failure), last] = bulk.told()
+        [_, (state, reference_id, failure), last] = bulk.states()
         assert (state, reference_id, last) == ("unknown", "", ("not sent", "", ""))
         assert "not known whether" in failure
         bulk.retry()
@@ -388,8 +388,8 @@ class TestAResultThatIsAnError:
     def test_leaves_its_documents_unknown_under_its_id(self, bulk: Bulk, hook: Hook):
         with pytest.raises(GstnResetFailed, match="IMS2B007"):
             bulk.go()
-        assert bulk.told()[0][:2] == ("unknown", "r-1")
-        assert "IMS2B007" in bulk.told()[0][2]
+        assert bulk.states()[0][:2] == ("unknown", "r-1")
+        assert "IMS2B007" in bulk.states()[0][2]
         assert bulk.rows()["1"] == ("unknown", "r-1")
 
     def test_is_known_for_good_a_retry_does_not_ask_again(self, bulk: Bulk, hook: Hook):
@@ -411,7 +411,7 @@ class TestAResultThatIsAnError:
         hook.held = {"1": "A", "2": "A"}
         assert bulk.go(bulk.go(policy=Policy(force="failed")), policy=Policy(force="failed")) is None
         assert hook.sent[3:] == [["1", "2"]]
-        assert {each[0] for each in bulk.told()} == {"ended"}
+        assert {each[0] for each in bulk.states()} == {"ended"}
 
 
 def test_what_ended_is_looked_into_without_asking_what_came_of_it(bulk: Bulk, hook: Hook):
@@ -463,7 +463,7 @@ def test_a_session_that_is_missing_sends_nothing_more_and_the_rest_stays_unsent(
     hook.faults[2] = EXPIRED
     with pytest.raises(GstnSessionExpired):
         bulk.go()
-    assert bulk.told() == [("ended", "r-1", ""), ("not sent", "", ""), ("not sent", "", "")]
+    assert bulk.states() == [("ended", "r-1", ""), ("not sent", "", ""), ("not sent", "", "")]
 
 
 def test_nothing_of_a_request_for_which_gstn_was_busy_is_called_sent(bulk: Bulk, hook: Hook):
@@ -471,7 +471,7 @@ def test_nothing_of_a_request_for_which_gstn_was_busy_is_called_sent(bulk: Bulk,
     step = bulk.go()
     assert isinstance(step, AwaitMoment)
     assert NOW < step.moment <= NOW + 60
-    assert bulk.told() == [("not sent", "", "")] * 3
+    assert bulk.states() == [("not sent", "", "")] * 3
 
 
 @pytest.mark.parametrize(("code", "state"), [("IMSSAV0015", "not sent"), ("IMSSAV005", "ended")])
@@ -500,7 +500,7 @@ class TestAnotherPlanInItsPlace:
         hook.held = {"1": "A", "2": "N", "9": "A"}
         step = bulk.go()
         assert isinstance(step, AwaitTasks)
-        assert [each[0] for each in bulk.told()] == ["unknown", "unknown"]
+        assert [each[0] for each in bulk.states()] == ["unknown", "unknown"]
         # The lost one may still be done: nothing is sent until it had the time.
         assert isinstance(bulk.go(step), AwaitMoment)
         bulk.now += 700

@@ -117,7 +117,7 @@ def test_what_is_told_of_a_gstin_has_the_tax_of_every_outcome(plans: list[dict[s
         outcomes.gather([ChunkOutcome(plan.chunks[0], "unknown", "r-1"), *done])
     each = sum(Decimal(str(row()[name])) for name in ("iamt", "camt", "samt", "cess"))
     assert outcomes.sums.counts == {"unknown": 2, "not_sent": 4}
-    assert outcomes.sums.told()["tax"] == {"unknown": f"{2 * each:.2f}", "not_sent": f"{4 * each:.2f}"}
+    assert outcomes.sums.as_extra()["tax"] == {"unknown": f"{2 * each:.2f}", "not_sent": f"{4 * each:.2f}"}
 
 
 def test_without_workbooks_there_is_none(plans: list[dict[str, Any]]):
