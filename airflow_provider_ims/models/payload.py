@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Literal, NoReturn, Self
+from typing import Any, ClassVar, Literal, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
@@ -60,6 +60,9 @@ class ImsRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    nothing_to_do: ClassVar[Mapping[str, str]] = {}
+    """Action that GSTN holds of a document -> why there is nothing to do for it: refused unless it is allowed."""
+
     rtin: Gstin
     reqtyp: str
     invdata: InvData
@@ -78,7 +81,7 @@ class ImsRequest(BaseModel):
         :param source: the request as a dict, or as JSON text or bytes (UTF-8)
         :param strict_gstin: refuse a GSTIN whose check digit is wrong, instead of leaving it to
             :meth:`doubtful_gstins`
-        :param allow_no_action: accept documents whose ``prev_status`` is ``N`` already
+        :param allow_no_action: accept documents for which there is nothing to do (:attr:`nothing_to_do`)
         :return: the request; empty sections are left out
         :raises InvalidPayload: with every fault, when anything is wrong
         """
@@ -89,7 +92,7 @@ class ImsRequest(BaseModel):
             payload = cls.model_validate(raw)
         except ValidationError as error:
             faults.extend(_faults_of(error))
-        faults.extend(_faults_between_documents(raw, allow_no_action=allow_no_action))
+        faults.extend(_faults_between_documents(raw, {} if allow_no_action else cls.nothing_to_do))
         if strict_gstin:
             suppliers = ((f"{place}.stin", document.get("stin")) for place, _, document in _raw_documents(raw))
             faults.extend(_wrong_check_digits([("rtin", raw.get("rtin")), *suppliers]))
@@ -179,6 +182,10 @@ class ResetPayload(ImsRequest):
     :param reqtyp: always ``RESET``
     :param invdata: section -> documents
     """
+
+    nothing_to_do: ClassVar[Mapping[str, str]] = {
+        "N": "nothing to reset, GSTN holds no action; leave it out, or allow it (allow_no_action)"
+    }
 
     reqtyp: Literal["RESET"]
 
@@ -322,15 +329,12 @@ def _raw_documents(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[s
                     yield f"invdata.{section}[{index}]", section, document.model_dump()
 
 
-def _faults_between_documents(raw: Mapping[str, Any], *, allow_no_action: bool) -> Iterator[Fault]:
+def _faults_between_documents(raw: Mapping[str, Any], nothing_to_do: Mapping[str, str]) -> Iterator[Fault]:
     seen: dict[DocumentKey, str] = {}
     for place, section, document in _raw_documents(raw):
-        if document.get("prev_status") == "N" and not allow_no_action:
-            yield Fault(
-                f"{place}.prev_status",
-                "N",
-                "nothing to reset, GSTN holds no action; leave it out, or allow it (allow_no_action)",
-            )
+        held = document.get("prev_status")
+        if isinstance(held, str) and held in nothing_to_do:
+            yield Fault(f"{place}.prev_status", held, nothing_to_do[held])
         model = SECTIONS[section]
         identity = [document.get(name) for name in ("stin", model.number_field, model.date_field, "rtnprd")]
         texts = [part for part in identity if isinstance(part, str)]
