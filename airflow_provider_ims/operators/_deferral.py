@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow_provider_ims.hooks.gstn import RESET, Call
 from airflow_provider_ims.submissions.journal import Journal
 from airflow_provider_ims.triggers.ims import ImsTaskTrigger
 from airflow_provider_ims.waits.deadlines import (
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
 
 
 def trigger_for(
-    step: AwaitTasks | AwaitMoment, gstn_conn_id: str, poll_interval: float = LONGEST_POLL_INTERVAL
+    step: AwaitTasks | AwaitMoment,
+    gstn_conn_id: str,
+    poll_interval: float = LONGEST_POLL_INTERVAL,
+    call: Call[Any, Any] = RESET,
 ) -> tuple[BaseTrigger, timedelta | None]:
     """
     Return the trigger that waits for a step, and after what time Airflow gives up on it.
 
     :param poll_interval: seconds between two polls, at most
+    :param call: that of the request
     """
     from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
@@ -46,6 +51,7 @@ def trigger_for(
         start_time=now,
         end_time=end,
         poll_early=True,
+        call=step.call(call).name,
     )
     return trigger, safety_net(end - now, poll_interval)
 
@@ -58,6 +64,7 @@ def hand_over(
     *,
     method: str,
     poll_interval: float = LONGEST_POLL_INTERVAL,
+    call: Call[Any, Any] = RESET,
 ) -> NoReturn:
     """
     Defer: the triggerer waits for a step, and ``method`` goes on after it.
@@ -65,9 +72,10 @@ def hand_over(
     :param journal: is carried to the process that goes on, with what is waited for
     :param method: takes ``event`` and ``carried``
     :param poll_interval: seconds between two polls, at most
+    :param call: that of the request
     """
     journal.await_(step.to_json() if isinstance(step, AwaitTasks) else None)
-    trigger, timeout = trigger_for(step, gstn_conn_id, poll_interval)
+    trigger, timeout = trigger_for(step, gstn_conn_id, poll_interval, call)
     operator.defer(trigger=trigger, method_name=method, kwargs={"carried": journal.carried}, timeout=timeout)
 
 
@@ -88,5 +96,5 @@ def ended_of(journal: Journal, event: Mapping[str, Any] | None, kind: Awaited) -
     else:
         return None
     if step.kind != "request":
-        read_event(event, step.reference_ids)
+        read_event(event, step.reference_ids, step.call())
     return step

@@ -27,7 +27,7 @@ from airflow_provider_ims.exceptions import (
     GstnUnreadableReply,
     of_storage_error,
 )
-from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.hooks.gstn import DOWNLOAD, GstnHook
 from airflow_provider_ims.links import LINKS
 from airflow_provider_ims.models.documents import SECTIONS, section_of
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
@@ -180,7 +180,7 @@ class ImsDownloadOperator(BaseOperator):
         if downloads is None:
             raise GstnTransientError(f"Which downloads were waited for was lost. {_NOTHING_CHANGED}")
         try:
-            read_event(event, downloads.running)
+            read_event(event, downloads.running, DOWNLOAD)
         except GstnError as error:
             self._begin_anew(context, error)
         target = folder("output_path", self.output_path) / self.gstin

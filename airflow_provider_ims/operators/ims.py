@@ -21,7 +21,7 @@ from airflow_provider_ims.exceptions import (
     GstnResetFailed,
     GstnResetNotDone,
 )
-from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
+from airflow_provider_ims.hooks.gstn import DOWNLOAD, RESET, Call, GstnHook
 from airflow_provider_ims.links import LINKS
 from airflow_provider_ims.models.payload import ImsRequest, ResetPayload
 from airflow_provider_ims.models.result import ResetResult
@@ -225,8 +225,8 @@ class ImsResetOperator(BaseOperator):
             while not isinstance(step := submission.advance(ended.reference_ids if ended else ()), Sent):
                 if self.deferrable:
                     method = "execute_complete" if isinstance(step, AwaitTasks) else "send_again"
-                    hand_over(self, step, journal, self.gstn_conn_id, method=method)
-                ended = wait_here(hook, step)
+                    hand_over(self, step, journal, self.gstn_conn_id, method=method, call=self.call)
+                ended = wait_here(hook, step, self.call)
         self.log.info("The service works on it under the reference id %s.", step.reference_id)
         return step.reference_id
 
@@ -320,8 +320,9 @@ class ImsResultOperator(ShowsSummary):
         with GstnHook(self.gstn_conn_id) as hook:
             while not isinstance(step := self._step(context, hook, journal, reference_id, payload, ended), Report):
                 if self.deferrable:
-                    hand_over(self, step, journal, self.gstn_conn_id, method="execute_complete")
-                ended = wait_here(hook, step)
+                    method = "execute_complete"
+                    hand_over(self, step, journal, self.gstn_conn_id, method=method, call=self.call)
+                ended = wait_here(hook, step, self.call)
         return step
 
     def _step(
@@ -402,7 +403,7 @@ class ImsResultOperator(ShowsSummary):
         :param reconciliations: reference id -> the downloads that tell what GSTN holds after it
         """
         reconciliations = reconciliations or {}
-        read_event(event, [download for downloads in reconciliations.values() for download in downloads])
+        read_event(event, [download for downloads in reconciliations.values() for download in downloads], DOWNLOAD)
         return self._conclude_all(context, *self._read_all(reconciliations))
 
     def _read_all(

@@ -67,6 +67,16 @@ class Call(Generic[_Asked, _Result]):
     settled: str = ""
     done: str = ""
 
+    @property
+    def found_key(self) -> str:
+        """The key in summaries for how many documents GSTN was found to hold as done: ``found_at_no_action``."""
+        return f"found_{self.settled.replace(' ', '_')}"
+
+    @staticmethod
+    def named(name: str) -> Call[Any, Any]:
+        """Return the call of a name; for one that is not known here the reset, which is never to be sent again."""
+        return next((call for call in (RESET, DOWNLOAD) if call.name == name), RESET)
+
     def build(self, settings: Settings, access: Access, gstin: str, asked: _Asked) -> Request:
         """
         Build the request.

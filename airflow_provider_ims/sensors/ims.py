@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, XComArg
 from airflow.sdk.definitions.xcom_arg import PlainXComArg
@@ -22,7 +22,7 @@ from airflow_provider_ims._compat import (
     conf,
 )
 from airflow_provider_ims.exceptions import GstnTransientError
-from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.triggers.ims import ImsTaskStartTrigger, ImsTaskTrigger
 from airflow_provider_ims.waits.deadlines import safety_net
 from airflow_provider_ims.waits.events import UNDECIDED, not_complete_in_time, read_event
@@ -66,6 +66,7 @@ class ImsTaskSensor(BaseSensorOperator):
 
     template_fields: Sequence[str] = ("reference_id", "gstn_conn_id")
     ui_color = "#d7e8f7"
+    call: ClassVar[Call[Any, Any]] = RESET
 
     def __init__(
         self,
@@ -111,7 +112,7 @@ class ImsTaskSensor(BaseSensorOperator):
         :raises GstnTaskFailed: when a task failed
         """
         start = _start_of_attempt(context)
-        self._watch = TaskWatch(self._ids(), self._start_of_wait(context))
+        self._watch = self._new_watch(context)
         try:
             with GstnHook(self.gstn_conn_id, read_attempts=1) as self._hook:
                 if not self.deferrable:
@@ -129,7 +130,7 @@ class ImsTaskSensor(BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask once; a fault that may pass counts as "not yet"."""
         hook = self._hook or GstnHook(self.gstn_conn_id, read_attempts=1)
-        watch = self._watch or TaskWatch(self._ids(), self._start_of_wait(context))
+        watch = self._watch or self._new_watch(context)
         if time.time() < self._quiet_until:
             return PokeReturnValue(is_done=False)
         try:
@@ -150,7 +151,7 @@ class ImsTaskSensor(BaseSensorOperator):
         # dag.test() hands over the end in the triggerer as its bare word, which says nothing of what has ended.
         if not isinstance(event, Mapping | None) or (event or {}).get("status") == UNDECIDED["status"]:
             return self.execute(context)
-        read_event(event, self._ids())
+        read_event(event, self._ids(), self.call)
         self.log.info("Complete: %s", ", ".join(self._ids()))
         return self._done()
 
@@ -172,7 +173,7 @@ class ImsTaskSensor(BaseSensorOperator):
 
     def on_kill(self) -> None:
         """Say what becomes of the task when the wait is ended from outside."""
-        self.log.warning("%s", abandoned_message(self.reference_id))
+        self.log.warning("%s", abandoned_message(self.reference_id, self.call))
 
     def _hand_over(self, start: float) -> None:
         end = start + self._budget()
@@ -203,6 +204,7 @@ class ImsTaskSensor(BaseSensorOperator):
             "max_wait": self.max_wait.total_seconds() if self.max_wait else None,
             "poll_early": self._polls_early,
             "end_from_trigger": self.end_from_trigger,
+            **({} if self.call is RESET else {"call": self.call.name}),
         }
 
     def _check_that_the_triggerer_can(self) -> None:
@@ -264,6 +266,9 @@ class ImsTaskSensor(BaseSensorOperator):
         first = ti.get_first_reschedule_date(context) if self.reschedule and ti is not None else None
         return _start_of_attempt(context) if first is None else first.timestamp()
 
+    def _new_watch(self, context: Context) -> TaskWatch:
+        return TaskWatch(self._ids(), self._start_of_wait(context), call=self.call)
+
     def _ids(self) -> list[str]:
         return ids_of(self.reference_id)
 
@@ -274,7 +279,7 @@ class ImsTaskSensor(BaseSensorOperator):
         return ids if is_list else ids[0]
 
     def _timeout(self, last_seen: str) -> AirflowSensorTimeout:
-        return not_complete_in_time(self._ids(), last_seen)
+        return not_complete_in_time(self._ids(), last_seen, self.call)
 
     def _skip_or_raise(self, error: Exception) -> NoReturn:
         if self.never_fail:

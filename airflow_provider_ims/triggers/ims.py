@@ -15,7 +15,7 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from airflow_provider_ims._compat import AirflowException
 from airflow_provider_ims.backoff import backoff
 from airflow_provider_ims.exceptions import GstnError, GstnPermanentError
-from airflow_provider_ims.hooks.gstn import GstnAsyncHook
+from airflow_provider_ims.hooks.gstn import RESET, Call, GstnAsyncHook
 from airflow_provider_ims.triggers._poll_loop import repeat
 from airflow_provider_ims.waits.deadlines import LONGEST_BACKOFF, LONGEST_POLL, SETTLING
 from airflow_provider_ims.waits.events import COMPLETED, UNDECIDED, event_about, failed, timed_out
@@ -49,6 +49,7 @@ class ImsTaskTrigger(BaseTrigger):
     :param poll_early: poll after a few seconds first, then less and less often; see :func:`.pace.pause`
     :param end_from_trigger: when a task is complete, end the wait as a success without a worker. Whatever else comes,
         and the end of several tasks, is left to the worker
+    :param call: name of the call that the tasks are of, for messages
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class ImsTaskTrigger(BaseTrigger):
         max_wait: float | None = None,
         poll_early: bool = False,
         end_from_trigger: bool = False,
+        call: str = RESET.name,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.reference_id = reference_id
@@ -74,6 +76,7 @@ class ImsTaskTrigger(BaseTrigger):
         self.max_wait = max_wait
         self.poll_early = poll_early
         self.end_from_trigger = end_from_trigger
+        self.call = call
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what another process needs to go on with this wait."""
@@ -90,6 +93,8 @@ class ImsTaskTrigger(BaseTrigger):
             kwargs["poll_early"] = True
         if self.end_from_trigger:
             kwargs["end_from_trigger"] = True
+        if self.call != RESET.name:
+            kwargs["call"] = self.call
         return f"{__name__}.{type(self).__qualname__}", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -112,7 +117,7 @@ class ImsTaskTrigger(BaseTrigger):
 
         Airflow calls it when a person ends the wait, and also when another triggerer takes over: no alarm.
         """
-        log.info("%s", moved_message(self.reference_id))
+        log.info("%s", moved_message(self.reference_id, Call.named(self.call)))
 
     async def _wait(self) -> dict[str, str]:
         wait = _Wait(self)
@@ -167,6 +172,7 @@ class ImsTaskStartTrigger(ImsTaskTrigger):
         max_wait: float | None = None,
         poll_early: bool = False,
         end_from_trigger: bool = False,
+        call: str = RESET.name,
     ) -> None:
         now = time.time()
         super().__init__(
@@ -179,6 +185,7 @@ class ImsTaskStartTrigger(ImsTaskTrigger):
             max_wait=max_wait,
             poll_early=poll_early,
             end_from_trigger=end_from_trigger,
+            call=call,
         )
         self.wait_seconds = wait_seconds
         self.airflow_seconds = airflow_seconds
@@ -219,7 +226,7 @@ class _Wait:
     def __init__(self, trigger: ImsTaskTrigger) -> None:
         self.event: dict[str, str] = {}
         self._trigger = trigger
-        self._watch = TaskWatch(ids_of(trigger.reference_id), trigger.start_time)
+        self._watch = TaskWatch(ids_of(trigger.reference_id), trigger.start_time, call=Call.named(trigger.call))
         self._hook: GstnAsyncHook | None = None
         self._failures = 0
 

@@ -43,12 +43,13 @@ def failure_of(event: Mapping[str, Any]) -> GstnError:
     return by_name(event.get("error", ""), event.get("message", ""), event.get("code", ""))
 
 
-def read_event(event: Mapping[str, Any] | None, waited_for: list[str]) -> None:
+def read_event(event: Mapping[str, Any] | None, waited_for: list[str], call: Call[Any, Any] = RESET) -> None:
     """
     Return if a trigger's event says that what was waited for is complete.
 
     :param event: the event of an :class:`~airflow_provider_ims.triggers.ims.ImsTaskTrigger`
     :param waited_for: reference ids
+    :param call: which call they are of
     :raises AirflowSensorTimeout: when the deadline came
     :raises GstnError: when a task failed, or the event is not the one that was waited for
     """
@@ -63,7 +64,7 @@ def read_event(event: Mapping[str, Any] | None, waited_for: list[str]) -> None:
         case "completed":
             return
         case "timeout":
-            raise not_complete_in_time(waited_for, str(event.get("message")))
+            raise not_complete_in_time(waited_for, str(event.get("message")), call)
         case "error":
             raise failure_of(event)
         case other:
@@ -78,9 +79,11 @@ def not_complete_in_time(
 
     :param call: which call they are of
     """
+    then = (
+        f"It may still run, and changes nothing: clear this task to have the {call.noun} after all."
+        if call.repeatable
+        else f"It may still run: clear this sensor to wait on; do not send the {call.noun} again."
+    )
     return AirflowSensorTimeout(
-        fitted(
-            f"Task {', '.join(reference_ids)} was not complete at the deadline.\nLast seen: {last_seen}.\n"
-            f"It may still run: clear this sensor to wait on; do not send the {call.noun} again."
-        )
+        fitted(f"Task {', '.join(reference_ids)} was not complete at the deadline.\nLast seen: {last_seen}.\n{then}")
     )

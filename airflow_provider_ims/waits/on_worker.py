@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import random
 import time
+from typing import Any
 
 from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims.exceptions import GstnTransientError
-from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.waits.deadlines import LONGEST_LOOK, LONGEST_POLL_INTERVAL
 from airflow_provider_ims.waits.pace import pause
 from airflow_provider_ims.waits.steps import AwaitMoment, AwaitTasks
 from airflow_provider_ims.waits.watch import TaskWatch, ask
 
 
-def wait_here(hook: GstnHook, step: AwaitTasks | AwaitMoment) -> AwaitTasks | None:
+def wait_here(hook: GstnHook, step: AwaitTasks | AwaitMoment, call: Call[Any, Any] = RESET) -> AwaitTasks | None:
     """
     Wait on the worker.
 
+    :param call: that of the request
     :return: the tasks that were waited for and have ended, if any
     :raises AirflowSensorTimeout: when downloads take longer than :data:`LONGEST_LOOK`
     """
     if isinstance(step, AwaitMoment):
         time.sleep(max(0.0, step.moment - time.time()))
         return None
-    watch, waited = TaskWatch(step.reference_ids, time.time()), 0.0
+    watch, waited = TaskWatch(step.reference_ids, time.time(), call=step.call(call)), 0.0
     end = time.time() + LONGEST_LOOK if step.until is None else step.until
     while time.time() < end:
         seconds = pause(waited, LONGEST_POLL_INTERVAL, watch.remaining)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from airflow_provider_ims.hooks.gstn import DOWNLOAD, RESET, Call
 from airflow_provider_ims.waits.watch import ids_of
 
 KEY = "ims_reset"
@@ -27,6 +28,14 @@ class AwaitTasks(NamedTuple):
     until: float | None = None
     kind: Awaited = "reconcile"
     key: str = KEY
+
+    def call(self, request: Call[Any, Any] = RESET) -> Call[Any, Any]:
+        """
+        Return the call that the tasks are of.
+
+        :param request: that of the request
+        """
+        return request if self.kind == "request" else DOWNLOAD
 
     def to_json(self) -> dict[str, Any]:
         """Return what the next process has to know of this one's wait."""

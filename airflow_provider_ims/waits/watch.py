@@ -51,10 +51,8 @@ class TaskWatch:
             self.pending.remove(status.reference_id)
             self._failures.append(
                 GstnTaskFailed(
-                    f"Task {status.reference_id} ended as {status.word!r}. Its documents may or may not be"
-                    f" {self._call.done or 'done'}: read"
-                    " its result if there is one, or look on the GST portal. A GSTN logout while a task runs makes it"
-                    " fail.",
+                    f"Task {status.reference_id} ended as {status.word!r}. {_after_failure(self._call)}"
+                    " A GSTN logout while a task runs makes it fail.",
                     code=status.word,
                 ),
             )
@@ -167,6 +165,23 @@ def _plain(reference_id: str) -> str:
     return reference_id
 
 
+def _after_failure(call: Call[Any, Any]) -> str:
+    if call.repeatable:
+        return f"The {call.noun} changed nothing, and can be asked for again."
+    return (
+        f"Its documents may or may not be {call.done or 'done'}: read its result if there is one, or look on the GST"
+        " portal."
+    )
+
+
+def _ended_from_outside(reference_id: Any, call: Call[Any, Any]) -> str:
+    not_again = "" if call.repeatable else f"; do not send the {call.noun} again"
+    return (
+        f"The wait for {', '.join(ids_of(reference_id))} was ended from outside. The service has no cancel: it goes on"
+        f" with what was sent{not_again}."
+    )
+
+
 def abandoned_message(reference_id: Any, call: Call[Any, Any] = RESET) -> str:
     """
     Say what becomes of tasks for which nobody waits any more.
@@ -174,9 +189,7 @@ def abandoned_message(reference_id: Any, call: Call[Any, Any] = RESET) -> str:
     :param call: which call they are of
     """
     return (
-        f"The wait for {', '.join(ids_of(reference_id))} was ended from outside. The service has no cancel: it goes on"
-        f" with what was sent; do not send the {call.noun} again. If the task that waited was marked by hand,"
-        " clearing it waits on."
+        f"{_ended_from_outside(reference_id, call)} If the task that waited was marked by hand, clearing it waits on."
     )
 
 
@@ -187,7 +200,6 @@ def moved_message(reference_id: Any, call: Call[Any, Any] = RESET) -> str:
     :param call: which call they are of
     """
     return (
-        f"The wait for {', '.join(ids_of(reference_id))} was ended from outside. The service has no cancel: it goes on"
-        f" with what was sent; do not send the {call.noun} again. If another triggerer has taken over, the"
-        " wait goes on there, and nothing is to be done."
+        f"{_ended_from_outside(reference_id, call)} If another triggerer has taken over, the wait goes on there, and"
+        " nothing is to be done."
     )

@@ -29,6 +29,7 @@ from airflow_provider_ims.exceptions import (
     GstnTaskNotFound,
     GstnThrottled,
 )
+from airflow_provider_ims.hooks.gstn import DOWNLOAD
 from airflow_provider_ims.models import TaskStatus
 from airflow_provider_ims.sensors import ims
 from airflow_provider_ims.sensors.ims import ImsTaskSensor
@@ -615,3 +616,34 @@ class TestWithoutAWorker:
     def test_other_templates_are_taken_as_they_are(self, reference_id):
         wait = sensor(reference_id=reference_id, start_from_trigger=True)
         assert wait.start_trigger_args.trigger_kwargs["reference_id"] == reference_id
+
+
+class DownloadSensor(ImsTaskSensor):
+    """A sensor of another call, as docs/adding-a-call.md has it."""
+
+    call = DOWNLOAD
+
+
+class TestAnotherCall:
+    @staticmethod
+    def sensor(**changes) -> DownloadSensor:
+        return DownloadSensor(task_id="wait", **{"reference_id": "d-1", **changes})
+
+    def test_is_named_to_the_trigger(self, hook):
+        _, kwargs = deferral(self.sensor(deferrable=True)).trigger.serialize()
+        assert ImsTaskTrigger(**kwargs).call == "download"
+
+    def test_is_what_a_failure_and_the_deadline_are_told_of(self, hook):
+        with pytest.raises(AirflowSensorTimeout) as late:
+            resume(self.sensor(), {"status": "timeout", "reference_id": "d-1", "message": "d-1: processing"})
+        hook.answers = ["failed"]
+        with pytest.raises(GstnTaskFailed) as failed:
+            self.sensor(deferrable=False).execute({})
+        assert "download" in str(late.value)
+        assert "reset" not in f"{late.value} {failed.value}"
+
+    def test_is_what_a_person_is_told_of_who_ends_the_wait(self, hook, capsys):
+        self.sensor().on_kill()
+        told = "".join(capsys.readouterr())
+        assert "The wait for d-1 was ended from outside." in told
+        assert "reset" not in told

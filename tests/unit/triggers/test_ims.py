@@ -346,6 +346,31 @@ def test_a_trigger_of_the_version_before_is_read_and_one_that_it_can_read_is_wri
     _, kwargs = trigger(poll_early=True).serialize()
     assert ImsTaskTrigger(**kwargs).poll_early is True
 
+    assert "call" not in kwargs
+    _, kwargs = trigger(call="download").serialize()
+    assert ImsTaskTrigger(**kwargs).call == "download"
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        ("download", "The download changed nothing"),
+        ("reset", "may not be reset"),
+        ("of a newer one", "may not be reset"),
+    ],
+)
+async def test_a_failure_is_told_as_one_of_the_call_that_is_waited_for(service, call, told):
+    service.answers = ["failed"]
+    [event] = await events(trigger(call=call))
+    assert told in " ".join(event.payload["message"].split())
+
+
+async def test_nobody_is_told_not_to_ask_for_a_download_again(caplog):
+    with caplog.at_level("INFO"):
+        await trigger(call="download").on_kill()
+    assert "it goes on with what was sent." in caplog.text
+    assert "reset" not in caplog.text
+
 
 async def test_airflow_may_set_its_own_task_id_on_the_trigger(service):
     service.answers = ["completed"]
@@ -550,11 +575,12 @@ class TestStartedByTheScheduler:
         assert service.polls == []
 
     def test_survives_being_kept_and_brought_back(self):
-        kept = self.trigger(poll_early=True, end_from_trigger=True, max_wait=60.0)
+        kept = self.trigger(poll_early=True, end_from_trigger=True, max_wait=60.0, call="download")
         path, kwargs = kept.serialize()
         assert path == f"{ims.__name__}.ImsTaskStartTrigger"
         back = ImsTaskStartTrigger(**json.loads(json.dumps(kwargs)))
         assert back.serialize() == kept.serialize()
+        assert back.call == "download"
 
 
 async def test_without_end_from_trigger_a_worker_ends_the_wait(service):

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims.exceptions import GstnPermanentError, GstnServiceUnavailable, GstnTaskFailed
+from airflow_provider_ims.hooks.gstn import DOWNLOAD
 from airflow_provider_ims.waits.events import COMPLETED, event_about, failed, failure_of, read_event, timed_out
 from airflow_provider_ims.waits.steps import AwaitTasks
 
@@ -112,3 +113,12 @@ class TestTheNextProcess:
 
     def test_waits_for_downloads_of_a_single_reset_unless_it_is_told_else(self):
         assert AwaitTasks(["d-1"]) == (["d-1"], None, "reconcile", "ims_reset")
+
+
+def test_a_download_that_comes_too_late_is_not_told_as_a_reset():
+    event = carried(event_about(["d-1"], timed_out("d-1: processing")))
+    with pytest.raises(AirflowSensorTimeout) as caught:
+        read_event(event, ["d-1"], DOWNLOAD)
+    assert "Last seen: d-1: processing." in str(caught.value)
+    assert "clear this task to have the download after all" in str(caught.value)
+    assert "reset" not in str(caught.value)

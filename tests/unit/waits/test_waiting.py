@@ -76,6 +76,13 @@ class TestInTheTriggerer:
         _, kwargs = trigger.serialize()
         assert (kwargs["poll_early"], kwargs["poll_interval"], kwargs["end_time"]) == (True, 30.0, NOW + 600)
 
+    @pytest.mark.parametrize(
+        ("kind", "call"), [("request", "reset"), ("reconcile", "download"), ("account", "download")]
+    )
+    def test_the_trigger_knows_whether_it_waits_for_downloads(self, hook, kind, call):
+        trigger, _ = trigger_for(AwaitTasks(["r-1"], kind=kind), "gstn_default")
+        assert trigger.call == call
+
 
 class TestOnTheWorker:
     @pytest.mark.parametrize(("moment", "pause"), [(NOW + 60, 60), (NOW - 60, 0)])
@@ -112,6 +119,18 @@ class TestOnTheWorker:
         with pytest.raises(GstnTaskFailed, match="d-1"):
             wait_here(hook, AwaitTasks(["d-1", "d-2"]))
         assert hook.asked == ["d-1", "d-2", "d-2"]
+
+    @pytest.mark.parametrize("kind", ["reconcile", "account"])
+    def test_a_download_that_failed_is_not_told_as_a_reset(self, hook, kind):
+        hook.tasks = {"d-1": ["failed"]}
+        with pytest.raises(GstnTaskFailed, match="changed nothing") as caught:
+            wait_here(hook, AwaitTasks(["d-1"], kind=kind))
+        assert "reset" not in str(caught.value)
+
+    def test_a_request_that_failed_may_have_been_done(self, hook):
+        hook.tasks = {"r-1": ["failed"]}
+        with pytest.raises(GstnTaskFailed, match="may or may not be reset"):
+            wait_here(hook, AwaitTasks(["r-1"], until=NOW + 600, kind="request"))
 
     def test_the_pauses_grow_to_a_cap_and_the_wait_has_an_end(self, hook):
         hook.tasks = {"d-1": ["completed"], "d-2": ["processing"]}

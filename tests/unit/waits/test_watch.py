@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_ims.exceptions import GstnServiceUnavailable, GstnTaskFailed, GstnTaskNotFound
+from airflow_provider_ims.hooks.gstn import DOWNLOAD
 from airflow_provider_ims.models import TaskStatus
 from airflow_provider_ims.waits.deadlines import FRAMEWORK_SLACK, safety_net
-from airflow_provider_ims.waits.watch import TaskWatch, aask, abandoned_message, ask, ids_of
+from airflow_provider_ims.waits.watch import TaskWatch, aask, abandoned_message, ask, ids_of, moved_message
 
 NOW = 1_700_000_000.0
 
@@ -171,3 +172,21 @@ def test_whoever_ends_a_wait_is_told_what_goes_on_and_what_not_to_do():
 @pytest.mark.parametrize(("remaining", "seconds"), [(3600.0, 3600 + 2 * 30), (-50.0, 2 * 30), (0.0, 2 * 30)])
 def test_airflow_gives_a_trigger_up_only_after_it_had_two_polls_to_report(remaining: float, seconds: float):
     assert safety_net(remaining, 30.0).total_seconds() == seconds + FRAMEWORK_SLACK
+
+
+class TestADownload:
+    def test_that_failed_is_not_told_as_a_reset(self):
+        watch = TaskWatch(["d-1"], NOW, call=DOWNLOAD)
+        ask(watch, Service(d_1=["failed"]))
+        with pytest.raises(GstnTaskFailed) as caught:
+            watch.is_over()
+        assert "reset" not in str(caught.value)
+        assert "The download changed nothing, and can be asked for again." in " ".join(str(caught.value).split())
+
+    @pytest.mark.parametrize("message", [abandoned_message, moved_message])
+    def test_for_which_nobody_waits_may_be_asked_for_again(self, message: Any):
+        told = message("d-1", DOWNLOAD)
+        assert told.startswith(
+            "The wait for d-1 was ended from outside. The service has no cancel: it goes on with what"
+        )
+        assert "again" not in told
