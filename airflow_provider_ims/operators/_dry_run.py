@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from airflow_provider_ims._compat import AirflowSkipException
 from airflow_provider_ims.exceptions import GstnPermanentError
-from airflow_provider_ims.hooks.gstn import GstnHook
+from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.models.calendar import Calendar
 from airflow_provider_ims.models.payload import ImsRequest
 from airflow_provider_ims.models.printable import counted
@@ -37,7 +37,13 @@ class WouldSend(NamedTuple):
 
 
 def end_dry_run(
-    context: Context, hook: GstnHook, requests: Iterable[WouldSend], log: Any, *, calendar: Calendar | None = None
+    context: Context,
+    hook: GstnHook,
+    requests: Iterable[WouldSend],
+    log: Any,
+    *,
+    calendar: Calendar | None = None,
+    call: Call[Any, Any] = RESET,
 ) -> NoReturn:
     """
     Say what would be sent, log in once to see that the service answers, and end the task without sending.
@@ -46,6 +52,7 @@ def end_dry_run(
     :param requests: one after another, so that only one is in memory
     :param log: of the task
     :param calendar: how the company files
+    :param call: which call they would be sent with
     :raises AirflowSkipException: always, so that no task after it waits for what was not sent; the summary is in XCom
     :raises GstnPermanentError: when the service cannot be used
     """
@@ -73,13 +80,13 @@ def end_dry_run(
     notes = [*calendar.warnings([rtin], now), *calendar.notes([rtin], now)]
     summary = {
         **{"rtin": rtin, "outcome": "dry_run", "documents": documents, "requests": count, "bytes": size},
-        **{"reset": 0, "refused": 0, "unknown": 0, "not_sent": documents},
+        **{call.done: 0, "refused": 0, "unknown": 0, "not_sent": documents},
         **{"sections": dict(sections), "session": session, "session_until": until, "notes": notes, "earlier": lines},
     }
     push_summary(context, summary, log)
     text = "\n".join(
         [
-            f"Dry run: {counted(documents, 'document')} of GSTIN {rtin} would be reset. Nothing was sent.",
+            f"Dry run: {counted(documents, 'document')} of GSTIN {rtin} would be {call.done}. Nothing was sent.",
             f"{counted(count, 'request')}, {size:,} bytes: {listed(dict(sections))}",
             told,
             _SESSIONS[session].format(until=until),

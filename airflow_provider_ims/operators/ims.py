@@ -156,7 +156,8 @@ class ImsResetOperator(BaseOperator):
         journal = _journal(self, context)
         if is_true("dry_run", self.dry_run):  # type: ignore[arg-type]
             with GstnHook(self.gstn_conn_id, gstin=payload.rtin) as hook:
-                end_dry_run(context, hook, [WouldSend("The request", payload, journal.read(KEY))], self.log)
+                request = WouldSend("The request", payload, journal.read(KEY))
+                end_dry_run(context, hook, [request], self.log, call=self.call)
         for doubt in payload.doubtful_gstins():
             self.log.warning("%s", doubt)
         self.log.info(
@@ -432,7 +433,8 @@ class ImsResultOperator(ShowsSummary):
     def _wait_for(self, hook: GstnHook, reconciliations: Mapping[str, Sequence[str]]) -> None:
         if not reconciliations:
             return
-        self.log.info("Resets that were sent once more: %s. Looking at what GSTN holds.", ", ".join(reconciliations))
+        names = f"{self.call.noun.capitalize()}s", ", ".join(reconciliations)
+        self.log.info("%s that were sent once more: %s. Looking at what GSTN holds.", *names)
         step = AwaitTasks([download for downloads in reconciliations.values() for download in downloads])
         if self.deferrable:
             trigger, timeout = trigger_for(step, self.gstn_conn_id)
@@ -450,9 +452,13 @@ class ImsResultOperator(ShowsSummary):
         """
         reference_ids = ids_of(self.reference_id)
         if not reference_ids:
-            raise GstnInvalidRequest("reference_id is an empty list: there is no reset to read the result of.")
+            raise GstnInvalidRequest(
+                f"reference_id is an empty list: there is no {self.call.noun} to read the result of."
+            )
         if twice := [name for name, count in Counter(reference_ids).items() if count > 1]:
-            raise GstnInvalidRequest(f"reference_id names more than once: {', '.join(twice)}. Name each reset once.")
+            raise GstnInvalidRequest(
+                f"reference_id names more than once: {', '.join(twice)}. Name each {self.call.noun} once."
+            )
         if not self.payload:
             return [(reference_id, None) for reference_id in reference_ids]
         payloads: list[Any] = list(self.payload) if is_several(self.payload) else [self.payload]
@@ -478,7 +484,7 @@ class ImsResultOperator(ShowsSummary):
         for each in errors.values():
             self.log.warning("%s", each)
         order = ids_of(self.reference_id)
-        summary = summary_over([summaries[name] for name in order])
+        summary = summary_over([summaries[name] for name in order], self.call)
         error = error_over(summary, [errors[name] for name in order if name in errors], self.call)
         self.show_summary(summary)
         self._emit(context, [(report, summaries[report.reference_id]) for report in reports], error)
@@ -496,7 +502,7 @@ class ImsResultOperator(ShowsSummary):
     ) -> None:
         succeeds = error is None or (self.on_partial == "warn" and not isinstance(error, GstnResetFailed))
         events = ({**report.as_extra(), "path": summary.get("refused_path", "")} for report, summary in told)
-        AssetEvents(self, context).ims("reset", (each for each in events if each["gstin"]), succeeds=succeeds)
+        AssetEvents(self, context).ims(self.call.name, (each for each in events if each["gstin"]), succeeds=succeeds)
 
     def _conclude_one(self, context: Context, report: Report) -> dict[str, Any]:
         summary = report.summary()

@@ -243,7 +243,7 @@ class Report:
         if self.account:
             summary["sections"] = self.account.sections()
         if self.found:
-            summary[f"found_{self._call.settled.replace(' ', '_')}"] = self.found.count + len(self._seen_done)
+            summary[self._call.found_key] = self.found.count + len(self._seen_done)
         return summary
 
     def counts(self) -> dict[str, int]:
@@ -258,7 +258,7 @@ class Report:
             tax = (getattr(document, name, None) for name in TAXES)
             sums.add(outcomes.get(key, "unknown"), tax)
         if not sums.counts:
-            sums.counts.update(reset=self.result.processed or 0, refused=self.result.errors)
+            sums.counts.update({self._call.done: self.result.processed or 0, "refused": self.result.errors})
         return {
             "gstin": (self._payload and self._payload.rtin) or (self._sent and self._sent.rtin) or "",
             "outcome": self.outcome,

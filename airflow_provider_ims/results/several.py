@@ -25,11 +25,12 @@ def summary_of_failure(reference_id: str, error: GstnError) -> dict[str, Any]:
     }
 
 
-def summary_over(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summary_over(summaries: Sequence[Mapping[str, Any]], call: Call[Any, Any] = RESET) -> dict[str, Any]:
     """
     Return the summary of several resets, small enough for XCom.
 
     :param summaries: that of each reset
+    :param call: which call they were of
     :return: the keys of one reset's summary: ``reference_id`` is the list, counts are added, ``outcome`` is the worst
         one and ``status_cd`` and ``code`` are those of the first reset that has it; and ``results``, the summaries
     """
@@ -51,8 +52,8 @@ def summary_over(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             sections[name] = {said: known[said] + count for said, count in counts.items()}
     if sections:
         over["sections"] = sections
-    if found := [each["found_at_no_action"] for each in summaries if "found_at_no_action" in each]:
-        over["found_at_no_action"] = sum(found)
+    if found := [each[call.found_key] for each in summaries if call.found_key in each]:
+        over[call.found_key] = sum(found)
     return {**over, "results": [dict(each) for each in summaries]}
 
 
