@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from airflow_provider_ims.models import ResetPayload
 from airflow_provider_ims.models.documents import RULES, SECTIONS, Document
 from airflow_provider_ims.planning.sources.columns import FOR_ALL
 from airflow_provider_ims.workbooks.columns import column_of
@@ -82,7 +83,7 @@ def page() -> str:
             ("field", "what it is", "what it must hold"),
             [
                 ("`rtin`", _meaning("rtin"), RULES["rtin"]),
-                ("`reqtyp`", _meaning("reqtyp"), RULES["reqtyp"]),
+                ("`reqtyp`", _meaning("reqtyp"), ResetPayload.reqtyp_rule()),
                 ("`invdata`", "the documents", "an object: section -> list of documents"),
             ],
         ),

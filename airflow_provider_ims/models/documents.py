@@ -49,7 +49,6 @@ _TAX_RULE = f"a number from 0 to {TAX_MAX:,f} with at most 2 decimals"
 RULES: dict[str, str] = {
     "rtin": _GSTIN_RULE,
     "stin": _GSTIN_RULE,
-    "reqtyp": "the text RESET",
     "rtnprd": "the supplier's period as MMYYYY, month 01 to 12",
     "srcform": f"one of {', '.join(get_args(SourceForm))}",
     "inum": _NUMBER_RULE,

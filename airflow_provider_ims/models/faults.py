@@ -60,7 +60,7 @@ class InvalidPayload(ValueError):
         if len(self.faults) > _SHOWN:
             lines.append(f"  ... and {len(self.faults) - _SHOWN} more")
         count = counted(len(self.faults), "fault")
-        super().__init__("\n".join([f"The reset request has {count}; nothing was sent:", *lines]))
+        super().__init__("\n".join([f"The request has {count}; nothing was sent:", *lines]))
 
     def _document(self, fault: Fault) -> str:
         return self.documents.get(fault.place.partition("]")[0] + "]", "")

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, ClassVar, Literal, NoReturn, Self
+from typing import Any, ClassVar, Literal, NoReturn, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
@@ -91,7 +91,7 @@ class ImsRequest(BaseModel):
         try:
             payload = cls.model_validate(raw)
         except ValidationError as error:
-            faults.extend(_faults_of(error))
+            faults.extend(_faults_of(error, cls))
         faults.extend(_faults_between_documents(raw, {} if allow_no_action else cls.nothing_to_do))
         if strict_gstin:
             suppliers = ((f"{place}.stin", document.get("stin")) for place, _, document in _raw_documents(raw))
@@ -100,6 +100,11 @@ class ImsRequest(BaseModel):
             raise InvalidPayload(faults, _names_of(raw, faults))
         filled: Any = {section: documents for section, documents in payload.sections() if documents}
         return payload.model_copy(update={"invdata": filled})
+
+    @classmethod
+    def reqtyp_rule(cls) -> str:
+        """Return what ``reqtyp`` must hold, in words."""
+        return f"the text {' or '.join(get_args(cls.model_fields['reqtyp'].annotation))}"
 
     def sections(self) -> Iterator[tuple[str, list[Document]]]:
         """Yield each section that was given, in GSTN's order, with its documents."""
@@ -269,7 +274,7 @@ def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _faults_of(error: ValidationError) -> Iterator[Fault]:
+def _faults_of(error: ValidationError, request: type[ImsRequest]) -> Iterator[Fault]:
     for detail in error.errors(include_url=False):
         place = ""
         for part in detail["loc"]:
@@ -277,20 +282,22 @@ def _faults_of(error: ValidationError) -> Iterator[Fault]:
         field = next((part for part in reversed(detail["loc"]) if isinstance(part, str)), "")
         match detail["type"]:
             case "missing":
-                yield Fault(place, None, f"is required: {_rule_of(field)}")
+                yield Fault(place, None, f"is required: {_rule_of(field, request)}")
             case "extra_forbidden":
                 yield Fault(place, None, _unknown_key_rule(detail["loc"]))
             case "amount" | "date":
                 yield Fault(place, detail["input"], detail["msg"])
             case _:
                 is_item = bool(detail["loc"]) and isinstance(detail["loc"][-1], int)
-                rule = "an object with the fields of a document" if is_item else _rule_of(field)
+                rule = "an object with the fields of a document" if is_item else _rule_of(field, request)
                 yield Fault(place, detail["input"], rule)
 
 
-def _rule_of(field: str) -> str:
+def _rule_of(field: str, request: type[ImsRequest]) -> str:
     if field in SECTIONS:
         return "a list of documents"
+    if field == "reqtyp":
+        return request.reqtyp_rule()
     return RULES.get(field, "an object: section -> list of documents")
 
 

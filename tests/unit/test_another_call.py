@@ -50,6 +50,15 @@ def test_a_request_says_for_which_documents_there_is_nothing_to_do():
     assert faults_of(prev_status="A", allowed=True) == []
 
 
+def test_a_request_says_itself_what_it_asks_for():
+    with pytest.raises(InvalidPayload) as caught:
+        AcceptancePayload.parse(request(reqtyp="RESET", b2b=[document()]), allow_no_action=True)
+    assert str(caught.value).splitlines() == [
+        "The request has 1 fault; nothing was sent:",
+        "  reqtyp: 'RESET' - the text SAVE",
+    ]
+
+
 TWO = AcceptancePayload.parse(request(reqtyp="SAVE", b2b=numbered("b2b", "1", "2", prev_status="N")))
 
 

@@ -39,7 +39,7 @@ def test_the_page_of_fields_is_what_the_models_say():
 def test_the_page_of_fields_explains_every_section_and_field():
     assert list(fields.OF_SECTION) == list(SECTIONS)
     named = {cells[0].strip("`") for cells in rows("fields.md", "## The fields of a document")}
-    assert named == set(RULES) - {"rtin", "reqtyp"}
+    assert named == set(RULES) - {"rtin"}
     assert named == {name for model in SECTIONS.values() for name in model.model_fields}
 
 
