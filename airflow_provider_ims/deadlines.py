@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_provider_ims._compat import BaseDeadlineReference
 from airflow_provider_ims.models.calendar import INDIA, Filing, Overrides, period_dates, period_of
+from airflow_provider_ims.models.choices import check_choice
 
 __all__ = ["PeriodDate", "ReturnPeriodDeadline"]
 
@@ -46,8 +47,7 @@ class ReturnPeriodDeadline(BaseDeadlineReference):
     ) -> None:
         if BaseDeadlineReference is object:
             raise RuntimeError("ReturnPeriodDeadline needs Airflow 3.2 or newer: an older one keeps only its own.")
-        if which not in get_args(PeriodDate):
-            raise ValueError(f"which is {which!r}; it takes {', '.join(get_args(PeriodDate))}")
+        check_choice("which", which, PeriodDate)
         self.which = which
         self.filing = filing
         self.gstin = gstin

@@ -11,6 +11,7 @@ from airflow_provider_ims.matching import coercion
 from airflow_provider_ims.matching.columns import CREDIT_NOTE, FIELDS, BookColumns, Header, output_names
 from airflow_provider_ims.matching.errors import MatchError
 from airflow_provider_ims.matching.sources import Books, Local, Raw
+from airflow_provider_ims.models.choices import check_choice
 from airflow_provider_ims.tables.documents import AMOUNTS, MONEY, RUPEES, TAXES
 from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.sql import literal
@@ -92,10 +93,8 @@ class BooksReader:
         others: OtherGstins = "reject",
         date_order: DateOrder | None = None,
     ) -> None:
-        if others not in {"reject", "leave_out"}:
-            raise MatchError(f"other_gstins is {others!r}; it takes reject or leave_out")
-        if date_order not in {None, "DMY", "MDY"}:
-            raise MatchError(f"date_order is {date_order!r}; it takes DMY, MDY or None")
+        check_choice("other_gstins", others, OtherGstins, MatchError)
+        check_choice("date_order", date_order, Literal[DateOrder, None], MatchError)
         self._database = database
         self._columns = columns
         self._rtins = rtins

@@ -17,6 +17,7 @@ from airflow_provider_ims.matching.pairing import Pairing
 from airflow_provider_ims.matching.rules import MatchRules
 from airflow_provider_ims.matching.snapshots import Snapshots, read_documents
 from airflow_provider_ims.matching.sources import Books
+from airflow_provider_ims.models.choices import check_choice
 from airflow_provider_ims.models.faults import CountsDisagree, Fault
 from airflow_provider_ims.tables.database import MEMORY_LIMIT, open_database, workspace
 from airflow_provider_ims.tables.errors import FileUnusable
@@ -54,8 +55,7 @@ class Options:
     workbooks: bool = False
 
     def __post_init__(self) -> None:
-        if self.on_invalid not in {"fail", "skip"}:
-            raise MatchError(f"on_invalid is {self.on_invalid!r}; it takes fail or skip")
+        check_choice("on_invalid", self.on_invalid, OnInvalid, MatchError)
 
 
 def reconcile(

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta, timezone
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
+
+from airflow_provider_ims.models.choices import check_choice
 
 INDIA: Final = timezone(timedelta(hours=5, minutes=30), "IST")
 """India's time: one zone, no summer time."""
@@ -76,8 +78,7 @@ def period_dates(
     :raises ValueError: when the period, the state or an override is none
     """
     month, year = _month(period)
-    if filing not in get_args(Filing):
-        raise ValueError(f"filing is {filing!r}; it takes {' or '.join(get_args(Filing))}")
+    check_choice("filing", filing, Filing)
     if filing == "quarterly" and month % 3:
         raise ValueError(f"{period} ends no quarter; a quarterly filer's GSTR-3B is for 03, 06, 09 and 12")
     following = date(year + month // 12, month % 12 + 1, 1)
@@ -148,8 +149,7 @@ class Calendar:
         return cls(**given)
 
     def __post_init__(self) -> None:
-        if self.filing not in get_args(Filing):
-            raise ValueError(f"filing is {self.filing!r}; it takes {' or '.join(get_args(Filing))}")
+        check_choice("filing", self.filing, Filing)
         for period in self.overrides or {}:
             state = "27" if self.filing == "quarterly" else None
             if self.filing == "monthly" or _month(period)[0] % 3 == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from os import PathLike
-from typing import Any, Final, TypeGuard, get_args
+from typing import Any, Final, TypeGuard
 
 from airflow.sdk import ObjectStoragePath
 from pydantic import BaseModel
@@ -59,18 +59,6 @@ def is_true(name: str, flag: bool | str | None) -> bool:
     if word in {"false", "no", "0", "none", ""}:
         return False
     raise GstnInvalidRequest(f"{name} is {flag!r}; it takes true or false. Nothing was sent.", place=name)
-
-
-def check_choice(name: str, value: object, kind: object) -> None:
-    """
-    Refuse an argument that is none of the words that it takes, when the DAG is read.
-
-    :param name: the argument's name, for the error
-    :param kind: the ``Literal`` of the words
-    :raises ValueError: when it is none of them
-    """
-    if value not in (known := get_args(kind)):
-        raise ValueError(f"{name} is {value!r}; it takes {', '.join(known[:-1])} or {known[-1]}")
 
 
 def shortest(*limits: float | timedelta | None) -> float:

@@ -30,9 +30,9 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.links import LINKS
 from airflow_provider_ims.models.calendar import Calendar, OnWindow
+from airflow_provider_ims.models.choices import check_choice
 from airflow_provider_ims.operators._arguments import (
     REPORT_FORMATS,
-    check_choice,
     check_formats,
     force_of,
     is_true,

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from airflow.sdk import BaseOperator, ObjectStoragePath
 from pydantic import BaseModel, ValidationError
@@ -29,7 +29,8 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.hooks.gstn import DOWNLOAD, GstnHook
 from airflow_provider_ims.links import LINKS
-from airflow_provider_ims.models.documents import SECTIONS, section_of
+from airflow_provider_ims.models.choices import check_choice
+from airflow_provider_ims.models.documents import SECTIONS, Action, section_of
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
 from airflow_provider_ims.operators._arguments import folder, seconds
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
@@ -203,8 +204,7 @@ class ImsDownloadOperator(BaseOperator):
                 " Nothing was asked for."
             )
         status = None if self.status in (None, "", "None") else str(self.status).strip().upper()
-        if status not in (None, "A", "R", "P", "N"):
-            raise GstnInvalidRequest(f"status is {self.status!r}; it takes A, R, P, N or None. Nothing was asked for.")
+        check_choice("status", status, Literal[Action, None], _not_asked)
         return [section for section in SECTIONS if section in sections], status
 
     def _begin(self, hook: GstnHook, context: Context, sections: Sequence[str], status: str | None) -> Begun:
@@ -333,3 +333,7 @@ class ImsDownloadOperator(BaseOperator):
             return None if begun is None else Begun.model_validate(begun)
         except ValidationError:
             return None
+
+
+def _not_asked(text: str) -> GstnInvalidRequest:
+    return GstnInvalidRequest(f"{text}. Nothing was asked for.")

@@ -23,11 +23,11 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.hooks.gstn import DOWNLOAD, RESET, Call, GstnHook
 from airflow_provider_ims.links import LINKS
+from airflow_provider_ims.models.choices import check_choice
 from airflow_provider_ims.models.payload import ImsRequest, ResetPayload
 from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.operators._arguments import (
     REPORT_FORMATS,
-    check_choice,
     check_formats,
     folder,
     force_of,

@@ -36,8 +36,9 @@ from airflow_provider_ims.matching.books import DateOrder, OtherGstins
 from airflow_provider_ims.matching.engine import OnInvalid
 from airflow_provider_ims.matching.sources import Books
 from airflow_provider_ims.models.calendar import Calendar, OnWindow
+from airflow_provider_ims.models.choices import check_choice
 from airflow_provider_ims.models.faults import CountsDisagree
-from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_choice, check_formats, folder, is_true
+from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_formats, folder, is_true
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators._ending import end_task
 from airflow_provider_ims.operators._page_summary import SUMMARY, ShowsSummary

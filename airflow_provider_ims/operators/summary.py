@@ -19,8 +19,9 @@ from airflow_provider_ims.exceptions import (
     GstnTransientError,
     of_storage_error,
 )
+from airflow_provider_ims.models.choices import check_choice
 from airflow_provider_ims.models.plan import GstinPlan
-from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_choice, check_formats, folder
+from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_formats, folder
 from airflow_provider_ims.operators._ending import push_summary
 from airflow_provider_ims.operators._page_summary import SUMMARY, ShowsSummary
 from airflow_provider_ims.results.text_tables import aligned

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from airflow_provider_ims.models.choices import check_choice
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import CountsDisagree, Fault
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
@@ -60,8 +61,7 @@ class Rules:
     workbooks: bool = False
 
     def __post_init__(self) -> None:
-        if self.on_invalid not in {"fail", "skip"}:
-            raise PlanError(f"on_invalid is {self.on_invalid!r}; it takes fail or skip")
+        check_choice("on_invalid", self.on_invalid, OnInvalid, PlanError)
         if not 1 <= self.max_bytes <= MAX_BODY_BYTES:
             raise PlanError(f"max_bytes is {self.max_bytes}; the service takes 1 to {MAX_BODY_BYTES:,}")
         if self.max_documents is not None and self.max_documents < 1:
