@@ -31,12 +31,17 @@ def end_task(
     if error is None:
         return summary
     push_summary(context, summary, log)
-    if isinstance(error, GstnResetFailed) or on_partial == "fail":
-        raise error
-    if on_partial == "skip":
+    if succeeds(error, on_partial):
+        log.warning("%s", error)
+        return summary
+    if on_partial == "skip" and not isinstance(error, GstnResetFailed):
         raise AirflowSkipException(str(error))
-    log.warning("%s", error)
-    return summary
+    raise error
+
+
+def succeeds(error: GstnError | None, on_partial: OnPartial) -> bool:
+    """Say whether :func:`end_task` ends the task in success; only then Airflow takes its asset events."""
+    return error is None or (on_partial == "warn" and not isinstance(error, GstnResetFailed))
 
 
 def push_summary(context: Context, summary: Mapping[str, Any], log: Any) -> None:

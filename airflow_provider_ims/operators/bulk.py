@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_ims._compat import (
@@ -20,7 +20,6 @@ from airflow_provider_ims.bulk.plan_entry import load_request, plan_of
 from airflow_provider_ims.exceptions import (
     GstnBusy,
     GstnError,
-    GstnInvalidRequest,
     GstnPermanentError,
     GstnResetFailed,
     GstnResetPartial,
@@ -41,8 +40,9 @@ from airflow_provider_ims.operators._arguments import (
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators._deferral import hand_over
 from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
-from airflow_provider_ims.operators._ending import OnPartial, end_task, push_summary
+from airflow_provider_ims.operators._ending import OnPartial, end_task, push_summary, succeeds
 from airflow_provider_ims.operators._page_summary import SUMMARY, ShowsSummary
+from airflow_provider_ims.operators._window import look_at_the_calendar
 from airflow_provider_ims.progress import span
 from airflow_provider_ims.results.text_tables import aligned
 from airflow_provider_ims.submissions.audit import AuditTrail, run_of
@@ -245,7 +245,8 @@ class ImsBulkResetOperator(ShowsSummary):
                 audit=AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id)),
             )
             if begins:
-                self._look_at_the_calendar(plan.rtin, bulk)
+                refusal = None if bulk.has_begun else _NOT_SENT
+                look_at_the_calendar(self.calendar, [plan.rtin], self.on_window, self.log, refusal=refusal)
             try:
                 step = bulk.advance(ended)
                 if trouble is not None and isinstance(step, AwaitTasks):
@@ -267,18 +268,6 @@ class ImsBulkResetOperator(ShowsSummary):
             self.log.info("%s", _next_look(step, pause))
             hand_over(self, step, journal, self.gstn_conn_id, method=method, poll_interval=pause)
         return self._conclude(context, outcomes, summary, bulk.done())
-
-    def _look_at_the_calendar(self, rtin: str, bulk: BulkReset) -> None:
-        if self.on_window == "ignore":
-            return
-        now = datetime.now(UTC)
-        warnings = self.calendar.warnings([rtin], now)
-        if warnings and self.on_window == "fail" and not bulk.has_begun:
-            raise GstnInvalidRequest(
-                "\n".join([*warnings, 'Nothing was sent, since on_window="fail". To send all the same: "warn".'])
-            )
-        for text in [*warnings, *self.calendar.notes([rtin], now)]:
-            self.log.warning("%s", text)
 
     def _wait_out(
         self, context: Context, outcomes: Outcomes, bulk: BulkReset, journal: Journal, error: Exception
@@ -349,8 +338,8 @@ class ImsBulkResetOperator(ShowsSummary):
                 advice=advice,
                 refused=outcomes.refused,
             )
-        succeeds = self.on_partial == "warn" and not failures
-        self._emit(events, outcomes, summary, succeeds=succeeds, reason=failures[0] if failures else "")
+        reason = failures[0] if failures else ""
+        self._emit(events, outcomes, summary, succeeds=succeeds(error, self.on_partial), reason=reason)
         return end_task(context, summary, error, self.on_partial, self.log)
 
     @staticmethod
@@ -383,6 +372,8 @@ def _next_look(step: AwaitTasks | AwaitMoment, pause: float) -> str:
     what = "It runs" if step.kind == "request" else "The downloads run"
     return f"{what} under {', '.join(step.reference_ids)}; the next poll is within {span(pause)}."
 
+
+_NOT_SENT = 'Nothing was sent, since on_window="fail". To send all the same: "warn".'
 
 _AGAIN = "To send what GSTN refused once more, set force_resubmit='failed' and clear this task."
 

@@ -39,7 +39,7 @@ from airflow_provider_ims.operators._arguments import (
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators._deferral import ended_of, hand_over, trigger_for
 from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
-from airflow_provider_ims.operators._ending import OnPartial, end_task
+from airflow_provider_ims.operators._ending import OnPartial, end_task, succeeds
 from airflow_provider_ims.operators._page_summary import SUMMARY, ShowsSummary
 from airflow_provider_ims.operators._payload import Payload, load_payload
 from airflow_provider_ims.results.files import write_result
@@ -500,9 +500,10 @@ class ImsResultOperator(ShowsSummary):
     def _emit(
         self, context: Context, told: Sequence[tuple[Report, Mapping[str, Any]]], error: GstnError | None
     ) -> None:
-        succeeds = error is None or (self.on_partial == "warn" and not isinstance(error, GstnResetFailed))
         events = ({**report.as_extra(), "path": summary.get("refused_path", "")} for report, summary in told)
-        AssetEvents(self, context).ims(self.call.name, (each for each in events if each["gstin"]), succeeds=succeeds)
+        AssetEvents(self, context).ims(
+            self.call.name, (each for each in events if each["gstin"]), succeeds=succeeds(error, self.on_partial)
+        )
 
     def _conclude_one(self, context: Context, report: Report) -> dict[str, Any]:
         summary = report.summary()

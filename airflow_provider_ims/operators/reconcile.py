@@ -40,9 +40,10 @@ from airflow_provider_ims.models.choices import check_choice
 from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_formats, folder, is_true
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
-from airflow_provider_ims.operators._ending import end_task
+from airflow_provider_ims.operators._ending import end_task, succeeds
 from airflow_provider_ims.operators._page_summary import SUMMARY, ShowsSummary
 from airflow_provider_ims.operators._sources import files_of, sql_hook
+from airflow_provider_ims.operators._window import look_at_the_calendar
 from airflow_provider_ims.snapshots.errors import SnapshotUnavailable, SnapshotUnusable
 from airflow_provider_ims.snapshots.snapshot import MAX_AGE, FoundSnapshot, several, usable
 from airflow_provider_ims.snapshots.verification import COLUMNS, VERIFICATIONS, Reported, verify
@@ -232,18 +233,10 @@ class ImsReconcileOperator(ShowsSummary):
         return told
 
     def _look_at_the_calendar(self, summary: Mapping[str, Any]) -> list[str]:
-        if not summary["decisions"].get("reset") or self.on_window == "ignore":
+        if not summary["decisions"].get("reset"):
             return []
-        now = datetime.now(UTC)
-        notes = self.calendar.notes(summary["rtins"], now)
-        warnings = self.calendar.warnings(summary["rtins"], now)
-        if warnings and self.on_window == "fail":
-            raise GstnInvalidRequest(
-                "\n".join([*warnings, 'Nothing was sent, and with on_window="fail" nothing will be.'])
-            )
-        for text in [*warnings, *notes]:
-            self.log.warning("%s", text)
-        return [*warnings, *notes]
+        refusal = 'Nothing was sent, and with on_window="fail" nothing will be.'
+        return look_at_the_calendar(self.calendar, summary["rtins"], self.on_window, self.log, refusal=refusal)
 
     def _decisions(self, context: Context) -> Decisions | None:
         if not isinstance(self.decisions, str):
@@ -375,19 +368,21 @@ class ImsVerifyOperator(ShowsSummary):
         summary = {**self._summary(str(target), counts, differences), **paths}
         told_of = ", ".join(f"{summary[word]:,} {word}" for word in VERIFICATIONS if summary[word])
         text = f"Of {summary['documents']:,} documents {told_of or 'none is left'}. Every document: {target}"
-        succeeds = not differences or self.on_difference == "warn"
+        error = None
+        if differences:
+            error = GstnPermanentError(
+                f"{differences:,} documents were said to be reset and do not stand at no action. {text}"
+            )
         file = summary.get("xlsx_path", summary["path"])
         told_by = (
             {"gstin": rtin, "documents": sum(sums.counts.values()), "path": file, **sums.as_extra()}
             for rtin, sums in by_rtin.items()
         )
-        AssetEvents(self, context).ims("verified", told_by, succeeds=succeeds)
+        AssetEvents(self, context).ims("verified", told_by, succeeds=succeeds(error, self.on_difference))
         self.show_summary(summary)
-        if not differences:
+        if error is None:
             self.log.info("%s", text)
-            return summary
-        text = f"{differences:,} documents were said to be reset and do not stand at no action. {text}"
-        return end_task(context, summary, GstnPermanentError(text), self.on_difference, self.log)
+        return end_task(context, summary, error, self.on_difference, self.log)
 
     def _by_gstin(self, source: Any, max_age: timedelta | None) -> dict[str, FoundSnapshot]:
         found = usable(several(source), max_age=max_age, allow_incomplete=True)

@@ -22,7 +22,7 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.models.choices import check_choice
 from airflow_provider_ims.models.plan import GstinPlan
 from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_formats, folder
-from airflow_provider_ims.operators._ending import push_summary
+from airflow_provider_ims.operators._ending import end_task
 from airflow_provider_ims.operators._page_summary import SUMMARY, ShowsSummary
 from airflow_provider_ims.results.text_tables import aligned
 from airflow_provider_ims.storage import CannotWrite, StorageError, copy_whole, is_given, place
@@ -174,11 +174,7 @@ class ImsBulkSummaryOperator(ShowsSummary):
             advice=advice,
             refused=totals.refused,
         )
-        if self.on_incomplete == "warn":
-            self.log.warning("%s", error)
-            return summary
-        push_summary(context, summary, self.log)
-        raise error
+        return end_task(context, summary, error, self.on_incomplete, self.log)
 
 
 def _is_dry(told: Mapping[str, Mapping[str, Any]]) -> bool:
