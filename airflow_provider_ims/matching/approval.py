@@ -12,6 +12,8 @@ from airflow_provider_ims.matching.decisions import DECISIONS
 from airflow_provider_ims.models.calendar import Calendar
 from airflow_provider_ims.models.printable import counted
 
+__all__ = ["approval_text"]
+
 _ACTIONS: Final = {"A": "accepted", "R": "rejected", "P": "pending", "N": "no action"}
 _LONGEST_CELL: Final = 60
 

@@ -10,6 +10,8 @@ from typing import Any, Final, Literal
 
 from airflow_provider_ims.models.choices import check_choice
 
+__all__ = ["Calendar", "period_dates", "period_of"]
+
 INDIA: Final = timezone(timedelta(hours=5, minutes=30), "IST")
 """India's time: one zone, no summer time."""
 

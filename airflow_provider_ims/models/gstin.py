@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["GSTIN_PATTERN"]
+
 GSTIN_PATTERN = r"^[0-9]{2}[A-Z]{5}[0-9]{4}[A-Z][1-9A-Za-z][1-9A-JZa-jz][0-9A-Za-z]$"
 """State (2), PAN (10), entity, kind, check digit. Source: GSTN's own JSON schema of the IMS reset request."""
 

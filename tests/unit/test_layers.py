@@ -147,6 +147,17 @@ def test_a_module_that_says_what_is_public_in_it_is_in_that_list_wherever_it_is(
     assert declared - private - CALLED_BY_OTHERS == set(listed_as_public())
 
 
+def test_what_users_are_shown_to_import_is_public():
+    root, shown = PACKAGE.parent, {}
+    for path in (root / "README.md", *(root / "docs").glob("*.md"), *(root / "example_dags").glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        for module, names in re.findall(rf"from {NAME}\.([\w.]+) import (\([^)]*\)|[^\n]+)", text):
+            shown |= {(module, name): path.name for name in re.findall(r"(\w+)(?: as \w+)?", names)}
+    assert {("hooks.gstn", "GstnHook"), ("matching.approval", "approval_text")} <= set(shown)
+    public = {(module, name) for module, names in listed_as_public().items() for name in names}
+    assert {each: file for each, file in shown.items() if each not in public} == {}
+
+
 CALLED_BY_OTHERS = {"cli.main", "cli.airflow_commands", "plugins.gst_page"}
 """What the console script, Airflow's command line and its plugins call: no name in them is for people."""
 
