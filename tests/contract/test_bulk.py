@@ -395,7 +395,7 @@ def test_a_policy_that_does_not_exist_is_refused_when_the_dag_is_read(argument):
         ImsBulkResetOperator(task_id="reset", plan_entry={}, **{argument: "sometimes"})
 
 
-CLOCK = "airflow_provider_ims.operators.bulk.datetime"
+CLOCK = "airflow_provider_ims.operators._window.datetime"
 
 
 def november(day: int) -> type[datetime]:

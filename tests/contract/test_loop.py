@@ -281,7 +281,7 @@ def test_the_window_is_told_or_fails(company, monkeypatch):
         def now(cls, tz: Any = None) -> datetime:
             return datetime(2026, 11, 19, 12, tzinfo=UTC)
 
-    monkeypatch.setattr("airflow_provider_ims.operators.reconcile.datetime", Clock)
+    monkeypatch.setattr("airflow_provider_ims.operators._window.datetime", Clock)
     snapshot = company.download()
     notes = company.reconcile(snapshot, on_window="warn", max_age=None)["notes"]
     assert "GSTR-3B of October 2026 is due tomorrow, on 20 November 2026" in notes[0]
