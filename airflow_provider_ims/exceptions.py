@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from airflow_provider_ims._compat import AirflowException, AirflowFailException
-from airflow_provider_ims.models.codes import Kind, meaning_of
+from airflow_provider_ims.models.error_codes import Kind, meaning_of
 from airflow_provider_ims.models.faults import Fault, InvalidPayload
 from airflow_provider_ims.models.printable import clean_lines, fitted
 from airflow_provider_ims.protocol.errors import ServiceError

@@ -25,7 +25,7 @@ from airflow_provider_ims.submissions.audit import NO_AUDIT, AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, BulkPart, Entry, Journal, entry_of
 from airflow_provider_ims.submissions.policy import Policy
 from airflow_provider_ims.submissions.sent_records import SentRecords
-from airflow_provider_ims.submissions.single import TIMEOUT, SingleReset
+from airflow_provider_ims.submissions.single import TIMEOUT, SingleRequest
 from airflow_provider_ims.submissions.submission import Submission
 from airflow_provider_ims.waits.steps import AwaitMoment, AwaitTasks
 
@@ -216,7 +216,7 @@ class BulkReset:
             call=self._call,
             clock=self._clock,
         )
-        step = SingleReset(submission, timeout=self._timeout, name=name).advance(ended)
+        step = SingleRequest(submission, timeout=self._timeout, name=name).advance(ended)
         if not isinstance(step, Report):
             return step
         self._finish(chunk, step)

@@ -27,7 +27,7 @@ from airflow_provider_ims.results.report import DocumentRow, Report
 from airflow_provider_ims.spreadsheets import SheetWriter, read_sheet
 from airflow_provider_ims.storage import CannotWrite, StorageError, copy_whole, read_whole, write_whole
 from airflow_provider_ims.workbooks.columns import columns_of
-from airflow_provider_ims.workbooks.workbook import Workbook
+from airflow_provider_ims.workbooks.writer import Workbook
 
 COUNTED = (RESET.done, REFUSED, UNKNOWN, "not_sent")
 

@@ -17,7 +17,7 @@ from airflow_provider_ims.results.report import DocumentRow
 from airflow_provider_ims.spreadsheets import read_sheet
 from airflow_provider_ims.tables.documents import AMOUNTS
 from airflow_provider_ims.workbooks.columns import Column, Kind, columns_of
-from airflow_provider_ims.workbooks.workbook import Workbook
+from airflow_provider_ims.workbooks.writer import Workbook
 
 _PER_GSTIN = ("rtin", "outcome", "documents", *COUNTED, "requests", "requests_ended")
 _WITHOUT_WORD = "The task of this GSTIN ended without saying what became of its documents."

@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from airflow_provider_ims.doctor.transcript import Answered, Transcript
-from airflow_provider_ims.models.codes import Kind, meaning_of
 from airflow_provider_ims.models.documents import SECTIONS, section_of
-from airflow_provider_ims.models.task import state_of
+from airflow_provider_ims.models.error_codes import Kind, meaning_of
+from airflow_provider_ims.models.task_status import state_of
 from airflow_provider_ims.protocol.facts import FACTS, Fact
 
 

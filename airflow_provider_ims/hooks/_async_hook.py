@@ -13,7 +13,7 @@ from airflow_provider_ims.hooks._base import Build, GstnBaseHook, given
 from airflow_provider_ims.hooks._client_cache import Client, acquire, release
 from airflow_provider_ims.hooks._retries import awaited_reads
 from airflow_provider_ims.hooks._runner import arun_exchange
-from airflow_provider_ims.models.task import TaskStatus
+from airflow_provider_ims.models.task_status import TaskStatus
 from airflow_provider_ims.protocol import tasks
 from airflow_provider_ims.protocol.access import TokenKeeper
 from airflow_provider_ims.protocol.calls import RESET, Call

@@ -16,9 +16,9 @@ from requests.utils import get_environ_proxies
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError, SSLError
 
 from airflow_provider_ims.exceptions import GstnInvalidConnection
-from airflow_provider_ims.hooks import _deadlines
+from airflow_provider_ims.hooks import _call_timeout
 from airflow_provider_ims.hooks._bodies import Body, BodyError
-from airflow_provider_ims.hooks._deadlines import Deadline
+from airflow_provider_ims.hooks._call_timeout import Deadline
 from airflow_provider_ims.hooks._rate_limit import RateLimit, rate_limit_of
 from airflow_provider_ims.hooks._simulated import is_marked
 from airflow_provider_ims.protocol.errors import ServiceError, no_reply, unreachable
@@ -50,7 +50,7 @@ def open_session(settings: Settings) -> requests.Session:
     session.verify = verify
     session.auth = _no_netrc  # else a ~/.netrc would replace the Authorization header
     session.headers["Accept-Encoding"] = ENCODINGS
-    _deadlines.mount(session)
+    _call_timeout.mount(session)
     return session
 
 

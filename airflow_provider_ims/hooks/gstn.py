@@ -35,7 +35,7 @@ from airflow_provider_ims.models.faults import InvalidPayload
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES, ImsRequest, ResetPayload
 from airflow_provider_ims.models.sent_request import SentRequest
-from airflow_provider_ims.models.task import TaskStatus, is_gone
+from airflow_provider_ims.models.task_status import TaskStatus, is_gone
 from airflow_provider_ims.protocol import access, tasks
 from airflow_provider_ims.protocol.access import Access, TokenKeeper
 from airflow_provider_ims.protocol.calls import DOWNLOAD, RESET, Call, Download

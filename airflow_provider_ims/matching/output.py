@@ -19,7 +19,7 @@ from airflow_provider_ims.tables.database import no_room
 from airflow_provider_ims.tables.documents import TAXES
 from airflow_provider_ims.tables.sql import copy_to_parquet, identifier, literal
 from airflow_provider_ims.workbooks.columns import columns_of
-from airflow_provider_ims.workbooks.workbook import Workbook
+from airflow_provider_ims.workbooks.writer import Workbook
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath

@@ -4,6 +4,6 @@ from airflow_provider_ims.models.account import RefusedDocument
 from airflow_provider_ims.models.faults import Fault, InvalidPayload
 from airflow_provider_ims.models.payload import ResetPayload
 from airflow_provider_ims.models.result import ResetResult
-from airflow_provider_ims.models.task import TaskStatus
+from airflow_provider_ims.models.task_status import TaskStatus
 
 __all__ = ["Fault", "InvalidPayload", "RefusedDocument", "ResetPayload", "ResetResult", "TaskStatus"]

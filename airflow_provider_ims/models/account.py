@@ -10,7 +10,7 @@ from typing import NamedTuple
 from airflow_provider_ims.models.document_key import DocumentKey, UndatedKey
 
 REFUSED, UNKNOWN = "refused", "unknown"
-RESET = "reset"
+DONE = "reset"
 """What became of a document. What it is called when it is done is the call's word: ``reset``."""
 
 
@@ -51,7 +51,7 @@ class Account(NamedTuple):
     outcomes: dict[DocumentKey, str]
     stray: list[RefusedDocument]
     refusals: dict[DocumentKey, RefusedDocument]
-    done: str = RESET
+    done: str = DONE
 
     def sections(self) -> dict[str, dict[str, int]]:
         """Return the number of documents of each section, ``sent`` and by outcome, in the order of the request."""

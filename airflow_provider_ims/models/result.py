@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from airflow_provider_ims.models.account import REFUSED, RESET, UNKNOWN, Account, ListedRefusals, RefusedDocument
-from airflow_provider_ims.models.codes import nothing_was_done, remedy_for
+from airflow_provider_ims.models.account import DONE, REFUSED, UNKNOWN, Account, ListedRefusals, RefusedDocument
 from airflow_provider_ims.models.document_key import DocumentKey
 from airflow_provider_ims.models.documents import section_of
+from airflow_provider_ims.models.error_codes import nothing_was_done, remedy_for
 from airflow_provider_ims.models.payload import ImsRequest
 
 Outcome = Literal["processed", "partial", "failed", "running", "unknown"]
@@ -102,7 +102,7 @@ class ResetResult(BaseModel):
         payload: ImsRequest,
         already_done: Collection[DocumentKey] = (),
         seen_done: Collection[DocumentKey] = (),
-        done: str = RESET,
+        done: str = DONE,
     ) -> Account:
         """
         Say what became of every document that was sent.

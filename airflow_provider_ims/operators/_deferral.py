@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow_provider_ims.hooks.gstn import RESET, Call
 from airflow_provider_ims.submissions.journal import Journal
 from airflow_provider_ims.triggers.ims import ImsTaskTrigger
-from airflow_provider_ims.waits.deadlines import (
+from airflow_provider_ims.waits.events import read_event
+from airflow_provider_ims.waits.limits import (
     LONGEST_LOOK,
     LONGEST_POLL_INTERVAL,
     SETTLING,
     safety_net,
 )
-from airflow_provider_ims.waits.events import read_event
 from airflow_provider_ims.waits.steps import KEY, Awaited, AwaitMoment, AwaitTasks
 from airflow_provider_ims.waits.watch import ids_of
 

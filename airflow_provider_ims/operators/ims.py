@@ -42,9 +42,9 @@ from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
 from airflow_provider_ims.operators._ending import OnPartial, end_task, succeeds
 from airflow_provider_ims.operators._page_summary import SUMMARY, ShowsSummary
 from airflow_provider_ims.operators._payload import Payload, load_payload
-from airflow_provider_ims.results.files import write_result
 from airflow_provider_ims.results.reconciliations import Reconciliations
 from airflow_provider_ims.results.report import Report, listed
+from airflow_provider_ims.results.result_files import write_result
 from airflow_provider_ims.results.several import error_over, summary_of_failure, summary_over
 from airflow_provider_ims.results.text_tables import aligned
 from airflow_provider_ims.storage import is_given
@@ -52,7 +52,7 @@ from airflow_provider_ims.submissions.audit import AuditTrail, run_of
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
 from airflow_provider_ims.submissions.policy import SETTLE_TIME, OnAmbiguous, Policy
 from airflow_provider_ims.submissions.sent_records import SentRecords
-from airflow_provider_ims.submissions.single import SingleReset, accounted
+from airflow_provider_ims.submissions.single import SingleRequest, accounted
 from airflow_provider_ims.submissions.submission import Sent, Submission
 from airflow_provider_ims.waits.events import read_event
 from airflow_provider_ims.waits.on_worker import wait_here
@@ -355,7 +355,7 @@ class ImsResultOperator(ShowsSummary):
             audit=AuditTrail.at(self.audit_path, run_of(context, self.gstn_conn_id), self.call),
             call=self.call,
         )
-        step = SingleReset(again).advance(ended)
+        step = SingleRequest(again).advance(ended)
         if step is None:
             raise GstnResetFailed(f"What was sent again for {reference_id} has ended. Clear the task that sent it.")
         return step

@@ -54,7 +54,7 @@ from airflow_provider_ims.tables.documents import TAXES
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, NoRoom, TableError
 from airflow_provider_ims.tables.files import local_file
 from airflow_provider_ims.workbooks.columns import columns_of
-from airflow_provider_ims.workbooks.workbook import Workbook
+from airflow_provider_ims.workbooks.writer import Workbook
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

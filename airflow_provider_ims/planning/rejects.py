@@ -12,7 +12,7 @@ from airflow_provider_ims.models.faults import Fault
 from airflow_provider_ims.planning.workspace import Place
 from airflow_provider_ims.spreadsheets import SheetWriter
 from airflow_provider_ims.workbooks.columns import columns_of
-from airflow_provider_ims.workbooks.workbook import Workbook
+from airflow_provider_ims.workbooks.writer import Workbook
 
 if TYPE_CHECKING:
     from airflow_provider_ims.planning.sources.columns import Columns

@@ -8,7 +8,7 @@ from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
-from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.models.error_codes import Kind
 from airflow_provider_ims.protocol import theodore
 from airflow_provider_ims.protocol.claim import Claim
 from airflow_provider_ims.protocol.errors import ServiceError, read_data

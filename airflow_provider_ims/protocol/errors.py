@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from airflow_provider_ims.models.codes import FIX_REQUEST, TRY_LATER, Kind, Meaning, meaning_of
+from airflow_provider_ims.models.error_codes import FIX_REQUEST, TRY_LATER, Kind, Meaning, meaning_of
 from airflow_provider_ims.protocol.text import read_json, strike
 from airflow_provider_ims.protocol.wire import Reply, Request
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from airflow_provider_ims.models.codes import OPEN_SESSION, Kind
+from airflow_provider_ims.models.error_codes import OPEN_SESSION, Kind
 from airflow_provider_ims.protocol.access import Access, TokenKeeper, headers, secrets_of
 from airflow_provider_ims.protocol.errors import ServiceError, read_data, unreadable
 from airflow_provider_ims.protocol.kept_token import digest

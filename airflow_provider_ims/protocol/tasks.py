@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_ims.models.codes import Kind, meaning_of
-from airflow_provider_ims.models.task import TaskStatus
+from airflow_provider_ims.models.error_codes import Kind, meaning_of
+from airflow_provider_ims.models.task_status import TaskStatus
 from airflow_provider_ims.protocol.access import Access, headers, secrets_of
 from airflow_provider_ims.protocol.errors import ServiceError, read_data, unreadable
 from airflow_provider_ims.protocol.reference_ids import is_shown_as, keep, url_segment

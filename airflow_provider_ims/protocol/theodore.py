@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from airflow_provider_ims.models.codes import CHECK_LOGIN, Kind
+from airflow_provider_ims.models.error_codes import CHECK_LOGIN, Kind
 from airflow_provider_ims.protocol.errors import ServiceError, read_data, unreadable
 from airflow_provider_ims.protocol.settings import Settings
 from airflow_provider_ims.protocol.text import spellings, strike

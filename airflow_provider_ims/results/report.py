@@ -19,10 +19,10 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.models.account import Account
-from airflow_provider_ims.models.codes import nothing_was_done, remedy_for
 from airflow_provider_ims.models.document_key import DocumentKey, UndatedKey
 from airflow_provider_ims.models.documents import Document
 from airflow_provider_ims.models.download import actions_of
+from airflow_provider_ims.models.error_codes import nothing_was_done, remedy_for
 from airflow_provider_ims.models.payload import ImsRequest
 from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.models.result import ResetResult

@@ -24,8 +24,8 @@ from airflow_provider_ims._compat import (
 from airflow_provider_ims.exceptions import GstnTransientError
 from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.triggers.ims import ImsTaskStartTrigger, ImsTaskTrigger
-from airflow_provider_ims.waits.deadlines import safety_net
 from airflow_provider_ims.waits.events import UNDECIDED, not_complete_in_time, read_event
+from airflow_provider_ims.waits.limits import safety_net
 from airflow_provider_ims.waits.watch import TaskWatch, abandoned_message, ask, ids_of
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ TIMEOUT = 6 * 3600.0
 log = logging.getLogger(__name__)
 
 
-class SingleReset:
+class SingleRequest:
     """
     One reset, from its first sending to its result.
 

@@ -26,7 +26,7 @@ from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.models.download import actions_of
 from airflow_provider_ims.models.payload import ImsRequest
 from airflow_provider_ims.models.reconciliation import Reconciliation, as_places, of_places
-from airflow_provider_ims.models.task import is_gone
+from airflow_provider_ims.models.task_status import is_gone
 from airflow_provider_ims.results.reconciliations import Reconciliations
 from airflow_provider_ims.results.report import Report
 from airflow_provider_ims.submissions.audit import NO_AUDIT, AuditTrail

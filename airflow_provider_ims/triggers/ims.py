@@ -17,9 +17,9 @@ from airflow_provider_ims.backoff import backoff
 from airflow_provider_ims.exceptions import GstnError, GstnPermanentError
 from airflow_provider_ims.hooks.gstn import RESET, Call, GstnAsyncHook
 from airflow_provider_ims.triggers._poll_loop import repeat
-from airflow_provider_ims.waits.deadlines import LONGEST_BACKOFF, LONGEST_POLL, SETTLING
 from airflow_provider_ims.waits.events import COMPLETED, UNDECIDED, event_about, failed, timed_out
-from airflow_provider_ims.waits.pace import FIRST, pause
+from airflow_provider_ims.waits.limits import LONGEST_BACKOFF, LONGEST_POLL, SETTLING
+from airflow_provider_ims.waits.poll_interval import FIRST, pause
 from airflow_provider_ims.waits.watch import TaskWatch, aask, ids_of, moved_message
 
 __all__ = ["ImsTaskStartTrigger", "ImsTaskTrigger"]
@@ -46,7 +46,7 @@ class ImsTaskTrigger(BaseTrigger):
     :param end_time: when it is given up, seconds since the epoch
     :param exponential_backoff: wait longer each time
     :param max_wait: longest time between two polls with ``exponential_backoff``, seconds
-    :param poll_early: poll after a few seconds first, then less and less often; see :func:`.pace.pause`
+    :param poll_early: poll after a few seconds first, then less and less often; see :func:`.poll_interval.pause`
     :param end_from_trigger: when a task is complete, end the wait as a success without a worker. Whatever else comes,
         and the end of several tasks, is left to the worker
     :param call: name of the call that the tasks are of, for messages

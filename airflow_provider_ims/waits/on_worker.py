@@ -9,8 +9,8 @@ from typing import Any
 from airflow_provider_ims._compat import AirflowSensorTimeout
 from airflow_provider_ims.exceptions import GstnTransientError
 from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
-from airflow_provider_ims.waits.deadlines import LONGEST_LOOK, LONGEST_POLL_INTERVAL
-from airflow_provider_ims.waits.pace import pause
+from airflow_provider_ims.waits.limits import LONGEST_LOOK, LONGEST_POLL_INTERVAL
+from airflow_provider_ims.waits.poll_interval import pause
 from airflow_provider_ims.waits.steps import AwaitMoment, AwaitTasks
 from airflow_provider_ims.waits.watch import TaskWatch, ask
 

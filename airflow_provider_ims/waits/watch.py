@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_provider_ims.exceptions import GstnError, GstnTaskFailed, GstnTaskNotFound
 from airflow_provider_ims.hooks.gstn import RESET, Call
-from airflow_provider_ims.models.task import TaskStatus, is_gone
+from airflow_provider_ims.models.task_status import TaskStatus, is_gone
 
 log = logging.getLogger(__name__)
 

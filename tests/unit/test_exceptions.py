@@ -13,7 +13,7 @@ from airflow_provider_ims import exceptions
 from airflow_provider_ims._compat import AirflowException, AirflowFailException
 from airflow_provider_ims.exceptions import GstnError, GstnInvalidPayload, GstnPermanentError, GstnTransientError
 from airflow_provider_ims.models import Fault, InvalidPayload
-from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.models.error_codes import Kind
 from airflow_provider_ims.models.printable import fitted
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.theodore import read_login

@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_ims import exceptions
 from airflow_provider_ims._compat import AirflowException
 from airflow_provider_ims.get_provider_info import get_provider_info
-from airflow_provider_ims.models.codes import MEANINGS
+from airflow_provider_ims.models.error_codes import MEANINGS
 from airflow_provider_ims.protocol import settings
 
 ROOT = Path(__file__).parents[3]

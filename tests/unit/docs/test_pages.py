@@ -14,8 +14,8 @@ import pytest
 from airflow_provider_ims import exceptions
 from airflow_provider_ims.cli.main import parser
 from airflow_provider_ims.models.calendar import period_dates
-from airflow_provider_ims.models.codes import remedy_for
 from airflow_provider_ims.models.documents import RULES, SECTIONS
+from airflow_provider_ims.models.error_codes import remedy_for
 from airflow_provider_ims.results.report import RefusedRow
 from airflow_provider_ims.simulator.__main__ import _parser as simulator_parser
 from docs import fields

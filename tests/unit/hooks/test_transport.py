@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from airflow_provider_ims.exceptions import GstnInvalidConnection
 from airflow_provider_ims.hooks._transport import AwaitedTransport, open_session, send
-from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.models.error_codes import Kind
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.settings import Settings
 from airflow_provider_ims.protocol.wire import Request

@@ -13,7 +13,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_ims.matching import BookColumns, BookFile, Options, reconcile
 from airflow_provider_ims.matching.errors import MatchError
 from airflow_provider_ims.tables.errors import NoRoom
-from airflow_provider_ims.workbooks.workbook import Workbook
+from airflow_provider_ims.workbooks.writer import Workbook
 from tests.unit.matching.builders import RTIN, booking, document, read, write_books, write_documents
 
 

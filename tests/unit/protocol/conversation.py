@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.models.error_codes import Kind
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.wire import Exclusive, Load, Mask, Pause, Reply, Request, Save, Step
 

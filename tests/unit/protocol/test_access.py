@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.models.error_codes import Kind
 from airflow_provider_ims.protocol import access, kept_token, tasks
 from airflow_provider_ims.protocol.access import (
     LOGIN_ATTEMPTS,

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from airflow_provider_ims.models import ResetPayload
-from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.models.error_codes import Kind
 from airflow_provider_ims.protocol.calls import RESET
 from airflow_provider_ims.protocol.errors import ServiceError
 from tests.unit.builders import ACCESS, RTIN, TOKEN, gstn_error, long, reply, request_of_all_sections, settings

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.models.error_codes import Kind
 from airflow_provider_ims.protocol.errors import ServiceError, no_reply, read_data, unreachable, unreadable
 from airflow_provider_ims.protocol.text import spellings
 from airflow_provider_ims.protocol.wire import Reply, Request

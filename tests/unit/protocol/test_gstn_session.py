@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.models.error_codes import Kind
 from airflow_provider_ims.protocol import gstn_session
 from airflow_provider_ims.protocol.access import TokenKeeper
 from airflow_provider_ims.protocol.errors import ServiceError

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 
-from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.models.error_codes import Kind
 from airflow_provider_ims.protocol import tasks
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.wire import Reply

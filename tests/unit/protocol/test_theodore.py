@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ims.models.codes import Kind
+from airflow_provider_ims.models.error_codes import Kind
 from airflow_provider_ims.protocol import theodore
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.theodore import Organisation, Token

@@ -21,7 +21,7 @@ from airflow_provider_ims.results.report import Report
 from airflow_provider_ims.sessions.store import MemorySessionStore
 from airflow_provider_ims.submissions.journal import Attempt, Entry, Journal
 from airflow_provider_ims.submissions.policy import Policy
-from airflow_provider_ims.submissions.single import SingleReset
+from airflow_provider_ims.submissions.single import SingleRequest
 from airflow_provider_ims.submissions.submission import Submission
 from airflow_provider_ims.waits.steps import AwaitMoment, AwaitTasks
 from tests.unit.builders import document, numbered, payload
@@ -92,7 +92,7 @@ def advance(hook: Hook) -> Callable[..., Any]:
             clock=lambda: now,
         )
         try:
-            return SingleReset(submission, timeout=TIMEOUT).advance(ended)
+            return SingleRequest(submission, timeout=TIMEOUT).advance(ended)
         finally:
             carried.update(journal.carried)
 
@@ -210,5 +210,5 @@ def test_a_request_that_has_ended_is_not_waited_for_and_not_read_again(hook):
     request = payload(b2b=numbered("b2b", "1"))
     journal.write("k", Entry(phase="ended", fingerprint=request.fingerprint(), at=NOW, attempt=attempt))
     taker: Any = hook
-    assert SingleReset(Submission(taker, journal, request, attempt=attempt, key="k")).advance() is None
+    assert SingleRequest(Submission(taker, journal, request, attempt=attempt, key="k")).advance() is None
     assert hook.sent == []

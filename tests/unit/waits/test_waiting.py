@@ -15,7 +15,7 @@ from airflow_provider_ims.models import TaskStatus
 from airflow_provider_ims.operators import _deferral
 from airflow_provider_ims.operators._deferral import trigger_for
 from airflow_provider_ims.waits import on_worker, watch
-from airflow_provider_ims.waits.deadlines import LONGEST_LOOK, LONGEST_POLL_INTERVAL, SETTLING
+from airflow_provider_ims.waits.limits import LONGEST_LOOK, LONGEST_POLL_INTERVAL, SETTLING
 from airflow_provider_ims.waits.on_worker import wait_here
 from airflow_provider_ims.waits.steps import AwaitMoment, AwaitTasks
 

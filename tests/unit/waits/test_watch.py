@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_ims.exceptions import GstnServiceUnavailable, GstnTaskFailed, GstnTaskNotFound
 from airflow_provider_ims.hooks.gstn import DOWNLOAD
 from airflow_provider_ims.models import TaskStatus
-from airflow_provider_ims.waits.deadlines import FRAMEWORK_SLACK, safety_net
+from airflow_provider_ims.waits.limits import FRAMEWORK_SLACK, safety_net
 from airflow_provider_ims.waits.watch import TaskWatch, aask, abandoned_message, ask, ids_of, moved_message
 
 NOW = 1_700_000_000.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_ims.waits.deadlines import SETTLING
+from airflow_provider_ims.waits.limits import SETTLING
 
 FIRST = SETTLING
 """Seconds from the start of a wait to its first poll, and the shortest pause there is."""

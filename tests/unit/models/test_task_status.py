@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_ims.models import TaskStatus
-from airflow_provider_ims.models.task import state_of
+from airflow_provider_ims.models.task_status import state_of
 
 WORDS = {
     "completed": "completed",

@@ -16,7 +16,7 @@ from airflow_provider_ims.spreadsheets import SheetWriter
 from airflow_provider_ims.storage import CannotWrite, as_json, copy_whole, shown, write_whole
 from airflow_provider_ims.tables.documents import MONEY
 from airflow_provider_ims.workbooks.columns import columns_of
-from airflow_provider_ims.workbooks.workbook import Workbook
+from airflow_provider_ims.workbooks.writer import Workbook
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath

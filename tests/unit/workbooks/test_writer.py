@@ -13,9 +13,9 @@ from typing import Any
 import openpyxl
 import pytest
 
-from airflow_provider_ims.workbooks import workbook
+from airflow_provider_ims.workbooks import writer
 from airflow_provider_ims.workbooks.columns import Column, Kind, column_of, columns_of
-from airflow_provider_ims.workbooks.workbook import Workbook
+from airflow_provider_ims.workbooks.writer import Workbook
 
 
 def written(folder: Path, columns: list[Column], *rows: list[Any], name: str = "Documents") -> Any:
@@ -141,7 +141,7 @@ def test_outcomes_are_coloured_and_told_apart(tmp_path: Path):
 
 
 def test_a_full_sheet_is_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(workbook, "MOST_ROWS", 3)
+    monkeypatch.setattr(writer, "MOST_ROWS", 3)
     book = written(tmp_path, [Column("n", Kind.COUNT)], *([n] for n in range(7)))
     assert book.sheetnames == ["Documents", "Documents (2)", "Documents (3)"]
     assert [[row[0] for row in sheet.iter_rows(values_only=True)] for sheet in book.worksheets] == [
@@ -153,7 +153,7 @@ def test_a_full_sheet_is_followed_by_another(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_limit_is_that_of_a_spreadsheet():
-    assert workbook.MOST_ROWS == 2**20 - 1
+    assert writer.MOST_ROWS == 2**20 - 1
 
 
 def test_sheets_are_written_side_by_side(tmp_path: Path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_ims.models import TaskStatus
-from airflow_provider_ims.waits.pace import FIRST, pause
+from airflow_provider_ims.waits.poll_interval import FIRST, pause
 from airflow_provider_ims.waits.watch import TaskWatch
 
 
