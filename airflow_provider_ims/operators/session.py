@@ -7,14 +7,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLEntryOperator
-from airflow.sdk import BaseOperator, Param
+from airflow.sdk import BaseOperator
 
 from airflow_provider_ims._compat import (
     AirflowSkipException,
     TaskAwaitingInput,
     TaskDeferred,
     erase_human_input,
-    form_fields,
     label_mapped_task,
     mask_secret,
 )
@@ -24,23 +23,12 @@ from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.links import LINKS
 from airflow_provider_ims.operators._arguments import is_true
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
+from airflow_provider_ims.operators._otp_form import ABOUT_ASKING_AGAIN, OTP_LIFE, otp_fields, typed, why_again
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 __all__ = ["GstnLogoutOperator", "GstnRefreshSessionOperator", "GstnRequestOtpOperator", "GstnVerifyOtpOperator"]
-
-
-OTP_LIFE = timedelta(minutes=10)
-"""How long GSTN accepts a one-time password (as other GSPs document it; Vayana's pages do not say)."""
-
-OTP_PARAM = "otp_token"
-"""Name of the field that the person fills; Airflow masks what has ``token`` in its name in its audit log."""
-
-_ABOUT_ASKING_AGAIN = (
-    "Are you asked again? Then what was typed before did not open the session: type the newest one-time password."
-    " The task's log says what was wrong."
-)
 
 
 class GstnRequestOtpOperator(BaseOperator):
@@ -150,18 +138,8 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
         kwargs["retries"] = 0
         super().__init__(
             subject=subject or "One-time password of GSTN",
-            body=_ABOUT_ASKING_AGAIN if body is None else body,
-            params=form_fields(
-                {
-                    OTP_PARAM: Param(
-                        "",
-                        type="string",
-                        format="password",
-                        title="One-time password",
-                        description="The digits that GSTN sent to the taxpayer's mobile and mail",
-                    )
-                }
-            ),
+            body=ABOUT_ASKING_AGAIN if body is None else body,
+            params=otp_fields(),
             defaults=None,  # without this a timeout would count as an answer
             response_timeout=response_timeout,
             **kwargs,
@@ -191,7 +169,7 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
                 f"GSTIN {self.gstin}: no one-time password was typed in time ({event.get('error_type')})."
                 " Clear the task that requests it, and be there when it comes."
             )
-        otp = str((event.get("params_input") or {}).get(OTP_PARAM) or "").strip()
+        otp = typed(event)
         if otp:
             mask_secret(otp)
         erase_human_input(context["ti"].id)
@@ -207,7 +185,7 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
                     f"{error} Clear the task that requests the one-time password to begin anew.", code=error.code
                 ) from None
             self.log.warning("%s Asking again (%d of %d).", error, attempt + 1, self.attempts)
-            self._ask(context, attempt + 1, _why_again(error, typed=bool(otp)))
+            self._ask(context, attempt + 1, why_again(error, nothing_typed=not otp))
         self.log.info("GSTIN %s has a session until %s.", self.gstin, ends_at.isoformat())
         AssetEvents(self, context).session("opened", self.gstin, ends_at=ends_at)
         return {"gstin": self.gstin, "ends_at": ends_at.isoformat()}
@@ -225,12 +203,6 @@ class GstnVerifyOtpOperator(HITLEntryOperator):
         except (TaskAwaitingInput, TaskDeferred) as parked:
             parked.kwargs = {"attempt": attempt}
             raise
-
-
-def _why_again(error: GstnOtpRefused | GstnTransientError, *, typed: bool) -> str:
-    if not typed:
-        return "Nothing was typed"
-    return "GSTN refused the last password" if isinstance(error, GstnOtpRefused) else "GSTN could not be asked"
 
 
 class GstnRefreshSessionOperator(BaseOperator):

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ims.operators.session import OTP_PARAM, GstnRequestOtpOperator, GstnVerifyOtpOperator
+from airflow_provider_ims.operators._otp_form import OTP_PARAM
+from airflow_provider_ims.operators.session import GstnRequestOtpOperator, GstnVerifyOtpOperator
 
 from .airflow import DONE, TaskInstance
 
