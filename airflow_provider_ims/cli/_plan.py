@@ -11,6 +11,7 @@ from airflow_provider_ims.cli._arguments import columns_of
 from airflow_provider_ims.cli._screen import ExitCode, Progress, Screen
 from airflow_provider_ims.cli._totals import Totals
 from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.planning.checks.checker import Checker
 from airflow_provider_ims.planning.output import Output
 from airflow_provider_ims.planning.planner import Plan, Rules, make_plan
 from airflow_provider_ims.planning.sources.columns import Columns
@@ -75,8 +76,8 @@ class _Counted:
         self._source = source
         self._progress = progress
 
-    def rows(self) -> Iterator[NumberedRow]:
-        for row in self._source.rows():
+    def rows(self, checker: Checker | None = None) -> Iterator[NumberedRow]:
+        for row in self._source.rows(checker):
             self._progress.step("rows")
             yield row
 

@@ -192,14 +192,17 @@ class _Planner:
         columns = source.columns
         rows = 0
         progress = ProgressLog(log, f"rows of {self._names[index]}")
-        for number, row in source.rows():
+        for number, row in source.rows(checker):
             rows += 1
             if rows & 4095 == 0:
                 progress.reached(rows)
+            if isinstance(row, Valid) and row.rtin in rtins and len(row.text) <= room[row.section]:  # as nearly all are
+                spills.add(row, index, number)
+                continue
             if isinstance(row, Unreadable):
                 self._rejects.add(Place(index, number), {}, [Fault("", row.value, row.rule)], columns)
                 continue
-            found = checker.check(row)
+            found = row if isinstance(row, Valid) else checker.check(row)
             if isinstance(found, Valid):
                 faults: list[Fault] = []
                 if found.rtin not in rtins or len(found.text) > room[found.section]:
@@ -208,7 +211,8 @@ class _Planner:
                     spills.add(found, index, number, as_text(row.carried) if isinstance(row, Row) else "")
                     continue
                 found = faults
-            self._rejects.add(Place(index, number), row, found, columns)
+            fields = row.row() if isinstance(row, Valid) else row
+            self._rejects.add(Place(index, number), fields, found, columns)
         self._plan.rows += rows
         if not rows:
             self._plan.warnings.append(f"{source.name} has no rows.")

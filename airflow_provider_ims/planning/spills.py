@@ -107,6 +107,9 @@ class Spill:
         left_out = next(without, -1)
         offset = 0
         with self._path.open(encoding="ascii", newline="\n") as lines:
+            if left_out < 0:
+                yield from lines
+                return
             for line in lines:
                 if offset == left_out:
                     left_out = next(without, -1)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
+
+import msgspec
 
 from airflow_provider_ims.models.documents import RULES, SECTIONS
 from airflow_provider_ims.models.faults import Fault, InvalidPayload
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN, check_digit_fits
 from airflow_provider_ims.models.payload import ResetPayload, document_json
 from airflow_provider_ims.planning.checks.coercion import converted, with_advice
-from airflow_provider_ims.planning.checks.fast_path import fast_path_of, is_real_date
+from airflow_provider_ims.planning.checks.fast_path import FastPath, fast_path_of, is_real_date, lines_of
 
 _SECTION_RULE = f"one of {', '.join(SECTIONS)}"
 
@@ -36,6 +41,10 @@ class Valid(NamedTuple):
     text: str
     key: str
 
+    def row(self) -> dict[str, Any]:
+        """Return the row that it was made of."""
+        return {"rtin": self.rtin, "section": self.section, **json.loads(self.text, parse_float=Decimal)}
+
 
 class Checker:
     """
@@ -57,6 +66,7 @@ class Checker:
             section: fast_path_of(section, text_amounts=text_amounts, allow_no_action=allow_no_action)
             for section in SECTIONS
         }
+        self._lines = lines_of(allow_no_action=allow_no_action)
 
     def check(self, row: Mapping[str, Any]) -> Valid | list[Fault]:
         """
@@ -72,21 +82,83 @@ class Checker:
         try:
             rtin, section = row["rtin"], row["section"]
             fast = self._fast_paths[section]
-            values = fast.pick(row)
-            if len(row) != fast.width or tuple(map(type, values)) not in fast.types:
-                return None
-            text = fast.template % values
-            if not fast.fits(text) or not _is_gstin(rtin):
-                return None
+            return self._fitting(rtin, section, fast, fast.pick(row)) if len(row) == fast.width else None
         except (KeyError, TypeError, ValueError):  # a field missing, a value of a strange type, a number without end
+            return None
+
+    def _fitting(self, rtin: str, section: str, fast: FastPath, values: tuple[Any, ...]) -> Valid | None:
+        if tuple(map(type, values)) not in fast.types:
+            return None
+        text = fast.template % values
+        if not fast.fits(text) or not _is_gstin(rtin):
             return None
         for index in fast.dates:
             if not is_real_date(values[index]):
                 return None
-        stin, rtnprd, date, number = fast.key(values)
+        return self._valid(rtin, section, text, *fast.key(values))
+
+    def _valid(
+        self, rtin: str, section: str, text: str, stin: str, rtnprd: str, date: str, number: str
+    ) -> Valid | None:
         if self._strict_gstin and not (_check_digit_fits(rtin) and _check_digit_fits(stin)):
             return None
         return Valid(rtin, section, text, _key(stin, rtnprd, date, number))
+
+    def check_line(self, line: str) -> Valid | None:
+        """Return the document if a line of JSON fits its section's fast path; ``None`` says nothing about the line."""
+        decode, encode, paths = self._lines
+        try:
+            found = decode(line)
+            section, (width, fits, begin, dates, key) = paths[type(found)]
+            if line.count(":") != width:  # as many colons as keys: no key is there twice
+                return None
+            whole = encode(found).decode()
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        match = fits(whole)
+        if not match:
+            return None
+        for group in dates:
+            if not is_real_date(match[group]):
+                return None
+        return self._valid(whole[begin - 17 : begin - 2], section, "{" + whole[begin:], *match.group(*key))
+
+    def cells_checker(self, header: Sequence[str | None], nothing: object) -> Callable[[Sequence[Any]], Valid | None]:
+        """
+        Return what does for the cells of a table what :meth:`check_fast` does for a row.
+
+        :param header: the field of each column; ``None`` for one that is left out
+        :param nothing: what stands in a cell without a value
+        """
+        width = len(header)
+        kept = [place for place, field in enumerate(header) if field is not None]
+        places = {str(header[place]): index for index, place in enumerate(kept)}
+        if not {"rtin", "section"} <= places.keys():
+            return lambda cells: None
+        rtin_at, section_at = places["rtin"], places["section"]
+        of_fields = itemgetter(*kept) if len(kept) < width else None
+        picks = {
+            section: (fast, itemgetter(*map(places.__getitem__, model.model_fields)), len(kept) - fast.width)
+            for section, model in SECTIONS.items()
+            if places.keys() >= model.model_fields.keys()
+            for fast in [self._fast_paths[section]]
+        }
+
+        def check(cells: Sequence[Any]) -> Valid | None:
+            try:
+                if len(cells) != width:
+                    return None
+                if of_fields:
+                    cells = of_fields(cells)
+                section = cells[section_at]
+                fast, pick, empty = picks[section]
+                if cells.count(nothing) != empty:  # the fields of other sections, and no other
+                    return None
+                return self._fitting(cells[rtin_at], section, fast, pick(cells))
+            except (AttributeError, KeyError, TypeError, ValueError):  # a driver's rows need not be tuples
+                return None
+
+        return check
 
     def _in_full(self, row: Mapping[str, Any]) -> Valid | list[Fault]:
         cells = converted(row, text_amounts=self._text_amounts)

@@ -2,7 +2,7 @@
 The rules of a document as one regular expression, read from the models.
 
 A row that fits is valid and its text is what the model would write. A row that does not fit may still be valid:
-then the model decides.
+then the model decides. A line of JSON is put into that text without making Python objects of its values.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from itertools import product
 from operator import itemgetter
-from typing import Any, NamedTuple, get_args
+from typing import Any, Final, NamedTuple, Union, get_args
 
+import msgspec
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
@@ -23,6 +24,7 @@ from airflow_provider_ims.models.amounts import Limit
 from airflow_provider_ims.models.documents import SECTIONS, Document, real_date
 
 _NO_ACTION = "N"
+_GSTIN_LENGTH: Final = 15
 
 
 class FastPath(NamedTuple):
@@ -45,6 +47,38 @@ class FastPath(NamedTuple):
     fits: Callable[[str], re.Match[str] | None]
     dates: tuple[int, ...]
     key: Callable[[tuple[Any, ...]], tuple[str, str, str, str]]
+
+
+class LinePath(NamedTuple):
+    """
+    How the lines of a section's documents look, once their keys stand in the order in which they are sent.
+
+    :param width: number of colons in a line in which each key stands once
+    :param fits: matches a line
+    :param begin: where the document's own fields begin, after section and ``rtin``
+    :param dates: groups of the match that are dates
+    :param key: groups of the match that are supplier, period, date and number
+    """
+
+    width: int
+    fits: Callable[[str], re.Match[str] | None]
+    begin: int
+    dates: tuple[int, ...]
+    key: tuple[int, int, int, int]
+
+
+class Lines(NamedTuple):
+    """
+    Reads lines of JSON.
+
+    :param decode: returns a line as an object of its section; raises what ``msgspec`` raises when it is none
+    :param encode: returns such an object as JSON, its keys in the order in which they are sent
+    :param paths: the class of an object -> the section's name and path
+    """
+
+    decode: Callable[[str], msgspec.Struct]
+    encode: Callable[[msgspec.Struct], bytes]
+    paths: dict[type[msgspec.Struct], tuple[str, LinePath]]
 
 
 def amount_limit(field: FieldInfo) -> Decimal | None:
@@ -88,17 +122,65 @@ def fast_path_of(section: str, *, text_amounts: bool, allow_no_action: bool) -> 
             else product(*((int, float, Decimal) if name in amounts else (str,) for name in fields))
         ),
         template="{" + ",".join(_quoted(name, "%s", quoted=name not in amounts) for name in fields) + "}",
-        fits=re.compile(
-            r"\{"
-            + ",".join(
-                _quoted(name, _pattern(name, field, allow_no_action=allow_no_action), quoted=name not in amounts)
-                for name, field in fields.items()
-            )
-            + r"\}"
-        ).fullmatch,
+        fits=re.compile(r"\{" + _fields_pattern(model, allow_no_action=allow_no_action)).fullmatch,
         dates=tuple(dates),
         key=itemgetter(*map(list(fields).index, ("stin", "rtnprd", model.date_field, model.number_field))),
     )
+
+
+@cache
+def lines_of(*, allow_no_action: bool) -> Lines:
+    """
+    Derive from the models how lines of JSON are read.
+
+    :param allow_no_action: ``prev_status`` may be ``N``
+    """
+    # Values stay the bytes that they are: nothing is lost of a number, and an escape in a text fits no pattern.
+    classes = {
+        msgspec.defstruct(
+            section,
+            [(name, msgspec.Raw) for name in ("rtin", *model.model_fields)],
+            tag_field="section",
+            tag=section,
+            forbid_unknown_fields=True,
+        ): section
+        for section, model in SECTIONS.items()
+    }
+    return Lines(
+        decode=msgspec.json.Decoder(Union[tuple(classes)]).decode,  # noqa: UP007  the classes are known at run time only
+        encode=msgspec.json.Encoder().encode,
+        paths={
+            each: (section, _line_path(section, allow_no_action=allow_no_action)) for each, section in classes.items()
+        },
+    )
+
+
+def _line_path(section: str, *, allow_no_action: bool) -> LinePath:
+    model = SECTIONS[section]
+    before = f'{{"section":"{section}","rtin":"'
+    rtin = _pattern("stin", model.model_fields["stin"], allow_no_action=allow_no_action)
+    fields = _fields_pattern(model, allow_no_action=allow_no_action)
+    pattern = re.compile(f'{re.escape(before)}{rtin}",{fields}')
+    group = pattern.groupindex
+    return LinePath(
+        width=len(model.model_fields) + 2,
+        fits=pattern.fullmatch,
+        begin=len(before) + _GSTIN_LENGTH + len('",'),
+        dates=tuple(group[name] for name, field in model.model_fields.items() if is_date(field)),
+        key=(group["stin"], group["rtnprd"], group[model.date_field], group[model.number_field]),
+    )
+
+
+def _fields_pattern(model: type[Document], *, allow_no_action: bool) -> str:
+    """Return the pattern of a document's JSON after its first bracket, with groups for its identity and its dates."""
+    named = {"stin", "rtnprd", model.number_field}
+    fields = []
+    for name, field in model.model_fields.items():
+        pattern = _pattern(name, field, allow_no_action=allow_no_action)
+        if name in named or is_date(field):
+            pattern = f"(?P<{name}>{pattern})"
+        fields.append(_quoted(name, pattern, quoted=amount_limit(field) is None))
+    return ",".join(fields) + r"\}"
 
 
 def _quoted(name: str, value: str, *, quoted: bool) -> str:

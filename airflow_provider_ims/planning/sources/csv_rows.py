@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
+from airflow_provider_ims.planning.checks.checker import Checker
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow, Unreadable
 from airflow_provider_ims.planning.sources.table_rows import table_rows
@@ -35,7 +36,7 @@ class CsvFile:
         self.columns = columns
         self._delimiter = delimiter
 
-    def rows(self) -> Iterator[NumberedRow]:
+    def rows(self, checker: Checker | None = None) -> Iterator[NumberedRow]:
         """Yield each row with the number of its first line."""
         with opened(self._path, NOT_PLANNED) as stream:
             rows = self._cells(stream)
@@ -44,9 +45,8 @@ class CsvFile:
                 raise empty_file(self.name)
             if isinstance(header, Unreadable):
                 raise FileUnusable(self.name, f"line {number}, the header: {header.rule}")
-            yield from table_rows(
-                [str(name) for name in header], rows, columns=self.columns, name=self.name, nothing=""
-            )
+            names = [str(name) for name in header]
+            yield from table_rows(names, rows, columns=self.columns, name=self.name, nothing="", checker=checker)
 
     def _cells(self, stream: IO[bytes]) -> Iterator[tuple[int, Sequence[Any] | Unreadable]]:
         bad: list[BadLine] = []

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Any
 
+import msgspec
+
+from airflow_provider_ims.planning.checks.checker import Checker, Valid
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow, Unreadable
 from airflow_provider_ims.planning.sources.text_lines import BadLine, text_lines
@@ -35,15 +38,16 @@ def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Unr
 
 # Amounts stay as they were written: a float would drop the zero of 1000.50.
 _DECODER = json.JSONDecoder(parse_float=Decimal, object_pairs_hook=_without_repeated_keys)
-_QUICK_DECODER = json.JSONDecoder(parse_float=Decimal)
+_QUICK_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 
 def _decoded(line: str) -> Any:
-    if not line.startswith("{"):
-        return _DECODER.decode(line)
-    item, end = _QUICK_DECODER.raw_decode(line)
+    try:
+        item = _QUICK_DECODER.decode(line)
+    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
+        return _DECODER.decode(line)  # which says what is wrong, and takes a few things more, as Python does
     # As many colons as keys: no key is there twice. Looking at every pair of every line would take long.
-    if line[end:] in {"", "\r"} and type(item) is dict and line.count(":") == len(item):
+    if type(item) is dict and line.count(":") == len(item):
         return item
     return _DECODER.decode(line)
 
@@ -57,12 +61,20 @@ class _JsonSource:
         self._path = path
         self.columns = columns
 
-    def rows(self) -> Iterator[NumberedRow]:
+    def rows(self, checker: Checker | None = None) -> Iterator[NumberedRow]:
         """Yield each row with its number."""
         columns = self.columns
         plain = first = True
+        if not columns.is_plain({}):
+            checker = None
         with opened(self._path, NOT_PLANNED) as stream:
-            for number, item in self._items(stream):
+            for number, item in self._items(stream, checker):
+                if type(item) is Valid:
+                    if first:
+                        columns.check_first({}, self.name)  # its keys are the API's
+                        first = False
+                    yield number, item
+                    continue
                 if not isinstance(item, dict):
                     row = item if isinstance(item, Unreadable) else Unreadable(item, "a JSON object with fields")
                     yield number, row
@@ -73,7 +85,7 @@ class _JsonSource:
                     first = False
                 yield number, item if plain else columns.of_row(item)
 
-    def _items(self, stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
+    def _items(self, stream: IO[bytes], checker: Checker | None) -> Iterator[tuple[int, Any]]:
         raise NotImplementedError
 
 
@@ -87,9 +99,12 @@ class JsonLines(_JsonSource):
 
     unit = "line"
 
-    def _items(self, stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
+    def _items(self, stream: IO[bytes], checker: Checker | None) -> Iterator[tuple[int, Any]]:
         number = 0
         for number, line in enumerate(text_lines(stream, self.name), 1):
+            if checker and type(line) is str and (document := checker.check_line(line)):
+                yield number, document
+                continue
             if number == 1 and line.lstrip().startswith("["):
                 raise FileUnusable(
                     self.name,
@@ -120,7 +135,7 @@ class JsonArray(_JsonSource):
 
     unit = "item"
 
-    def _items(self, stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
+    def _items(self, stream: IO[bytes], checker: Checker | None) -> Iterator[tuple[int, Any]]:
         text = _Buffer(stream, self.name)
         if not text.peek():
             raise empty_file(self.name)

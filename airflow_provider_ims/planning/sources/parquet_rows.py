@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_ims.planning.checks.checker import Checker
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow
 from airflow_provider_ims.planning.sources.table_rows import table_rows
@@ -37,7 +38,7 @@ class ParquetFile:
         self._path = path
         self.columns = columns
 
-    def rows(self) -> Iterator[NumberedRow]:
+    def rows(self, checker: Checker | None = None) -> Iterator[NumberedRow]:
         """Yield each row with its number, from 1."""
         import duckdb
 
@@ -49,7 +50,9 @@ class ParquetFile:
                 with open_database(folder, memory_limit=_MEMORY_LIMIT, threads=1) as database:
                     names = [str(row[0]) for row in database.execute(f"DESCRIBE {source}").fetchall()]
                     cells = self._cells(database, source)
-                    yield from table_rows(names, cells, columns=self.columns, name=self.name, nothing=None)
+                    yield from table_rows(
+                        names, cells, columns=self.columns, name=self.name, nothing=None, checker=checker
+                    )
         except duckdb.Error as error:
             said = str(error).strip().splitlines()[0][:200]
             raise FileUnusable(self.name, f"is not a whole Parquet file ({said}); write it again") from None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from airflow_provider_ims.planning.checks.checker import Checker, Valid
+
 if TYPE_CHECKING:
     from airflow_provider_ims.planning.sources.columns import Columns
 
@@ -40,7 +42,7 @@ class Row(dict[str, Any]):
         self.carried = carried
 
 
-NumberedRow = tuple[int, dict[str, Any] | Unreadable]
+NumberedRow = tuple[int, dict[str, Any] | Unreadable | Valid]
 
 
 class Source(Protocol):
@@ -58,10 +60,11 @@ class Source(Protocol):
     text_amounts: bool
     columns: Columns
 
-    def rows(self) -> Iterator[NumberedRow]:
+    def rows(self, checker: Checker | None = None) -> Iterator[NumberedRow]:
         """
         Yield each row with its number, under the API's field names.
 
+        :param checker: what it finds valid as it stands comes as such, and need not be taken apart
         :raises FileUnusable: when the source as a whole is not what it must be
         :raises FileUnavailable: when it cannot be read now
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from airflow_provider_ims.planning.checks.checker import Checker
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow
 from airflow_provider_ims.planning.sources.table_rows import table_rows
@@ -37,7 +38,8 @@ class Query:
         self.columns = columns
         self._parameters = parameters
 
-    def rows(self) -> Iterator[NumberedRow]:
+    def rows(self, checker: Checker | None = None) -> Iterator[NumberedRow]:
         """Yield each row with its number, from 1, in the order of the query."""
         with answered(self._connect, self._sql, self._parameters, NOT_PLANNED) as (names, rows):
-            yield from table_rows(names, enumerate(rows, 1), columns=self.columns, name=self.name, nothing=None)
+            cells = enumerate(rows, 1)
+            yield from table_rows(names, cells, columns=self.columns, name=self.name, nothing=None, checker=checker)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from airflow_provider_ims.planning.checks.checker import Checker
 from airflow_provider_ims.planning.checks.coercion import ROW_FIELDS
 from airflow_provider_ims.planning.sources.columns import Columns, lacking
 from airflow_provider_ims.planning.sources.rows import NumberedRow, Row, Unreadable
@@ -18,6 +19,7 @@ def table_rows(
     columns: Columns,
     name: str,
     nothing: object,
+    checker: Checker | None = None,
 ) -> Iterator[NumberedRow]:
     """
     Turn the cells of a table into rows.
@@ -26,12 +28,18 @@ def table_rows(
     :param cells: the number of each row, with its cells in the order of the header
     :param name: the table, for the error
     :param nothing: what stands in a cell without a value
+    :param checker: what it finds valid as it stands comes as such
     :raises FileUnusable: when the columns do not suffice, for every row or for the section of the first one
     """
     fields, carried = columns.of_header(header, name)
     changes = columns.changes or not ROW_FIELDS.issuperset(field for field in fields if field is not None)
+    valid = checker.cells_checker(fields, nothing) if checker and not changes and not carried else None
     first = True
     for number, row in cells:
+        if valid and type(row) is not Unreadable and (document := valid(row)):
+            first = False
+            yield number, document
+            continue
         if isinstance(row, Unreadable):
             yield number, row
             continue
