@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from math import isnan
 from typing import Any, NamedTuple
 
 SUFFIX = ".carried.jsonl"
@@ -29,8 +30,12 @@ class Carried(NamedTuple):
 
 
 def as_text(values: Mapping[str, Any]) -> str:
-    """Return the values of a row as JSON in ASCII."""
-    return json.dumps(values, ensure_ascii=True, default=_plain, allow_nan=False, separators=(",", ":"))
+    """Return the values of a row as JSON in ASCII, without what is nothing (NaN)."""
+    try:
+        return _json(values)
+    except ValueError:  # numbers that JSON has none of; pandas writes NaN for an empty cell
+        there = {name: value for name, value in values.items() if not (isinstance(value, float) and isnan(value))}
+        return _json({name: value if _is_json(value) else str(value) for name, value in there.items()})
 
 
 def written(sha256: str, columns: Sequence[str], rows: Iterable[tuple[str, str]]) -> bytes:
@@ -62,6 +67,18 @@ def read(content: bytes, sha256: str) -> Carried | None:
         return Carried([str(name) for name in told["columns"]], [(str(place), dict(values)) for place, values in rows])
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=True, default=_plain, allow_nan=False, separators=(",", ":"))
+
+
+def _is_json(value: object) -> bool:
+    try:
+        _json(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(value: object) -> object:

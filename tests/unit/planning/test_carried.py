@@ -110,6 +110,19 @@ def test_values_of_a_table_keep_their_digits(tmp_path: Path):
     assert values == {"paid": Decimal("1234567890123.45"), "large": "12345678901234567.89", "booked": "2026-11-01"}
 
 
+def test_what_pandas_writes_for_an_empty_cell_is_nothing_and_no_error(tmp_path: Path):
+    discounts = (5.5, float("nan"), float("inf"))
+    texts = [json.dumps({**row(inum=f"X{n}"), "Discount": value}) for n, value in enumerate(discounts)]
+    texts.append(json.dumps({**row(inum="X3"), "Parts": [1, float("nan")]}))
+    plan(tmp_path / "plan", json_lines(tmp_path / "a.jsonl", texts), carry="all")
+    assert [values for _, values in beside(tmp_path / "plan").rows] == [
+        {"Discount": Decimal("5.5")},
+        {},
+        {"Discount": "inf"},
+        {"Parts": "[1, nan]"},
+    ]
+
+
 def test_what_a_reconciliation_writes_beside_the_fields_is_carried_unasked(tmp_path: Path):
     path = json_lines(tmp_path / "a.jsonl", [row(trade_name="Acme", book_Voucher="V-1")])
     plan(tmp_path / "plan", path, carry=None)
