@@ -69,6 +69,10 @@ cluster: $(CLUSTER)/.ready
 $(CLUSTER)/.ready: pyproject.toml constraints.txt
 	$(call set-up,$(CLUSTER),cluster,some minutes)
 
+bench: $(READY)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
+	@$(BIN)/python -m bench
+
 docs: $(READY)
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/docs
 	@echo "The site begins at build/docs/index.html"

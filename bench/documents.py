@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 import string
@@ -11,6 +12,10 @@ from typing import Any
 
 _SHARES = {"b2b": 80, "b2ba": 3, "b2bdn": 2, "b2bdna": 1, "b2bcn": 9, "b2bcna": 1, "ecom": 3, "ecoma": 1}
 _SUPPLIERS = 4000
+_COLUMNS = (
+    *("rtin", "section", "stin", "rtnprd", "srcform", "pos", "val", "txval", "iamt", "camt", "samt", "cess"),
+    *("prev_status", "inum", "idt", "oinum", "oidt", "nt_num", "nt_dt", "ont_num", "ont_dt", "inv_typ"),
+)
 
 
 def documents(count: int, gstins: int, seed: int = 1) -> Iterator[dict[str, Any]]:
@@ -64,6 +69,14 @@ def write_json_lines(path: Path, count: int, gstins: int, seed: int = 1) -> None
     with path.open("w", encoding="utf-8") as file:
         for row in documents(count, gstins, seed):
             file.write(json.dumps(row) + "\n")
+
+
+def write_csv(path: Path, count: int, gstins: int, seed: int = 1) -> None:
+    """Write the same rows as CSV, under one header for all sections."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, _COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(documents(count, gstins, seed))
 
 
 def _gstin(chance: random.Random) -> str:

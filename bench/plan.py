@@ -1,8 +1,9 @@
 """
-How fast ImsPlanOperator plans, and how much memory it takes, beside the floor.
+How fast ImsPlanOperator plans, and how much memory it takes, beside the floor and beside a script.
 
 The floor is what Python needs to read each line of the same file with ``json.loads`` and write it with ``json.dumps``
-into nowhere. Each measurement runs in a Python of its own.
+into nowhere. The script is what somebody would write instead, with pandas: CSV to one file for each GSTIN, nothing
+checked, no duplicate found, no request split. Each measurement runs in a Python of its own.
 
     python -m bench.plan [--documents 1000000] [--gstins 40] [--times 3]
 """
@@ -14,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from bench.apart import program_apart
-from bench.documents import write_json_lines
+from bench.documents import write_csv, write_json_lines
 
 _FLOOR = """
 import json, sys, time
@@ -22,6 +23,24 @@ wall, cpu = time.perf_counter(), time.process_time()
 with open(sys.argv[1], encoding="utf-8") as lines, open("/dev/null", "w", encoding="utf-8") as nowhere:
     for line in lines:
         nowhere.write(json.dumps(json.loads(line)))
+print(json.dumps({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}))
+"""
+
+_SCRIPT = """
+import json, pathlib, sys, time
+import pandas
+amounts = ["val", "txval", "iamt", "camt", "samt", "cess"]
+wall, cpu = time.perf_counter(), time.process_time()
+rows = pandas.read_csv(sys.argv[1], dtype=str).astype(dict.fromkeys(amounts, float))
+folder = pathlib.Path(sys.argv[2])
+folder.mkdir(parents=True, exist_ok=True)
+for rtin, own in rows.groupby("rtin"):
+    sections = [
+        f'"{section}":' + some.drop(columns=["rtin", "section"]).dropna(axis=1, how="all").to_json(orient="records")
+        for section, some in own.groupby("section")
+    ]
+    body = f'{{"rtin":"{rtin}","reqtyp":"RESET","invdata":{{' + ",".join(sections) + "}}"
+    (folder / f"{rtin}.json").write_text(body)
 print(json.dumps({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}))
 """
 
@@ -51,7 +70,8 @@ def measure(documents: int = 1_000_000, gstins: int = 40, times: int = 3) -> dic
     :param gstins: number of GSTINs
     :param times: how often the two are run, in turns; the fastest of each counts, since only others slow them down
     :return: ``plan.ratio_to_floor`` (CPU time), ``plan.ratio_to_floor_wall``, ``plan.docs_per_second``,
-        ``plan.peak_mb_1m`` and ``plan.peak_mb_3m`` (above the idle process with everything imported)
+        ``plan.peak_mb_1m`` and ``plan.peak_mb_3m`` (above the idle process with everything imported),
+        ``plan.ratio_to_pandas`` (time on the clock, of CSV) and ``plan.ratio_to_pandas_cpu``
     """
     with tempfile.TemporaryDirectory(prefix="ims-bench-") as folder:
         home = Path(folder)
@@ -64,26 +84,42 @@ def measure(documents: int = 1_000_000, gstins: int = 40, times: int = 3) -> dic
             plans.append(program_apart(_PLAN, home, source, home / "plan"))
         write_json_lines(source, 3 * documents, gstins)
         thrice = program_apart(_PLAN, home, source, home / "plan")
-    for plan, expected in (*((plan, documents) for plan in plans), (thrice, 3 * documents)):
+        source = home / "documents.csv"
+        write_csv(source, documents, gstins)
+        scripts: list[dict[str, float]] = []
+        tables: list[dict[str, float]] = []
+        for _ in range(times):
+            scripts.append(program_apart(_SCRIPT, home, source, home / "script"))
+            tables.append(program_apart(_PLAN, home, source, home / "plan"))
+    for plan, expected in (*((plan, documents) for plan in (*plans, *tables)), (thrice, 3 * documents)):
         if plan["documents"] != expected:
             raise AssertionError(f"{plan['documents']} of {expected} documents were planned")
-    floor = {clock: min(run[clock] for run in floors) for clock in ("cpu", "wall")}
-    best = {clock: min(run[clock] for run in plans) for clock in ("cpu", "wall")}
+    floor, best, script, table = (
+        {clock: min(run[clock] for run in runs) for clock in ("cpu", "wall")}
+        for runs in (floors, plans, scripts, tables)
+    )
     found = {
         "plan.ratio_to_floor": best["cpu"] / floor["cpu"],
         "plan.ratio_to_floor_wall": best["wall"] / floor["wall"],
         "plan.docs_per_second": documents / best["wall"],
         "plan.peak_mb_1m": max(plan["peak_mb"] for plan in plans),
         "plan.peak_mb_3m": thrice["peak_mb"],
+        "plan.ratio_to_pandas": table["wall"] / script["wall"],
+        "plan.ratio_to_pandas_cpu": table["cpu"] / script["cpu"],
     }
     print(f"{documents:,} documents of {gstins} GSTINs, JSON lines to requests; fastest of {times}")
     print(f"{'':28}{'CPU s':>9}{'wall s':>9}{'MB above idle':>15}")
     print(f"{'floor: loads + dumps':28}{floor['cpu']:9.2f}{floor['wall']:9.2f}")
     print(f"{'plan':28}{best['cpu']:9.2f}{best['wall']:9.2f}{found['plan.peak_mb_1m']:15.1f}")
     print(f"{'plan, 3 times the documents':28}{thrice['cpu']:9.2f}{thrice['wall']:9.2f}{thrice['peak_mb']:15.1f}")
+    peak = max(run["peak_mb"] for run in tables)
+    print(f"{'plan, of CSV':28}{table['cpu']:9.2f}{table['wall']:9.2f}{peak:15.1f}")
+    print(f"{'script with pandas, of CSV':28}{script['cpu']:9.2f}{script['wall']:9.2f}")
     print(
         f"ratio to the floor: {found['plan.ratio_to_floor']:.2f} (CPU), {found['plan.ratio_to_floor_wall']:.2f} (wall)"
     )
+    to_script = found["plan.ratio_to_pandas_cpu"], found["plan.ratio_to_pandas"]
+    print("ratio to the script: {:.2f} (CPU), {:.2f} (wall)".format(*to_script))
     print(f"documents per second: {found['plan.docs_per_second']:,.0f}")
     return found
 
