@@ -142,6 +142,8 @@ def many(first: int, last: int, *, jobs: int = 0, only_first: bool = False) -> i
             done += count
             coverage.update(seen)
             wrong += faults
+            for seed, violations in faults:
+                sys.stderr.write(f"\nday {seed}: {violations[0].splitlines()[0][:200]}\n")
             seconds = clock.REAL["monotonic"]() - began
             bar = "#" * int(40 * done / (last - first))
             sys.stderr.write(f"\r[{bar:40}] {done} days, {done / seconds:.1f} a second, {len(wrong)} went wrong ")

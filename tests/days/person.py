@@ -37,8 +37,10 @@ def clean_up(world: World, flows: list[Any]) -> bool:
             if oracle.is_accounted(world, flow):
                 world.tell(f"{world.person} looks up what {flow.plan.run_id} warns of")
                 flow.looked_up = True
-            continue
-        acted = _act(world, flow, failed) or acted
+        else:
+            acted = _act(world, flow, failed) or acted
+        if flow.looked_up:
+            acted = _check(world, flow) or acted
     return acted
 
 

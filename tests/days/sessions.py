@@ -129,6 +129,8 @@ def clean_up(world: World) -> bool:
     for run in world.session_runs:
         if not run.is_over or run.has_served or run.was_tidied:
             continue
+        if any(each.owner == run.owner and not each.is_over for each in world.session_runs):
+            continue  # another one is asking for a password: a newer one would make that one void
         run.was_tidied += 1
         if not world.service.is_open(*run.owner):
             world.airflow.clear(run.instances[0])
