@@ -139,6 +139,11 @@ class BulkReset:
         """Whether something is known of any request, such as that it was sent."""
         return any(self._entry(chunk) is not None for chunk in self.chunks)
 
+    @property
+    def has_sent(self) -> bool:
+        """Whether any request went out, or may have."""
+        return any(entry.sends for chunk in self.chunks if (entry := self._entry(chunk)) is not None)
+
     def done(self) -> list[ChunkOutcome]:
         """Say how far each request got, in their order."""
         return [self._outcome_of(chunk) for chunk in self.chunks]

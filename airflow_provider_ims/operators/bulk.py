@@ -273,6 +273,8 @@ class ImsBulkResetOperator(ShowsSummary):
         self, context: Context, outcomes: Outcomes, bulk: BulkReset, journal: Journal, error: Exception
     ) -> AwaitMoment:
         """Wait out a fault below Airflow 3.3, where a retry would know nothing but what is kept beside the requests."""
+        if isinstance(error, GstnBusy) and not bulk.has_sent:
+            self._fail(context, outcomes, bulk, error)  # a retry has nothing to know
         failures = journal.count_failure()
         if failures > MOST_FAILURES or isinstance(error, GstnBusy):
             text = str(error) if isinstance(error, GstnError) else f"{type(error).__name__}: {error}"

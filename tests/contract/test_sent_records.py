@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_ims._compat import AirflowFailException
 from airflow_provider_ims.exceptions import (
     GstnAmbiguousSubmission,
+    GstnBusy,
     GstnInvalidRequest,
     GstnPermanentError,
     GstnResetFailed,
@@ -36,7 +37,7 @@ from tests.contract.task_instance import (
     rows,
     three_requests,
 )
-from tests.unit.builders import document
+from tests.unit.builders import document, request
 
 OTHER_RTIN = "27MAYAS0100J1ZX"
 
@@ -321,6 +322,25 @@ class TestBelowAirflow33:
         simulator.gst.open_session(RTIN)
         assert task.attempt_after_a_clear()["outcome"] == "processed"
         assert simulator["resets"] == CHUNKS
+
+    def test_gstn_that_is_busy_for_too_long_is_tried_again_as_nothing_was_sent(self, simulator, entry):
+        task = bulk(simulator, entry, store=None, busy_timeout=0)
+        other = request(RTIN, b2b=[document(stin=STIN, inum="OTHER")])
+        simulator.gst.submit_reset(simulator.gst.options.org_id, RTIN, other)
+        with pytest.raises(GstnBusy, match="6 not sent") as caught:
+            task.attempt()
+        assert not isinstance(caught.value, AirflowFailException)
+        simulator.finish_tasks()
+        assert task.attempt()["outcome"] == "processed"
+        assert simulator["resets"] == 1 + CHUNKS
+
+    def test_gstn_that_is_busy_for_too_long_after_a_request_was_sent_fails_for_good(self, simulator, entry):
+        task = bulk(simulator, entry, store=None, busy_timeout=0)
+        simulator.next_task()
+        simulator.next_task(status_cd="ER", err_cd="IMSSAV0015")
+        with pytest.raises(GstnPermanentError, match="Clear this task"):
+            task.attempt()
+        assert task.attempt_after_a_clear()["outcome"] == "processed"
 
     def test_a_summary_that_airflow_does_not_take_is_no_reason_to_try_again(self, simulator, task):
         simulator.fault("reset", "drop_after")
