@@ -14,6 +14,7 @@ from airflow_provider_ims.cli._screen import ExitCode, Screen
 from airflow_provider_ims.doctor.findings import Verdict, findings
 from airflow_provider_ims.doctor.transcript import Transcript
 from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.storage import local_place, read_whole
 
 if TYPE_CHECKING:
     from airflow_provider_ims.doctor.examination import Step
@@ -71,10 +72,7 @@ def _payload(given: argparse.Namespace) -> ResetPayload | None:
         return None
     if not given.yes:
         raise WrongUsage("--reset sends a request that changes documents at GSTN; say --yes if that is meant")
-    try:
-        payload = ResetPayload.parse(given.reset.read_bytes())
-    except OSError as error:
-        raise WrongUsage(f"--reset {given.reset}: cannot be read ({error})") from None
+    payload = ResetPayload.parse(read_whole(local_place(given.reset.absolute())))
     if payload.rtin != given.gstin:
         raise WrongUsage(f"--reset {given.reset} is for GSTIN {payload.rtin}, not {given.gstin}")
     return payload
@@ -82,8 +80,8 @@ def _payload(given: argparse.Namespace) -> ResetPayload | None:
 
 def _read(path: Path) -> Transcript:
     try:
-        return Transcript.of_lines(path.read_text(encoding="utf-8").splitlines())
-    except (OSError, ValueError, TypeError) as error:
+        return Transcript.of_lines(read_whole(local_place(path.absolute())).decode().splitlines())
+    except (ValueError, TypeError) as error:
         raise WrongUsage(f"{path}: no transcript of the doctor ({error})") from None
 
 

@@ -17,7 +17,7 @@ from airflow_provider_ims.planning.planner import Plan, Rules, make_plan
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.files import file_source
 from airflow_provider_ims.planning.sources.rows import NumberedRow, Source
-from airflow_provider_ims.storage import local_place
+from airflow_provider_ims.storage import local_place, read_whole
 from airflow_provider_ims.tables.documents import AMOUNTS
 
 
@@ -87,7 +87,7 @@ def read_plan(plan: Plan) -> Totals:
     totals = Totals()
     for entry in plan.gstins:
         for chunk in entry.chunks:
-            payload = ResetPayload.parse(Path(chunk.path).read_bytes(), allow_no_action=True)
+            payload = ResetPayload.parse(read_whole(local_place(Path(chunk.path))), allow_no_action=True)
             for section, documents in payload.sections():
                 totals.add(section, documents)
     return totals

@@ -34,7 +34,7 @@ def run(given: argparse.Namespace, screen: Screen) -> ExitCode:
             output,
             columns=BookColumns(columns_of(given)),
             rules=_rules(given.rules),
-            decisions=_decisions(given.decisions),
+            decisions=Decisions.of_file(local_place(given.decisions.absolute())) if given.decisions else None,
             options=Options(
                 on_invalid=given.on_invalid,
                 other_gstins=given.other_gstins,
@@ -94,12 +94,3 @@ def _rules(path: Path | None) -> MatchRules:
         return MatchRules(**json_object(path, "--rules"))
     except TypeError as error:
         raise WrongUsage(f"--rules {path}: {error}") from None
-
-
-def _decisions(path: Path | None) -> Decisions | None:
-    if path is None:
-        return None
-    try:
-        return Decisions.of_csv(path.read_text(encoding="utf-8-sig", errors="replace"))
-    except OSError as error:
-        raise WrongUsage(f"--decisions {path}: cannot be read ({error})") from None

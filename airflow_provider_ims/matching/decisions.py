@@ -6,11 +6,15 @@ import csv
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from airflow_provider_ims.matching.errors import MatchError
 from airflow_provider_ims.matching.passes import MATCHES
+from airflow_provider_ims.storage import read_whole
 from airflow_provider_ims.tables.sql import literal
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
 
 Decision = Literal["keep", "reset", "review"]
 DECISIONS: Final[tuple[Decision, ...]] = ("keep", "reset", "review")
@@ -92,6 +96,17 @@ class Decisions:
             every = [one for one in ACTIONS if not (one == "N" and decision == "reset")]
             table.setdefault(match, {}).update(dict.fromkeys(every if action in {"", "*"} else [action], decision))
         return cls(table, function)
+
+    @classmethod
+    def of_file(cls, path: ObjectStoragePath | str) -> Decisions:
+        """
+        Read a CSV file, as :meth:`of_csv` does.
+
+        :param path: the file, also as ``ObjectStoragePath`` takes it
+        :raises CannotRead: when it cannot be read
+        :raises MatchError: with all that is wrong with it
+        """
+        return cls.of_csv(read_whole(path).decode("utf-8-sig", "replace"))
 
     def sql(self) -> str:
         """

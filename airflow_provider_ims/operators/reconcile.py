@@ -48,7 +48,7 @@ from airflow_provider_ims.snapshots.errors import SnapshotUnavailable, SnapshotU
 from airflow_provider_ims.snapshots.snapshot import MAX_AGE, FoundSnapshot, several, usable
 from airflow_provider_ims.snapshots.verification import COLUMNS, VERIFICATIONS, Reported, verify
 from airflow_provider_ims.spreadsheets import SheetWriter
-from airflow_provider_ims.storage import StorageError, copy_whole, names_in, place, read_whole
+from airflow_provider_ims.storage import StorageError, copy_whole, names_in, place
 from airflow_provider_ims.tables.database import MEMORY_LIMIT, checked_memory_limit, open_database, workspace
 from airflow_provider_ims.tables.documents import TAXES
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, NoRoom, TableError
@@ -241,8 +241,7 @@ class ImsReconcileOperator(ShowsSummary):
     def _decisions(self, context: Context) -> Decisions | None:
         if not isinstance(self.decisions, str):
             return self.decisions
-        path = str(self.render_template(self.decisions, context))
-        return Decisions.of_csv(read_whole(path).decode("utf-8-sig", "replace"))
+        return Decisions.of_file(str(self.render_template(self.decisions, context)))
 
     def _sources(self) -> list[Books]:
         if self.sql is not None:

@@ -187,6 +187,25 @@ def test_snapshots_are_matched_with_the_books_without_airflow(ims: Any, tmp_path
     assert (code, found["documents"]) == (0, 1)
 
 
+def test_a_table_of_decisions_is_read_from_a_file(ims: Any, tmp_path: Path):
+    taken = snapshot(tmp_path / "snapshot", DOCUMENT)
+    (tmp_path / "books.csv").write_text(BOOKS)
+    (tmp_path / "decisions.csv").write_text("\ufeffmatch,action,decision\nmatched,R,review\n", encoding="utf-8")
+    words = ("reconcile", "--snapshot", taken, "--books", tmp_path / "books.csv", "--max-age", "1000000")
+    code, found = ims(*words, "--output", tmp_path / "out", "--decisions", tmp_path / "decisions.csv")
+    assert (code, found["decisions"]) == (0, {"review": 1})
+    code, found = ims(*words, "--output", tmp_path / "out", "--decisions", tmp_path / "nowhere.csv")
+    assert code == 2
+    assert f"{tmp_path / 'nowhere.csv'} cannot be read: it is not there" in found["error"]
+
+
+@pytest.mark.parametrize("words", [["--replay"], ["a", "--gstin", RTIN, "--yes", "--reset"]])
+def test_a_file_of_the_doctor_that_is_not_there_is_named(ims: Any, tmp_path: Path, words: list[str]):
+    code, found = ims("doctor", *words, tmp_path / "nowhere")
+    assert code == 2
+    assert f"{tmp_path / 'nowhere'} cannot be read: it is not there" in found["error"]
+
+
 def test_what_a_person_sees_is_a_table_and_a_number_to_end_with(capsys: pytest.CaptureFixture[str]):
     assert main(["check", str(ROWS)]) == 0
     told = capsys.readouterr().out
