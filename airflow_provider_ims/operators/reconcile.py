@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -44,17 +44,15 @@ from airflow_provider_ims.operators._ending import end_task, succeeds
 from airflow_provider_ims.operators._page_summary import SUMMARY, ShowsSummary
 from airflow_provider_ims.operators._sources import files_of, sql_hook
 from airflow_provider_ims.operators._window import look_at_the_calendar
+from airflow_provider_ims.results.verified_files import VerifiedFiles
 from airflow_provider_ims.snapshots.errors import SnapshotUnavailable, SnapshotUnusable
 from airflow_provider_ims.snapshots.snapshot import MAX_AGE, FoundSnapshot, several, usable
 from airflow_provider_ims.snapshots.verification import COLUMNS, VERIFICATIONS, Reported, verify
-from airflow_provider_ims.spreadsheets import SheetWriter
-from airflow_provider_ims.storage import StorageError, copy_whole, names_in, place
+from airflow_provider_ims.storage import StorageError, names_in, place
 from airflow_provider_ims.tables.database import MEMORY_LIMIT, checked_memory_limit, open_database, workspace
 from airflow_provider_ims.tables.documents import TAXES
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, NoRoom, TableError
 from airflow_provider_ims.tables.files import local_file
-from airflow_provider_ims.workbooks.columns import columns_of
-from airflow_provider_ims.workbooks.writer import Workbook
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -321,7 +319,7 @@ class ImsVerifyOperator(ShowsSummary):
         outcomes = [each for each in several(self.outcomes) if each is not None]
         if not outcomes:
             raise AirflowSkipException("Nothing was sent, so there is nothing to verify.")
-        target = folder("output_path", self.output_path) / "verified.csv"
+        target = folder("output_path", self.output_path)
         counts: Counter[tuple[str, str]] = Counter()
         by_rtin: dict[str, Sums] = {}
         differences = 0
@@ -329,22 +327,13 @@ class ImsVerifyOperator(ShowsSummary):
             fresh = self._by_gstin(self.snapshot, self.max_age)
             earlier = self._by_gstin(self.before, None) if self.before is not None else {}
             with workspace() as local:
-                with ExitStack() as files:
-                    file = files.enter_context((local / "verified.csv").open("w", encoding="utf-8", newline=""))
-                    sheet = SheetWriter(file, COLUMNS)
-                    tab = None
-                    if "xlsx" in self.report_formats:
-                        book = files.enter_context(Workbook(local / "verified.xlsx"))
-                        tab = book.sheet("Documents", columns_of(COLUMNS))
+                with VerifiedFiles(local, workbook="xlsx" in self.report_formats) as files:
                     for number, outcome in enumerate(outcomes):
                         own = local / str(number)
                         own.mkdir()
                         reported = self._fetch(outcome, fresh, earlier, own)
-                        readable = [
-                            *reported.requests,
-                            reported.snapshot,
-                            *([reported.before] if reported.before else []),
-                        ]
+                        before = [reported.before] if reported.before else []
+                        readable = [*reported.requests, reported.snapshot, *before]
                         with open_database(own, readable=readable, memory_limit=self.memory_limit) as database:
                             for row in verify(database, reported, own):
                                 found = dict(zip(COLUMNS, row, strict=True))
@@ -355,18 +344,11 @@ class ImsVerifyOperator(ShowsSummary):
                                 by_rtin.setdefault(reported.rtin, Sums.empty()).add(found["verification"], tax)
                                 is_there = found["verification"] != "gone"
                                 differences += found["outcome"] == "reset" and is_there and found["action"] != "N"
-                                sheet.write(row)
-                                if tab:
-                                    tab.write(row)
-                paths = {"path": str(target)}
-                if "xlsx" in self.report_formats:
-                    beside = target.with_name("verified.xlsx")
-                    copy_whole(local / "verified.xlsx", beside)
-                    paths["xlsx_path"] = str(beside)
-                copy_whole(local / "verified.csv", target)
-        summary = {**self._summary(str(target), counts, differences), **paths}
+                                files.write(row)
+                paths = files.copy_to(target)
+        summary = {**self._summary(paths["path"], counts, differences), **paths}
         told_of = ", ".join(f"{summary[word]:,} {word}" for word in VERIFICATIONS if summary[word])
-        text = f"Of {summary['documents']:,} documents {told_of or 'none is left'}. Every document: {target}"
+        text = f"Of {summary['documents']:,} documents {told_of or 'none is left'}. Every document: {paths['path']}"
         error = None
         if differences:
             error = GstnPermanentError(
