@@ -36,10 +36,10 @@ class VerifiedFiles:
     def __enter__(self) -> Self:
         with self._files:
             csv = self._files.enter_context((self._local / CSV_FILE).open("w", encoding="utf-8", newline=""))
-            self._writers = [SheetWriter(csv, COLUMNS).write]
+            self._sheet, self._tab = SheetWriter(csv, COLUMNS), None
             if self._has_workbook:
                 book = self._files.enter_context(Workbook(self._local / XLSX_FILE))
-                self._writers.append(book.sheet("Documents", columns_of(COLUMNS)).write)
+                self._tab = book.sheet("Documents", columns_of(COLUMNS))
             self._files = self._files.pop_all()
         return self
 
@@ -48,8 +48,9 @@ class VerifiedFiles:
 
     def write(self, row: Sequence[Any]) -> None:
         """Write a row with the columns of :data:`~airflow_provider_ims.snapshots.verification.COLUMNS`."""
-        for write in self._writers:
-            write(row)
+        self._sheet.write(row)
+        if self._tab:
+            self._tab.write(row)
 
     def copy_to(self, folder: ObjectStoragePath) -> dict[str, str]:
         """
