@@ -72,6 +72,8 @@ def service(*, tls: bool = True) -> Iterator[Address]:
     """
     with tempfile.TemporaryDirectory(prefix="ims-bench-") as folder:
         command = [sys.executable, "-m", "bench.service", folder, *([] if tls else ["--plain"])]
+        # No ProcessSet, whose children have no standard input and output to talk by: this one says there where it
+        # listens, and ends itself when its input does, so also when this process is killed.
         with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603
             try:
                 assert process.stdout is not None  # noqa: S101

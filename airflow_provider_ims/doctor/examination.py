@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 from airflow_provider_ims.doctor.transcript import Transcript
 from airflow_provider_ims.exceptions import GstnError, GstnTaskNotFound
-from airflow_provider_ims.hooks._base import Build
 from airflow_provider_ims.hooks.gstn import RESET, GstnHook
 from airflow_provider_ims.models.error_codes import Kind
 from airflow_provider_ims.models.payload import ResetPayload
 from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.protocol import access, tasks
+from airflow_provider_ims.protocol.access import Build
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.wire import SMALL_REPLY, Reply, Request
 from airflow_provider_ims.sessions.store import MemorySessionStore

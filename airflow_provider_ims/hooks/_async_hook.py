@@ -9,13 +9,13 @@ from typing import Any, Self, TypeVar
 
 from airflow_provider_ims._metadata import afind_connection
 from airflow_provider_ims.exceptions import GstnError, of_service_error
-from airflow_provider_ims.hooks._base import Build, GstnBaseHook, given
+from airflow_provider_ims.hooks._base import GstnBaseHook, given
 from airflow_provider_ims.hooks._client_cache import Client, acquire, release
 from airflow_provider_ims.hooks._retries import awaited_reads
 from airflow_provider_ims.hooks._runner import arun_exchange
 from airflow_provider_ims.models.task_status import TaskStatus
 from airflow_provider_ims.protocol import tasks
-from airflow_provider_ims.protocol.access import TokenKeeper
+from airflow_provider_ims.protocol.access import Build, TokenKeeper
 from airflow_provider_ims.protocol.calls import RESET, Call
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.settings import Settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,18 +10,14 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_ims.exceptions import GstnInvalidConnection, GstnInvalidRequest
 from airflow_provider_ims.models.printable import clean
-from airflow_provider_ims.protocol.access import Access
 from airflow_provider_ims.protocol.kept_token import KeptToken
 from airflow_provider_ims.protocol.settings import InvalidConnection, Settings
-from airflow_provider_ims.protocol.wire import Request
 from airflow_provider_ims.sessions.store import SessionStore, session_store
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
 READ_ATTEMPTS = 4
-
-Build = Callable[[Settings, Access], Request]
 
 # Tokens that this process knows, so that its hooks need not ask the store each time.
 _KNOWN_TOKENS: dict[str, KeptToken] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from tenacity import (
     AsyncRetrying,
@@ -35,24 +36,22 @@ def reads(attempts: int) -> Retrying:
 
     :param attempts: calls in all, at least 1
     """
-    return Retrying(
-        stop=stop_after_attempt(attempts),
-        retry=_MAY_PASS,
-        wait=_wait,
-        before_sleep=before_sleep_log(log, logging.WARNING),
-        reraise=True,
-    )
+    return Retrying(**_policy(attempts))
 
 
 def awaited_reads(attempts: int) -> AsyncRetrying:
     """Return how an awaited read is repeated; the twin of :func:`reads`."""
-    return AsyncRetrying(
-        stop=stop_after_attempt(attempts),
-        retry=_MAY_PASS,
-        wait=_wait,
-        before_sleep=before_sleep_log(log, logging.WARNING),
-        reraise=True,
-    )
+    return AsyncRetrying(**_policy(attempts))
+
+
+def _policy(attempts: int) -> dict[str, Any]:
+    return {
+        "stop": stop_after_attempt(attempts),
+        "retry": _MAY_PASS,
+        "wait": _wait,
+        "before_sleep": before_sleep_log(log, logging.WARNING),
+        "reraise": True,
+    }
 
 
 def _wait(state: RetryCallState) -> float:

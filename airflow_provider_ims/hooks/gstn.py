@@ -23,7 +23,7 @@ from airflow_provider_ims.exceptions import (
     of_service_error,
 )
 from airflow_provider_ims.hooks._async_hook import GstnAsyncHook
-from airflow_provider_ims.hooks._base import Build, GstnBaseHook, given
+from airflow_provider_ims.hooks._base import GstnBaseHook, given
 from airflow_provider_ims.hooks._pages import TaskPage, read_page_as_json
 from airflow_provider_ims.hooks._rate_limit import rate_limit_of
 from airflow_provider_ims.hooks._retries import reads
@@ -37,7 +37,7 @@ from airflow_provider_ims.models.payload import MAX_BODY_BYTES, ImsRequest, Rese
 from airflow_provider_ims.models.sent_request import SentRequest
 from airflow_provider_ims.models.task_status import TaskStatus, is_gone
 from airflow_provider_ims.protocol import access, tasks
-from airflow_provider_ims.protocol.access import Access, TokenKeeper
+from airflow_provider_ims.protocol.access import Access, Build, TokenKeeper
 from airflow_provider_ims.protocol.calls import DOWNLOAD, RESET, Call, Download
 from airflow_provider_ims.protocol.errors import ServiceError
 from airflow_provider_ims.protocol.gstn_session import GstnSession, GstnSessions

@@ -65,6 +65,10 @@ class Access(NamedTuple):
         return f"Access(token=***, org_id={self.org_id!r})"
 
 
+Build = Callable[[Settings, Access], Request]
+"""Builds the request of a call, once there is a token for it."""
+
+
 def headers(settings: Settings, access: Access, *, gstin: str | None = None, with_body: bool = False) -> dict[str, str]:
     """
     Build the headers of a call of the Enriched API.
