@@ -27,6 +27,8 @@ class Pairing:
     undecided, in the table ``tie``. The best is the one of the earliest pass, then the one with the nearest date, then
     the one with the smallest gap.
 
+    What passes with one search have found stands in ``new_pair`` and ``new_tie`` until they have ended.
+
     Tables afterwards: ``pair`` (``doc``, ``book``, ``pass``), ``tie`` (the same, every candidate), where ``pass`` is
     the place in :data:`PASSES`.
 
@@ -41,8 +43,9 @@ class Pairing:
     def run(self, passes: Sequence[Pass] = PASSES) -> None:
         """Run all passes."""
         run = self._database.execute
-        run("CREATE TEMP TABLE pair (doc BIGINT, book BIGINT, pass TINYINT)")
-        run("CREATE TEMP TABLE tie (doc BIGINT, book BIGINT, pass TINYINT)")
+        for table in ("pair", "tie"):
+            run(f"CREATE TEMP TABLE {table} (doc BIGINT, book BIGINT, pass TINYINT)")
+            run(f"CREATE TEMP TABLE new_{table} AS FROM {table}")
         wanted = "id, rtin, stin, kind, number, date, val, " + ", ".join(AMOUNTS)
         run(
             f"CREATE TEMP VIEW docs_0 AS SELECT {wanted}, original_number, original_date,"
@@ -51,11 +54,12 @@ class Pairing:
         )
         run(f"CREATE TEMP VIEW books_0 AS SELECT {wanted}, {_YEAR.format('date')} AS fy FROM books")
         self._left = ("docs_0", "books_0")
-        self._stages = 0
         numbered = list(enumerate(passes))
         for key, found in groupby(numbered, key=lambda one: one[1].key):
             self._stage(key, list(found))
-        for table in (*self._left, "candidate", "contested", "best", "clear", "doubtful"):
+        for view in ("docs_0", "books_0"):
+            run(f"DROP VIEW {view}")
+        for table in (*_LEFT, "new_pair", "new_tie", "candidate", "contested", "best", "clear", "doubtful"):
             run(f"DROP TABLE IF EXISTS {table}")
 
     def _stage(self, key: tuple[str, str, bool], passes: list[tuple[int, Pass]]) -> None:
@@ -64,12 +68,13 @@ class Pairing:
         docs, books = self._left
         run = self._database.execute
         run(f"CREATE OR REPLACE TEMP TABLE candidate AS {self._candidates(docs, books, key, passes)}")
-        if not key[2] and key[1] in {"number", "normalised"} and key[0] == "gstin":
+        if not self._count("candidate"):
+            pass
+        elif not key[2] and key[1] in {"number", "normalised"} and key[0] == "gstin":
             self._choose_beyond_doubt(is_last=key[1] == "normalised")
         else:
             self._choose("candidate")
-        self._narrow(docs, books)
-        self._stages += 1
+        self._narrow()
 
     def _candidates(self, docs: str, books: str, key: tuple[str, str, bool], passes: list[tuple[int, Pass]]) -> str:
         supplier = "d.stin = b.stin"
@@ -146,7 +151,7 @@ class Pairing:
             f" OR book IN (SELECT book FROM {candidates} GROUP BY book HAVING count(*) > 1)"
         )
         run(
-            f"INSERT INTO pair SELECT doc, book, pass FROM {candidates}"
+            f"INSERT INTO new_pair SELECT doc, book, pass FROM {candidates}"
             " WHERE doc NOT IN (SELECT doc FROM contested) AND book NOT IN (SELECT book FROM contested)"
         )
         while self._count("contested"):
@@ -160,8 +165,8 @@ class Pairing:
             " count(*) OVER (PARTITION BY book) AS docs FROM (SELECT *, (pass, days, gap) AS score FROM contested"
             " QUALIFY score = min(score) OVER (PARTITION BY doc) AND score = min(score) OVER (PARTITION BY book))"
         )
-        run("INSERT INTO pair SELECT doc, book, pass FROM best WHERE books = 1 AND docs = 1")
-        run("INSERT INTO tie SELECT doc, book, pass FROM best WHERE books > 1 OR docs > 1")
+        run("INSERT INTO new_pair SELECT doc, book, pass FROM best WHERE books = 1 AND docs = 1")
+        run("INSERT INTO new_tie SELECT doc, book, pass FROM best WHERE books > 1 OR docs > 1")
         run(
             "CREATE OR REPLACE TEMP TABLE contested AS SELECT * FROM contested"
             " WHERE doc NOT IN (SELECT doc FROM best) AND book NOT IN (SELECT book FROM best)"
@@ -183,8 +188,8 @@ class Pairing:
                 f" FROM candidate c JOIN {self._left[1]} b ON b.id = c.book"
                 f" JOIN {self._left[0]} d ON d.rtin = b.rtin AND d.stin = b.stin AND d.kind = b.kind"
                 f" AND d.date = b.date AND {_EQUAL_AMOUNTS}"
-                f" WHERE d.id <> c.doc AND c.days > 0 AND {_NEARLY_AS_WRITTEN} AND d.id NOT IN (SELECT doc FROM pair)"
-                " AND d.id NOT IN (SELECT doc FROM tie)"
+                f" WHERE d.id <> c.doc AND c.days > 0 AND {_NEARLY_AS_WRITTEN} AND d.id NOT IN (SELECT doc FROM new_pair)"
+                " AND d.id NOT IN (SELECT doc FROM new_tie)"
             )
             run(
                 "CREATE OR REPLACE TEMP TABLE clear AS FROM candidate"
@@ -194,36 +199,44 @@ class Pairing:
                 break
             self._choose("clear")
             run(
-                "CREATE OR REPLACE TEMP TABLE candidate AS FROM candidate WHERE doc NOT IN (SELECT doc FROM pair)"
-                " AND book NOT IN (SELECT book FROM pair) AND doc NOT IN (SELECT doc FROM tie)"
-                " AND book NOT IN (SELECT book FROM tie)"
+                "CREATE OR REPLACE TEMP TABLE candidate AS FROM candidate WHERE doc NOT IN (SELECT doc FROM new_pair)"
+                " AND book NOT IN (SELECT book FROM new_pair) AND doc NOT IN (SELECT doc FROM new_tie)"
+                " AND book NOT IN (SELECT book FROM new_tie)"
             )
         if is_last and self._count("candidate"):
             run(
-                "INSERT INTO tie SELECT DISTINCT * FROM (SELECT doc, book, pass FROM doubtful"
+                "INSERT INTO new_tie SELECT DISTINCT * FROM (SELECT doc, book, pass FROM doubtful"
                 " UNION ALL SELECT other, book, pass FROM doubtful)"
             )
 
-    def _narrow(self, docs: str, books: str) -> None:
-        """Keep what is still to be paired, and the normalised numbers, which only that needs."""
-        run, stage = self._database.execute, self._stages + 1
-        numbers = {"number": "normalised"}
-        of_docs = numbers | {"original_number": "original_normalised"}
-        for name, old, side, forms in (("docs", docs, "doc", of_docs), ("books", books, "book", numbers)):
-            left = (
-                f"(SELECT * FROM {old} WHERE id NOT IN (SELECT {side} FROM pair)"
-                f" AND id NOT IN (SELECT {side} FROM tie))"
-            )
-            sql = with_normalised(left, forms, "fy") if stage == 1 else f"FROM {left}"
-            run(f"CREATE TEMP TABLE {name}_{stage} AS {sql}")
-            if stage > 1:
-                run(f"DROP TABLE {old}")
-        self._left = (f"docs_{stage}", f"books_{stage}")
+    def _narrow(self) -> None:
+        """
+        Keep what is still to be paired, and after the first passes the normalised numbers, which only that needs.
+
+        What is left is asked for what these passes have found alone: everything else is gone already.
+        """
+        run = self._database.execute
+        forms = {"number": "normalised"}
+        of_docs = forms | {"original_number": "original_normalised"}
+        found = "(SELECT {0} FROM new_pair UNION ALL SELECT {0} FROM new_tie)"
+        for old, new, side, numbers in zip(self._left, _LEFT, ("doc", "book"), (of_docs, forms), strict=True):
+            if old == new:
+                run(f"DELETE FROM {new} WHERE id IN {found.format(side)}")
+                continue
+            left = f"(FROM {old} WHERE id NOT IN {found.format(side)})"
+            run(f"CREATE TEMP TABLE {new} AS {with_normalised(left, numbers, 'fy')}")
+        self._left = _LEFT
+        for table in ("pair", "tie"):
+            run(f"INSERT INTO {table} FROM new_{table}")
+            run(f"TRUNCATE new_{table}")
 
     def _count(self, table: str) -> int:
         [(count,)] = self._database.execute(f"SELECT count(*) FROM {table}").fetchall()
         return int(count)
 
+
+_LEFT: Final = ("docs_left", "books_left")
+"""Tables of what is still to be paired."""
 
 _YEAR: Final = "(year({0}) - (month({0}) < 4)::INTEGER)::SMALLINT"
 """SQL of the year in which the financial year of a date began, which is in April."""
