@@ -98,9 +98,9 @@ class Output:
         local, resets, review = (self._folder / name for name in FILES[:3])
         database.execute(copy_to_parquet(judgement.rows(), local, row_group=_ROW_GROUP))
         source = f"read_parquet({literal(local)})"
+        _count_together(database, source)
         [(rows, documents, booked, crossed)] = database.execute(
-            "SELECT count(*), count(rtin), count(book_place),"
-            f" count(*) FILTER (rtin <> book_rtin OR {KIND_SQL} <> book_kind) FROM {source}"
+            "SELECT coalesce(sum(COLUMNS(['rows', 'documents', 'book_rows', 'crossed'])), 0)::BIGINT FROM counted"
         ).fetchall()
         [(pairs,)] = database.execute("SELECT count(*) FROM pair").fetchall()
         found = documents, booked, documents + booked - rows
@@ -112,8 +112,8 @@ class Output:
                     f" {expected}, {crossed} of two kinds or GSTINs"
                 )
             )
-        found_out = {"largest": _largest(database, source), "by_rtin": _by_rtin(database, source)}
-        whole = {**summary, **_counts(database, source), **found_out}
+        found_out = {"largest": _largest(database, source), "by_rtin": _by_rtin(database)}
+        whole = {**summary, **_counts(database), **found_out}
         database.execute(copy_to_parquet(_resets_sql(source, read), resets, row_group=_ROW_GROUP))
         _write_csv(database, _review_sql(source), review)
         self._write_workbook(database, _review_sql(source), review.with_suffix(".xlsx"), "To review")
@@ -123,13 +123,25 @@ class Output:
         return whole
 
 
-def _counts(database: DuckDBPyConnection, source: str) -> dict[str, Any]:
+def _count_together(database: DuckDBPyConnection, source: str) -> None:
+    """Make the table ``counted``, from which all counts come: all rows are read for them once."""
+    tax, book_tax = (" + ".join(f"{side}{name}" for name in TAXES) for side in ("", "book_"))
+    documents_tax, rows_tax = (" + ".join(f"coalesce({side}{name}, 0)" for name in TAXES) for side in ("", "book_"))
+    database.execute(
+        "CREATE OR REPLACE TEMP TABLE counted AS SELECT coalesce(rtin, book_rtin) AS of_rtin, match,"
+        " coalesce(action, '') AS action, decision, count(*) AS rows, count(rtin) AS documents,"
+        f" count(book_place) AS book_rows, count(*) FILTER (rtin <> book_rtin OR {KIND_SQL} <> book_kind) AS crossed,"
+        f" sum({tax}) AS tax, sum({book_tax}) AS book_tax,"
+        f" sum(CASE WHEN rtin IS NULL THEN {rows_tax} ELSE {documents_tax} END) AS tax_of_rtin"
+        f" FROM {source} GROUP BY ALL"
+    )
+
+
+def _counts(database: DuckDBPyConnection) -> dict[str, Any]:
+    sums = ", ".join(f"sum({name})::BIGINT AS {name}" for name in ("rows", "documents", "book_rows"))
+    taxes = ", ".join(f"coalesce(sum({name}), 0)::DECIMAL(38,2)::VARCHAR AS {name}" for name in ("tax", "book_tax"))
     found = database.execute(
-        "SELECT match, coalesce(action, '') AS action, decision, count(*) AS rows,"
-        " count(rtin) AS documents, count(book_place) AS book_rows,"
-        " coalesce(sum(iamt + camt + samt + cess), 0)::DECIMAL(38,2)::VARCHAR AS tax,"
-        " coalesce(sum(book_iamt + book_camt + book_samt + book_cess), 0)::DECIMAL(38,2)::VARCHAR AS book_tax"
-        f" FROM {source} GROUP BY ALL ORDER BY ALL"
+        f"SELECT match, action, decision, {sums}, {taxes} FROM counted GROUP BY ALL ORDER BY match, action, decision"
     )
     names = [column[0] for column in found.description or ()]
     counts = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
@@ -138,25 +150,22 @@ def _counts(database: DuckDBPyConnection, source: str) -> dict[str, Any]:
 
 def _largest(database: DuckDBPyConnection, source: str) -> list[dict[str, Any]]:
     """Return the documents to reset with the largest tax, for a person to look at."""
-    columns = "rtin, section, stin, trade_name, number, date, action, txval, match, rule"
     found = database.execute(
-        f"SELECT {columns.replace('date', 'date::VARCHAR AS date').replace('txval', 'txval::VARCHAR AS txval')},"
-        " coalesce(iamt + camt + samt + cess, 0)::DECIMAL(38,2)::VARCHAR AS tax"
-        f" FROM {source} WHERE decision = 'reset'"
-        " ORDER BY coalesce(iamt + camt + samt + cess, 0) DESC, rtin, stin, number, date"
-        f" LIMIT {_LARGEST}"
+        "SELECT * REPLACE (date::VARCHAR AS date, txval::VARCHAR AS txval, tax::DECIMAL(38,2)::VARCHAR AS tax) FROM"
+        " (SELECT rtin, section, stin, trade_name, number, date, action, txval, match, rule,"
+        f" coalesce(iamt + camt + samt + cess, 0) AS tax FROM {source} WHERE decision = 'reset'"
+        f" ORDER BY tax DESC, rtin, stin, number, date LIMIT {_LARGEST})"
     )
     names = [column[0] for column in found.description or ()]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-def _by_rtin(database: DuckDBPyConnection, source: str) -> dict[str, dict[str, Any]]:
+def _by_rtin(database: DuckDBPyConnection) -> dict[str, dict[str, Any]]:
     """Return for each GSTIN its documents, the counts by match and by decision, and the tax by decision."""
-    amounts = (" + ".join(f"coalesce({side}{name}, 0)" for name in TAXES) for side in ("", "book_"))
-    tax = "CASE WHEN rtin IS NULL THEN {1} ELSE {0} END".format(*amounts)
     rows = database.execute(
-        f"SELECT coalesce(rtin, book_rtin), match, decision, count(*), count(rtin), coalesce(sum({tax}), 0)"
-        f"::DECIMAL(38,2) FROM {source} GROUP BY ALL ORDER BY ALL"
+        "SELECT of_rtin, match, decision, sum(rows)::BIGINT, sum(documents)::BIGINT,"
+        " coalesce(sum(tax_of_rtin), 0)::DECIMAL(38,2)"
+        " FROM counted GROUP BY ALL ORDER BY of_rtin, match, decision"
     ).fetchall()
     found: dict[str, dict[str, Any]] = {}
     for rtin, match, decision, count, documents, amount in rows:
@@ -181,7 +190,7 @@ def _write_csv(database: DuckDBPyConnection, rows: str, local: Path) -> None:
     for name, kind, *_ in database.execute(f"DESCRIBE {rows}").fetchall():
         cell = identifier(str(name))
         if kind == "VARCHAR":
-            formula = f"regexp_matches({cell}, '^[=+@\\t\\r-]')"
+            formula = f"left({cell}, 1) IN ('=', '+', '@', '-', chr(9), chr(13))"
             cells.append(f"CASE WHEN {formula} THEN chr(39) || {cell} ELSE {cell} END AS {cell}")
         else:
             cells.append(cell)

@@ -188,8 +188,8 @@ class Pairing:
                 f" FROM candidate c JOIN {self._left[1]} b ON b.id = c.book"
                 f" JOIN {self._left[0]} d ON d.rtin = b.rtin AND d.stin = b.stin AND d.kind = b.kind"
                 f" AND d.date = b.date AND {_EQUAL_AMOUNTS}"
-                f" WHERE d.id <> c.doc AND c.days > 0 AND {_NEARLY_AS_WRITTEN} AND d.id NOT IN (SELECT doc FROM new_pair)"
-                " AND d.id NOT IN (SELECT doc FROM new_tie)"
+                f" WHERE d.id <> c.doc AND c.days > 0 AND {_NEARLY_AS_WRITTEN}"
+                " AND d.id NOT IN (SELECT doc FROM new_pair) AND d.id NOT IN (SELECT doc FROM new_tie)"
             )
             run(
                 "CREATE OR REPLACE TEMP TABLE clear AS FROM candidate"

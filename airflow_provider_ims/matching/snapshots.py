@@ -31,6 +31,8 @@ KIND_SQL: Final = (
     f"CASE section {' '.join(f'WHEN {literal(s)} THEN {literal(k)}' for s, k in KIND_OF_SECTION.items())} END"
 )
 
+_IDENTITY: Final = "hash(rtin, section, stin, upper(number), date, rtnprd)"
+
 
 class Snapshots(NamedTuple):
     """
@@ -98,10 +100,11 @@ def read_documents(
         ]
         if wrong:
             raise FileUnusable(name, f"is no snapshot of documents: {'; '.join(wrong[:5])}")
-    columns = "id, rtin, section, stin, number, date, original_number, original_date, action, filed, val"
+    columns = "id, rtin, section, stin, number, date, original_number, original_date, val"
     amounts = ", ".join(name if name == "txval" else f"coalesce({name}, 0)::{RUPEES} AS {name}" for name in AMOUNTS)
     database.execute(
-        f"CREATE TEMP TABLE docs AS SELECT {columns}, {amounts}, {KIND_SQL} AS kind FROM ({documents_sql(paths)})"
+        f"CREATE TEMP TABLE docs AS SELECT {columns}, {amounts}, {KIND_SQL} AS kind, {_IDENTITY} AS identity"
+        f" FROM ({documents_sql(paths)})"
     )
     of_rtin = database.execute(
         f"SELECT rtin, list(DISTINCT name) FROM (SELECT rtin, coalesce(snapshot, '') AS name, id >> 40 AS file"
@@ -124,19 +127,17 @@ def read_documents(
         ).fetchall()
     }
     warnings = [] if count else ["The snapshot has no documents."]
-    doubled = _find_doubled(database, paths)
+    doubled = _find_doubled(database)
     if doubled:
         warnings.append(f"GSTN shows {doubled} documents more than once, with different records; they are for review.")
     names_found = sorted({name for _, name in counts})
     return Snapshots(int(count), sorted(own | set(rtins)), names_found, warnings, counts, doubled)
 
 
-def _find_doubled(database: DuckDBPyConnection, paths: Sequence[Path]) -> int:
-    identity = "hash(rtin, section, stin, upper(number), date, rtnprd)"
-    source = f"(SELECT id, number, {identity} AS h FROM ({documents_sql(paths)}))"
+def _find_doubled(database: DuckDBPyConnection) -> int:
     database.execute(
-        f"CREATE TEMP TABLE doubled AS SELECT id FROM {source} WHERE number IS NOT NULL"
-        f" AND h IN (SELECT h FROM {source} GROUP BY h HAVING count(*) > 1)"
+        "CREATE TEMP TABLE doubled AS SELECT id FROM docs WHERE number IS NOT NULL"
+        " AND identity IN (SELECT identity FROM docs GROUP BY identity HAVING count(*) > 1)"
     )
     [(count,)] = database.execute("SELECT count(*) FROM doubled").fetchall()
     return int(count)
