@@ -20,7 +20,8 @@ MODULES = {
 }
 
 TARGETS = {
-    "plan.ratio_to_floor": (2.0, "at most"),
+    "plan.ratio_to_floor": (1.4, "at most"),
+    "plan.ratio_to_pandas": (1.0, "at most"),
     "plan.peak_mb_1m": (150, "at most"),
     "plan.peak_mb_3m": (150, "at most"),
     "poll.less_cpu_than_http_sensor": (8, "at least"),
