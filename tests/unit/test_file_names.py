@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -41,7 +40,7 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize("text", [str(uuid4()), "r-1", "0123", "665f1c2ab", "a" * 64])
+@pytest.mark.parametrize("text", ["887df11a-5fab-40a9-be31-c0de30631d65", "r-1", "0123", "665f1c2ab", "a" * 64])
 def test_an_ordinary_id_is_its_own_name(text: str):
     assert file_name(text) == text
 
