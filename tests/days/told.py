@@ -1,7 +1,7 @@
 """
 Stories that are told to the little Airflow and to a real one, to see whether both make the same of them.
 
-    python -m tests.days.told NAME      tell one to the little Airflow; prints what is recorded, as JSON
+    python -m tests.days.told [NAME]    tell one or all to the little Airflow; prints what is recorded of each, as JSON
 
 tests/e2e/test_little_airflow.py compares. Only what does not hang on how fast a machine is belongs into a record.
 """
@@ -145,8 +145,8 @@ class _Telling:
 
 
 def main() -> int:
-    told = STORIES[sys.argv[1]]
-    print(json.dumps(on_the_little_airflow(told)))
+    names = sys.argv[1:] or list(STORIES)
+    print(json.dumps({name: on_the_little_airflow(STORIES[name]) for name in names}))
     return 0
 
 

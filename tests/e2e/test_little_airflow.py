@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from tests.e2e.stories import Story, finish_tasks, wait_until
 
 NAME = "told"
 ROOT = Path(__file__).parents[2]
+_one_at_a_time = threading.Lock()
 
 
 @pytest.mark.parametrize("name", STORIES)
@@ -25,11 +28,18 @@ def test_the_little_airflow_does_what_a_real_one_does(story: Story, name: str):
 
 
 def on_the_little_airflow(name: str) -> list[Record]:
-    """Tell a story in a process of its own, whose clock and network are the day's."""
-    command = [sys.executable, "-m", "tests.days.told", name]
+    """Return what the little Airflow made of a story."""
+    with _one_at_a_time:
+        return _told_to_the_little_airflow()[name]
+
+
+@cache
+def _told_to_the_little_airflow() -> dict[str, list[Record]]:
+    """Tell all stories in a process of their own, whose clock and network are the day's; it takes seconds to start."""
+    command = [sys.executable, "-m", "tests.days.told"]
     environment = environment_without_airflow()
     told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
-    records: list[Record] = json.loads(told.stdout.splitlines()[-1])
+    records: dict[str, list[Record]] = json.loads(told.stdout.splitlines()[-1])
     return records
 
 
