@@ -56,6 +56,11 @@ EMPTY: tuple[tuple[str, str, str], ...] = (
     ),
     (r"(state get|state set): .*", "unsent|ended", "a short moment on most days"),
     (r"status: .*|result: .*", "intent|no store", "a short moment on most days"),
+    (
+        r"plan grows",
+        "unsent",
+        "a plan grows on one day in sixty, and a request waits unsent for minutes: rare",
+    ),
     (r"mark (failed|success)", "ended", "with its last result kept a run is over within seconds: nothing to mark"),
 )
 
