@@ -36,7 +36,7 @@ def meet(place: Path, number: int) -> None:
     while (arrived := len(list(place.iterdir()))) < TASKS + 1:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{arrived} of {TASKS + 1} met at {place.name}")
-        time.sleep(0.1)
+        time.sleep(0.25)
 
 
 # By default no more than 16 tasks of a DAG run at the same time.
