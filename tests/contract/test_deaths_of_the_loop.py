@@ -16,8 +16,8 @@ import pytest
 from airflow_provider_ims.hooks import gstn
 from airflow_provider_ims.matching import output
 from airflow_provider_ims.operators import download as download_operator
-from airflow_provider_ims.operators import reconcile as reconcile_operator
 from airflow_provider_ims.operators.download import ImsDownloadOperator
+from airflow_provider_ims.results import verified_files
 from tests.contract.task_instance import Killed, TaskInstance
 from tests.contract.test_deaths import Moments
 from tests.contract.test_loop import GSTIN, PER_GSTIN, Company
@@ -120,7 +120,7 @@ def test_a_verification_at_any_write(company, monkeypatch):
     outcomes = company.reset(company.plan(company.reconcile(company.download())))
     after = company.download("after")
     moments = Moments()
-    monkeypatch.setattr(reconcile_operator, "copy_whole", moments.around(reconcile_operator.copy_whole))
+    monkeypatch.setattr(verified_files, "copy_whole", moments.around(verified_files.copy_whole))
     for death in range(100):
         moments.left = death
         try:
