@@ -297,7 +297,6 @@ class ImsBulkResetOperator(ShowsSummary):
         events.failed(summary["rtin"], error)
         push_summary(context, summary, self.log)
         self._tell(outcomes, summary)
-        self.show_summary(summary)
         last = retold(error, f"GSTIN {summary['rtin']}: {_counts(summary)}.\n{error}\nEvery document: {_file(summary)}")
         if isinstance(last, (GstnResetFailed, GstnResetPartial)):
             last.refused = list(outcomes.refused)
@@ -312,6 +311,7 @@ class ImsBulkResetOperator(ShowsSummary):
         ]
         paths = [(name, summary[name]) for name in ("xlsx_path", "csv_path", "result_path") if name in summary]
         self.log.info("GSTIN %s: %s.\n%s\n%s", summary["rtin"], _counts(summary), aligned(rows, header), aligned(paths))
+        self.show_summary(summary)
 
     def _conclude(
         self, context: Context, outcomes: Outcomes, summary: dict[str, Any], done: list[ChunkOutcome]
