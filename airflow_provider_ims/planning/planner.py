@@ -196,9 +196,6 @@ class _Planner:
             rows += 1
             if rows & 4095 == 0:
                 progress.reached(rows)
-            if isinstance(row, Valid) and row.rtin in rtins and len(row.text) <= room[row.section]:  # as nearly all are
-                spills.add(row, index, number)
-                continue
             if isinstance(row, Unreadable):
                 self._rejects.add(Place(index, number), {}, [Fault("", row.value, row.rule)], columns)
                 continue

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, cast
 
 from airflow_provider_ims.tables.errors import FileUnusable
 
@@ -26,6 +27,19 @@ class BadLine(str):
         raise AssertionError("a BadLine is one that does not decode")
 
 
+class _Blocks(io.BufferedIOBase):
+    """Gives a text reader a file's bytes a block at a time."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def read1(self, size: int = -1, /) -> bytes:
+        return self._stream.read(_BLOCK)
+
+
 def text_lines(stream: IO[bytes], name: str) -> Iterator[str]:
     """
     Yield the lines of a file without their line ends.
@@ -35,23 +49,21 @@ def text_lines(stream: IO[bytes], name: str) -> Iterator[str]:
     :return: an iterator; a line that is not UTF-8 comes as a :class:`BadLine`
     :raises FileUnusable: when a line never ends
     """
-    held, is_first, ended = b"", True, False
-    while not ended:
-        block = stream.read(_BLOCK)
-        ended = not block
-        whole, end, held = (held + block).rpartition(b"\n") if block else (held, held, b"")
-        if len(held) > _LONGEST or (len(whole) > _LONGEST and len(whole.partition(b"\n")[0]) > _LONGEST):
+    text = io.TextIOWrapper(
+        cast("IO[bytes]", _Blocks(stream)), encoding="utf-8", errors="surrogateescape", newline="\n"
+    )
+    is_first = True
+    while line := text.readline(_LONGEST + 1):
+        if line.endswith("\n"):
+            line = line[:-1]
+        elif len(line) > _LONGEST:
             raise FileUnusable(name, f"has a line of more than {_LONGEST:,} bytes: is it the right format?")
-        if not end:  # no whole line yet, or nothing after the last one
-            continue
-        text = whole.decode("utf-8", "surrogateescape")
-        lines = text.split("\n")
-        if not text.isascii() and not _is_text(text):
-            lines = [line if _is_text(line) else BadLine(line) for line in lines]
-        if is_first and type(lines[0]) is str:
-            lines[0] = lines[0].removeprefix("\ufeff")  # a mark that some Windows programs put before UTF-8 text
+        if not line.isascii() and not _is_text(line):
+            line = BadLine(line)
+        elif is_first:
+            line = line.removeprefix("\ufeff")  # a mark that some Windows programs put before UTF-8 text
         is_first = False
-        yield from lines
+        yield line
 
 
 def _is_text(line: str) -> bool:
