@@ -303,7 +303,7 @@ class ImsBulkResetOperator(ShowsSummary):
         raise last from None
 
     def _tell(self, outcomes: Outcomes, summary: Mapping[str, Any]) -> None:
-        """Write into the log what a person wants to see at its end: sections, and where everything is."""
+        """Show what a person wants to see at the end: sections and paths in the log, the counts on the page."""
         header = ("section", *COUNTED)
         sections = list(dict.fromkeys(section for section, _ in outcomes.sections))
         rows = [

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -380,7 +380,8 @@ class ImsVerifyOperator(ShowsSummary):
     ) -> Reported:
         try:
             rtin, table = str(outcome["rtin"]), str(outcome["csv_path"])
-            sent_at = datetime.fromisoformat(outcome.get("last_sent_at") or _LONG_AGO)
+            said = outcome.get("last_sent_at")
+            sent_at = datetime.fromisoformat(said) if said else None
         except (TypeError, KeyError, ValueError, AttributeError):
             raise MatchError(f"outcomes holds {outcome!r:.200}; it takes what ImsBulkResetOperator returns.") from None
         if rtin not in fresh:
@@ -388,7 +389,7 @@ class ImsVerifyOperator(ShowsSummary):
                 f"There is no snapshot of GSTIN {rtin}, whose documents were reset.\nTake one, and clear this task."
             )
         head = fresh[rtin].head
-        if head.taken_at < sent_at:
+        if sent_at is not None and head.taken_at < sent_at:
             raise SnapshotUnusable(
                 f"The snapshot {head.snapshot} of GSTIN {rtin} was taken at {head.taken_at.isoformat(' ')},"
                 f" before the last request\nwas sent at {sent_at.isoformat(' ')}: it cannot show what came of"
@@ -427,9 +428,6 @@ class ImsVerifyOperator(ShowsSummary):
                 for (outcome, word), count in sorted(counts.items())
             ],
         }
-
-
-_LONG_AGO = datetime.fromtimestamp(0, UTC).isoformat()
 
 
 @contextmanager
