@@ -9,6 +9,7 @@ import secrets
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -181,6 +182,15 @@ class AirflowStack(AirflowApi, Service):
             cwd=self.home,  # `python -m` puts the working directory on the import path
             log=self.logs / f"{name}.log",
         )
+
+    def component_log_lines(self, text: str, limit: int = 15) -> list[str]:
+        """Return what each component wrote last with `text` in it, at most `limit` lines of each."""
+        found = []
+        for file in sorted(self.logs.glob("*.log")):
+            with file.open(errors="replace") as lines:
+                last = deque((line.rstrip() for line in lines if text in line), maxlen=limit)
+            found += [f"{file.stem}: {line}" for line in last]
+        return found
 
     def _failure(self, name: str, what: str) -> AirflowError:
         tail = self._processes.log_tail(name)

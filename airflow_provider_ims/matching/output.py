@@ -201,7 +201,9 @@ def _resets_sql(source: str, read: BooksRead) -> str:
     """
     Return the SQL of the rows that ``ImsPlanOperator`` takes: a field that a section does not have is null.
 
-    Beside the fields stand the supplier's name and the row of the books, which a plan carries to the result.
+    Beside the fields stand the supplier's name and the row of the books, which a plan carries to the result. They are
+    sorted, as threads end in any order: the plan of a repeated reconciliation has the same requests, which are found
+    again and not sent a second time.
     """
     sections = {
         field: ", ".join(literal(name) for name, model in SECTIONS.items() if field in model.model_fields)
@@ -231,6 +233,7 @@ def _resets_sql(source: str, read: BooksRead) -> str:
         f"SELECT rtin, section, stin, {listed}, pos, val, txval, iamt, camt, samt, cess, srcform, rtnprd,"
         f" {', '.join(map(identifier, ('trade_name', 'book_place', 'book_id', *read.carried)))}"
         f" FROM {source} WHERE decision = 'reset'"
+        " ORDER BY rtin, section, stin, number, date, rtnprd, book_place"
     )
 
 

@@ -14,6 +14,7 @@ from tests.conftest import SAMPLE_FILE
 from tests.e2e.stories import Story
 
 DOCUMENTS = 8  # in the sample
+LOG_TAIL = 1500  # characters of a try that ended without an exception
 
 
 @dataclass
@@ -121,9 +122,18 @@ class Runs:
         return self.airflow.task_log(*self._runs[name][:2], task_id, try_number)
 
     def story(self, name: str) -> str:
-        """What went wrong in each try of each task that failed."""
-        tries = ((task, number) for task, (_, last) in self.states(name).items() for number in range(1, last + 1))
-        return "\n".join(f"{task}, try {number}: {self.error(name, task, number)}" for task, number in tries)
+        """How each task ended, what each try said at its end, and what Airflow's components say of the run."""
+        dag_id, run_id, _ = self._runs[name]
+        lines = []
+        for task, (state, last) in self.states(name).items():
+            lines.append(f"{task}: {state}")
+            for number in range(1, last + 1):
+                said = self.error(name, task, number) or self.log(name, task, number)[-LOG_TAIL:]
+                lines.append(f"{task}, try {number}: {said}")
+        lines += self.airflow.component_log_lines(run_id)
+        events = self.airflow.get("eventLogs", dag_id=dag_id, run_id=run_id)["event_logs"]
+        lines += [f"{event['when']} {event['event']} {event['task_id']}: {event['extra']}" for event in events]
+        return "\n".join(lines)
 
     def summary(self, name: str) -> dict[str, Any]:
         return self.airflow.xcom(*self._runs[name][:2], "result")
