@@ -10,7 +10,6 @@ import requests
 from requests.adapters import HTTPAdapter
 
 POLL_SECONDS = 0.25
-WAIT_SECONDS = 0.5  # between two looks at a run of which only one thing is awaited
 CONNECTIONS = 32  # threads that may ask at once
 # One answer takes milliseconds, unless every task writes to SQLite at that moment.
 HTTP_TIMEOUT = (5, 30)
@@ -38,6 +37,9 @@ class AirflowApi:
 
     :param url: base URL, without a slash at its end
     """
+
+    WAIT_SECONDS = 0.5
+    """Between two looks at a run of which only one thing is awaited."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -164,6 +166,13 @@ class AirflowApi:
             if len(instances) >= page["total_entries"] or not page["task_instances"]:
                 return instances
 
+    def task_states(self, dag_id: str, run_id: str) -> list[StateChange]:
+        """Return the state of each task instance of the run."""
+        return [
+            StateChange(instance["task_id"], instance["map_index"], instance["state"])
+            for instance in self.task_instances(dag_id, run_id)
+        ]
+
     def watch(self, dag_id: str, run_id: str, timeout: float = 300) -> Iterator[StateChange]:
         """
         Yield each task's state as it changes, until the run ends.
@@ -177,11 +186,11 @@ class AirflowApi:
         while True:
             self.check_alive()
             run_state = self.run_state(dag_id, run_id)  # first, so that tasks of an ended run are final
-            for instance in self.task_instances(dag_id, run_id):
-                key = instance["task_id"], instance["map_index"]
-                if seen.get(key) != instance["state"]:
-                    seen[key] = instance["state"]
-                    yield StateChange(*key, instance["state"])
+            for change in self.task_states(dag_id, run_id):
+                key = change.task_id, change.map_index
+                if seen.get(key) != change.state:
+                    seen[key] = change.state
+                    yield change
             if run_state in FINISHED_RUN:
                 return
             if time.monotonic() > deadline:
@@ -197,7 +206,7 @@ class AirflowApi:
         deadline = time.monotonic() + timeout
         while (state := self.run_state(dag_id, run_id)) not in FINISHED_RUN:
             self._check_time(deadline, dag_id, run_id, f"{state} after {timeout:.0f} s")
-            time.sleep(WAIT_SECONDS)
+            time.sleep(self.WAIT_SECONDS)
         return state
 
     def wait_for_state(
@@ -213,22 +222,18 @@ class AirflowApi:
         wanted = task_id, map_index, state
         while True:
             run_state = self.run_state(dag_id, run_id)  # first, so that tasks of an ended run are final
-            if wanted in (self._change(instance) for instance in self.task_instances(dag_id, run_id)):
+            if wanted in self.task_states(dag_id, run_id):
                 return
             if run_state in FINISHED_RUN:
                 raise AirflowError(f"{dag_id} {run_id} ended; {task_id} was never seen {state!r}")
             self._check_time(deadline, dag_id, run_id, f"{run_state} after {timeout:.0f} s")
-            time.sleep(WAIT_SECONDS)
+            time.sleep(self.WAIT_SECONDS)
 
     def _check_time(self, deadline: float, dag_id: str, run_id: str, what: str) -> None:
         self.check_alive()
         if time.monotonic() > deadline:
-            tasks = [tuple(self._change(instance)) for instance in self.task_instances(dag_id, run_id)]
+            tasks = [tuple(task) for task in self.task_states(dag_id, run_id)]
             raise TimeoutError(f"{dag_id} {run_id} is {what}; tasks: {tasks}")
-
-    @staticmethod
-    def _change(instance: Mapping[str, Any]) -> StateChange:
-        return StateChange(instance["task_id"], instance["map_index"], instance["state"])
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, *, map_index: int = -1) -> str:
         """Return the task's log, its trigger's included, one event and its fields a line."""

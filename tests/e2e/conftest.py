@@ -1,6 +1,5 @@
 """
-Two Airflows for the whole session: one with PostgreSQL for all, one with SQLite that the canary test searches. At its
-end a third one, whose API server and database go away (test_airflow_away.py).
+Two Airflows for the whole session: one with PostgreSQL for all, one with SQLite that the canary test searches.
 
 To run one test (Airflow takes half a minute to start):
 

@@ -18,11 +18,10 @@ from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.models import ResetPayload
 from airflow_provider_ims.sessions.store import MemorySessionStore
 from airflow_provider_ims.simulator.server import SimulatorServer
-from local_airflow.postgres import PostgresServer
 from local_airflow.stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
-from tests.e2e.conftest import add_connection, dags_below, wait_until
-from tests.e2e.stories import Stack, Stories
+from tests.e2e.conftest import add_connection, wait_until
+from tests.e2e.stories import Stories
 
 CONNECTION = "gstn_in_the_database"
 UNAVAILABLE = "GstnAirflowUnavailable"
@@ -35,23 +34,31 @@ def server() -> Iterator[SimulatorServer]:
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[str]:
-    with PostgresServer() as postgres:
-        yield postgres.url
+def broken_airflow(airflow: AirflowStack, stories: Stories, server: SimulatorServer) -> Iterator[AirflowStack]:
+    """The Airflow of all, with a connection in its database; its tasks soon give up a question, and late themselves."""
+    stories.wait_for_all()
+    add_connection(airflow, CONNECTION, server)
+    patience = {"EXECUTION_API_RETRIES": "2", "EXECUTION_API_TIMEOUT": "3", "MAX_FAILED_HEARTBEATS": "100"}
+    with settings_of_tasks(airflow, {f"AIRFLOW__WORKERS__{name}": value for name, value in patience.items()}):
+        yield airflow
+
+
+@contextmanager
+def settings_of_tasks(airflow: AirflowStack, environment: dict[str, str]) -> Iterator[None]:
+    """Let a new scheduler start the tasks, and in the end once more one without these settings."""
+    airflow.environment |= environment
+    airflow.kill("scheduler")
+    airflow.start("scheduler")
+    yield
+    for name in environment:
+        del airflow.environment[name]
+    airflow.kill("scheduler")
+    airflow.start("scheduler")
 
 
 @pytest.fixture(scope="module")
-def broken_airflow(
-    stories: Stories, server: SimulatorServer, database: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[AirflowStack]:
-    """An Airflow whose connection stands in its database; its tasks soon give up a question, and late themselves."""
-    stories.wait_for_all()
-    root = tmp_path_factory.mktemp("airflow-away")
-    patience = {"EXECUTION_API_RETRIES": "2", "EXECUTION_API_TIMEOUT": "3", "MAX_FAILED_HEARTBEATS": "100"}
-    environment = {f"AIRFLOW__WORKERS__{name}": value for name, value in patience.items()}
-    with Stack(root / "home", dags_below(root), environment, database_url=database) as airflow:
-        add_connection(airflow, CONNECTION, server)
-        yield airflow
+def database(airflow: AirflowStack) -> str:
+    return airflow.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
 
 
 @contextmanager

@@ -189,7 +189,9 @@ def test_a_wait_marked_success_leaves_the_result_to_a_cleared_wait(story: Story)
 
 def test_a_cleared_reset_is_not_sent_again_and_says_so(story: Story):
     runs, name = Runs.of(story), "cleared"
-    runs.start(name, Case(task_seconds=40))
+    runs.start(name, Case(task_seconds=3600))
+    runs.wait_for(name, "wait", "deferred")
+    finish_tasks(runs.gst)
     assert runs.end(name) == "success"
     runs.clear(name, "reset")
     runs.everything_is_known(name)

@@ -28,6 +28,7 @@ class Page:
         self.dag_id, self.run_id, self.task_id, self.map_index = dag_id, run_id, task_id, map_index
         self.path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/{map_index}/hitlDetails"
         self.answered = 0
+        self._parked = self._read = 0
 
     def answer(self, otp: str) -> None:
         """Type a one-time password as soon as the page asks for it."""
@@ -52,14 +53,7 @@ class Page:
     def asks(self) -> bool:
         # A person takes longer than the process of the task that parks: until the scheduler has heard of its end,
         # Airflow takes an answer for a task that ended without a word, and fails it.
-        parked = sum(
-            f"Received executor event with state success for task instance TaskInstanceKey(dag_id='{self.dag_id}',"
-            f" task_id='{self.task_id}', run_id='{self.run_id}'"
-            in line
-            and f"map_index={self.map_index})" in line
-            for line in (self.airflow.logs / "scheduler.log").read_text().splitlines()
-        )
-        if parked <= self.answered:
+        if self._has_parked() <= self.answered:
             return False
         states_of_tasks = {
             (task["task_id"], task["map_index"]): task["state"]
@@ -67,6 +61,22 @@ class Page:
         }
         state = states_of_tasks.get((self.task_id, self.map_index))
         return state in ("awaiting_input", "deferred")  # deferred before Airflow 3.3
+
+    def _has_parked(self) -> int:
+        """How often, as far as the scheduler has heard; of its log only what is new is read."""
+        with (self.airflow.logs / "scheduler.log").open("rb") as log:
+            log.seek(self._read)
+            new = log.read()
+        lines = new[: new.rfind(b"\n") + 1]
+        self._read += len(lines)
+        self._parked += sum(
+            f"Received executor event with state success for task instance TaskInstanceKey(dag_id='{self.dag_id}',"
+            f" task_id='{self.task_id}', run_id='{self.run_id}'"
+            in line
+            and f"map_index={self.map_index})" in line
+            for line in lines.decode().splitlines()
+        )
+        return self._parked
 
 
 def errors(airflow: AirflowStack, dag_id: str, run_id: str) -> dict[str, str | None]:
