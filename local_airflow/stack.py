@@ -167,7 +167,10 @@ class AirflowStack(AirflowApi, Service):
         config = self.home / "config"
         config.mkdir(exist_ok=True)
         imports = "".join(f"    import {module}\n" for module in self._preload)
-        program = f"import sys\n\nif 'scheduler' in sys.argv:\n    pass\n{imports}"
+        # Tasks come after the scheduler that forks them: kept from hearing that a task has deferred until that is
+        # resumed, it takes the task for one that ended without a word.
+        behind = "    os.register_at_fork(after_in_child=lambda: os.nice(5))\n"
+        program = f"import os\nimport sys\n\nif 'scheduler' in sys.argv:\n{behind}{imports}"
         (config / "airflow_local_settings.py").write_text(program)
 
     def _start(self, name: str) -> None:
