@@ -61,6 +61,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return OneForAirflow(config, log)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a test after a text with half a character in it so that one process can tell another the name."""
+    if isinstance(val, str) and val != val.encode("utf-8", "ignore").decode():
+        return ascii(val)
+    return None
+
+
 @pytest.fixture(autouse=True)
 def _masks_of_one_test() -> Iterator[None]:
     """Airflow makes one pattern of all secrets that it has met, anew for each; a thousand tests take minutes so."""
