@@ -110,7 +110,7 @@ class Decisions:
 
     def sql(self) -> str:
         """
-        Return the SQL of the decision from ``match``, ``action``, ``filed`` and ``is_doubled``.
+        Return the SQL of the decision from ``match``, ``action``, ``filed``, ``is_doubled`` and ``rtin``, a document's.
 
         A null ``filed`` is not known.
         """
@@ -123,7 +123,8 @@ class Decisions:
             of_match.append(f"WHEN {literal(match)} THEN CASE coalesce(action, '') {cases} ELSE 'review' END")
         decision = f"CASE match {' '.join(of_match)} END"
         return (
-            "CASE WHEN filed = false THEN 'keep' WHEN is_doubled THEN 'review'"
+            # Only a row of the books has no action by right: it has no document.
+            "CASE WHEN filed = false THEN 'keep' WHEN is_doubled OR (rtin IS NOT NULL AND action IS NULL) THEN 'review'"
             f" WHEN filed IS NULL AND {decision} = 'reset' THEN 'review'"
             f" ELSE {decision} END"
         )

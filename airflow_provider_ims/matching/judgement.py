@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ims.matching.books import BOOK_COLUMNS, BooksRead, place_sql
-from airflow_provider_ims.matching.decisions import Decisions
+from airflow_provider_ims.matching.decisions import ACTIONS, Decisions
 from airflow_provider_ims.matching.passes import PASSES
-from airflow_provider_ims.matching.reasons import DOUBLED, UNFILED, UNKNOWN_FILED, pair_sql
+from airflow_provider_ims.matching.reasons import DOUBLED, UNFILED, UNKNOWN_ACTION, UNKNOWN_FILED, pair_sql
 from airflow_provider_ims.matching.snapshots import documents_sql
 from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.tables.documents import DOCUMENT_COLUMNS
@@ -96,10 +96,12 @@ class Judgement:
             for values in ([one.name for one in PASSES], [one.match for one in PASSES])
         )
         match = f"CASE WHEN p.id IS NULL THEN 'only_in_ims' WHEN p.book IS NULL THEN 'ambiguous' ELSE {matches} END"
+        known = ", ".join(map(literal, ACTIONS))
         reason = (
             "CASE WHEN p.id IS NULL THEN 'no row of the books fits' WHEN p.book IS NOT NULL THEN"
             f" {pair_sql()} {_fits_equally('rows of the books', 'document')}"
             f" || CASE WHEN d.id IN (FROM doubled) THEN '; {DOUBLED}' ELSE '' END"
+            f" || CASE WHEN d.action IN ({known}) THEN '' ELSE '; {UNKNOWN_ACTION}' END"
             f" || CASE WHEN d.filed = false THEN '; {UNFILED}' WHEN d.filed IS NULL THEN '; {UNKNOWN_FILED}'"
             " ELSE '' END"
         )

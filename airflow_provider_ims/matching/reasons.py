@@ -32,6 +32,7 @@ _SUPPLIER: Final = {"gstin": "", "pan": ", another GSTIN of the same PAN"}
 
 UNFILED: Final = "its supplier has saved it but not filed it, so it is kept as it is"
 DOUBLED: Final = "GSTN shows this document more than once, with different records"
+UNKNOWN_ACTION: Final = "GSTN shows no action of it that is known here"
 UNKNOWN_FILED: Final = "GSTN does not say whether its supplier has filed it"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from airflow_provider_ims.models.documents import SECTIONS, section_of
+from airflow_provider_ims.models.gstin import GSTIN_PATTERN
 from airflow_provider_ims.snapshots.errors import PageUnreadable
 from airflow_provider_ims.tables.database import no_room
 from airflow_provider_ims.tables.documents import DOCUMENT_COLUMNS, MONEY, RUPEES, TAXES
@@ -50,6 +52,11 @@ log = logging.getLogger(__name__)
 
 
 _RECORDS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_OWN: Final = ("rtin", "gstin")
+"""What a page or a record may call the taxpayer's own GSTIN."""
+_COUNTS: Final = ("cnt", "count", "total", "total_count", "records", "num_records")
+"""What a page may call the number of its records."""
 
 
 _NOTHING: Final = (b"null", b"[]", b"{}")
@@ -104,6 +111,7 @@ class DocumentsTable:
             "taken_at": f"{literal(taken_at.isoformat())}::TIMESTAMPTZ",
             "snapshot": literal(snapshot),
         }
+        self._gstin = gstin
         self._records: dict[str, int] = {}
         self._longest = _LINE
 
@@ -120,12 +128,15 @@ class DocumentsTable:
         """
         key = _key_of(section, data)
         _refuse_what_is_there_twice(frame, key)
+        self._refuse_anothers(section, data)
         if key is None:
+            _refuse_uncounted(section, data)
             return 0
         try:
             records = _RECORDS.decode(data[key])
         except msgspec.DecodeError:
             records = None
+        self._refuse_anothers(section, _fields_of(records[0]) if records else {})
         lines = b"\n".join(records or ())
         ends = lines.count(b"\n") + 1
         if not records or lines.count(b"\n{") + lines.startswith(b"{") != ends or ends != len(records):
@@ -139,6 +150,13 @@ class DocumentsTable:
         self._records[section] = self._records.get(section, 0) + len(records)
         self._longest = max(self._longest, _longest_line(lines))
         return len(records)
+
+    def _refuse_anothers(self, section: str, fields: Mapping[str, msgspec.Raw]) -> None:
+        """Refuse what says that it is of another taxpayer: a page, or the first of its records."""
+        for name in _OWN:
+            named = _word(fields.get(name))
+            if re.fullmatch(GSTIN_PATTERN, named) and named != self._gstin:
+                raise PageUnreadable(f"a page of section {section} is of GSTIN {named}, as its {name!r} says")
 
     def write(self, target: Path) -> Written:
         """
@@ -315,6 +333,26 @@ def _key_of(section: str, data: Mapping[str, msgspec.Raw]) -> str | None:
     return None
 
 
+def _refuse_uncounted(section: str, data: Mapping[str, msgspec.Raw]) -> None:
+    """Refuse a page without a record that counts some."""
+    for name, value in data.items():
+        if name.strip().lower() in _COUNTS and _word(value).strip("0"):
+            raise PageUnreadable(f"a page of section {section} holds no record, and its {name!r} is {_word(value)!r}")
+
+
+def _fields_of(record: msgspec.Raw) -> Mapping[str, msgspec.Raw]:
+    try:
+        return _FIELDS.decode(record)
+    except msgspec.MsgspecError:
+        return {}
+
+
+def _word(value: msgspec.Raw | None) -> str:
+    """Return a JSON text or number of some characters; nothing, if it is something else."""
+    text = bytes(value or b"")
+    return text.strip(b'" ').decode("utf-8", "replace") if len(text) < _SHORT and text[:1] not in b"[{nft" else ""
+
+
 def _is_empty(value: msgspec.Raw) -> bool:
     """Say whether a JSON text is null or a list or an object without anything in it."""
     return b"".join(bytes(value).split()) in _NOTHING if len(memoryview(value)) < _SHORT else False
@@ -352,7 +390,9 @@ def _money(name: str) -> str:
 
 
 def _day(value: str) -> str:
-    return f"try_strptime({value}, '%d-%m-%Y')::DATE"
+    # A year of two digits would be one of the first century, which no other year is near.
+    day = f"try_strptime({value}, '%d-%m-%Y')::DATE"
+    return f"CASE WHEN {day} >= DATE '1900-01-01' THEN {day} END"
 
 
 def _flag(name: str, yes: tuple[str, ...], no: tuple[str, ...]) -> str:

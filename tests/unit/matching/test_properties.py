@@ -229,3 +229,11 @@ def test_a_document_that_gstn_shows_twice_is_for_review_whatever_a_function_says
     assert result.of("INV/2")["decision"] == "reset"
     assert all("shows this document more than once" in row["reason"] for row in result.rows if row["number"] == "INV/1")
     assert "2 documents more than once" in result.summary["warnings"][0]
+
+
+@pytest.mark.parametrize("action", [None, "X"])
+@pytest.mark.parametrize("number", ["INV/1", "INV/9"])
+def test_a_document_whose_action_nobody_knows_is_left_to_a_person(action: str | None, number: str, tmp_path: Path):
+    row = matched(tmp_path, [document(number, action=action)], [booking("INV/1")]).of(number)
+    assert row["decision"] == "review"
+    assert "no action of it that is known here" in row["reason"]

@@ -139,6 +139,32 @@ def test_a_page_that_may_lose_documents_is_refused(page: dict[str, Any], tmp_pat
         Taken(tmp_path, ("b2b", page))
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"gstin": "29AAPFU0939F1ZR", "b2b": [{"inum": "1"}]},
+        {"rtin": "29AAPFU0939F1ZR", "b2b": []},
+        {"b2b": [{"inum": "1", "rtin": "29AAPFU0939F1ZR"}]},
+    ],
+)
+def test_a_page_of_another_taxpayer_is_refused(page: dict[str, Any], tmp_path: Path):
+    with pytest.raises(PageUnreadable, match="is of GSTIN 29AAPFU0939F1ZR"):
+        Taken(tmp_path, ("b2b", page))
+
+
+@pytest.mark.parametrize("count", [5, "5"])
+def test_a_page_that_counts_records_and_has_none_is_refused(count: Any, tmp_path: Path):
+    with pytest.raises(PageUnreadable, match="holds no record, and its 'cnt' is '5'"):
+        Taken(tmp_path, ("b2b", {"b2b": [], "cnt": count}))
+
+
+@pytest.mark.parametrize("date", ["04-10-26", "04-10-202", "2026-10-04", "04/10/2026", "31-02-2026"])
+def test_a_date_in_another_form_is_none(date: str, tmp_path: Path):
+    taken = Taken(tmp_path, ("b2b", {"b2b": [invoice(idt=date)]}))
+    assert taken.rows[0]["date"] is None
+    assert taken.written.warnings[0].startswith("1 documents have a number, date or amount")
+
+
 @pytest.mark.parametrize("second", ["[{}]", '[{"inum":"2"}]', '[{"inum":"2"},{"inum":"3"}]'])
 def test_a_key_that_is_there_twice_is_not_read_by_halves(second: str, tmp_path: Path):
     with pytest.raises(PageUnreadable, match="twice"):
