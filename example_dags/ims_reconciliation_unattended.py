@@ -122,6 +122,7 @@ with DAG(
         task_id="verify",
         outcomes=reset.output,
         snapshot=fresh.output,
+        plan=plan.output,
         output_path="{{ below(var.value.ims_folder, 'verified', run_id) }}",
         trigger_rule="all_done",  # also when the task of one GSTIN failed
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_ims._compat import AirflowSkipException
 from airflow_provider_ims.assets import IMS_ALIAS, Sums
+from airflow_provider_ims.bulk.plan_entry import plan_of
 from airflow_provider_ims.exceptions import (
     GstnInvalidPayload,
     GstnInvalidRequest,
@@ -38,6 +39,8 @@ from airflow_provider_ims.matching.sources import Books
 from airflow_provider_ims.models.calendar import Calendar, OnWindow
 from airflow_provider_ims.models.choices import check_choice
 from airflow_provider_ims.models.faults import CountsDisagree
+from airflow_provider_ims.models.plan import GstinPlan
+from airflow_provider_ims.models.printable import counted
 from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_formats, folder, is_true
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators._ending import end_task, succeeds
@@ -47,7 +50,7 @@ from airflow_provider_ims.operators._window import look_at_the_calendar
 from airflow_provider_ims.results.verified_files import VerifiedFiles
 from airflow_provider_ims.snapshots.errors import SnapshotUnavailable, SnapshotUnusable
 from airflow_provider_ims.snapshots.snapshot import MAX_AGE, FoundSnapshot, several, usable
-from airflow_provider_ims.snapshots.verification import COLUMNS, VERIFICATIONS, Reported, verify
+from airflow_provider_ims.snapshots.verification import COLUMNS, VERIFICATIONS, Held, Reported, verify
 from airflow_provider_ims.storage import StorageError, names_in, place
 from airflow_provider_ims.tables.database import MEMORY_LIMIT, checked_memory_limit, open_database, workspace
 from airflow_provider_ims.tables.documents import TAXES
@@ -263,6 +266,9 @@ class ImsVerifyOperator(ShowsSummary):
     :param snapshot: what :class:`ImsDownloadOperator` returned after the reset, or the path of a snapshot, or a list of
         either, one for each GSTIN (templated)
     :param output_path: directory for ``verified.csv`` (templated)
+    :param plan: what :class:`ImsPlanOperator` returned, such as ``plan.output``. Then what Airflow still keeps of an
+        earlier plan, from before the run was cleared, is left out, and the documents of a GSTIN whose task ended
+        without an outcome are compared as ``unknown`` (templated)
     :param before: the snapshots from which the resets were made, in the same forms: then a document whose hash is
         another one now is changed, too (templated). That GSTN's hash does not follow the action is inferred (hash)
     :param on_difference: when a document that was said to be reset does not stand at "no action": ``fail`` or ``warn``.
@@ -273,7 +279,7 @@ class ImsVerifyOperator(ShowsSummary):
     :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
     """
 
-    template_fields: Sequence[str] = ("outcomes", "snapshot", "output_path", "before", SUMMARY)
+    template_fields: Sequence[str] = ("outcomes", "snapshot", "output_path", "plan", "before", SUMMARY)
     ui_color = "#dff7d7"
     operator_extra_links = LINKS
 
@@ -283,6 +289,7 @@ class ImsVerifyOperator(ShowsSummary):
         outcomes: Any,
         snapshot: Any,
         output_path: str,
+        plan: Any = None,
         before: Any = None,
         on_difference: OnDifference = "fail",
         max_age: timedelta | None = MAX_AGE,
@@ -298,6 +305,7 @@ class ImsVerifyOperator(ShowsSummary):
         self.outcomes = outcomes
         self.snapshot = snapshot
         self.output_path = output_path
+        self.plan = plan
         self.before = before
         self.on_difference = on_difference
         self.max_age = max_age
@@ -316,25 +324,25 @@ class ImsVerifyOperator(ShowsSummary):
         :raises GstnInvalidRequest: when a snapshot is missing, was taken before the last request was sent, or does not
             hold what is to be compared
         """
-        outcomes = [each for each in several(self.outcomes) if each is not None]
-        if not outcomes:
-            raise AirflowSkipException("Nothing was sent, so there is nothing to verify.")
+        entries: list[Any] = several(self.plan) if self.plan is not None else []
+        plans = {plan.rtin: plan for plan in map(plan_of, entries)} or None
+        outcomes = self._outcomes(plans)
         target = folder("output_path", self.output_path)
         counts: Counter[tuple[str, str]] = Counter()
         by_rtin: dict[str, Sums] = {}
         differences = 0
         with told_to_airflow("Nothing was verified."):
-            fresh = self._by_gstin(self.snapshot, self.max_age)
-            earlier = self._by_gstin(self.before, None) if self.before is not None else {}
+            fresh = self._by_gstin(self.snapshot, self.max_age, plans)
+            earlier = self._by_gstin(self.before, None, plans) if self.before is not None else {}
+            for warning in [text for each in fresh.values() for text in each.head.warnings]:
+                self.log.warning("%s", warning)
             with workspace() as local:
                 with VerifiedFiles(local, workbook="xlsx" in self.report_formats) as files:
                     for number, outcome in enumerate(outcomes):
                         own = local / str(number)
                         own.mkdir()
                         reported = self._fetch(outcome, fresh, earlier, own)
-                        before = [reported.before] if reported.before else []
-                        readable = [*reported.requests, reported.snapshot, *before]
-                        with open_database(own, readable=readable, memory_limit=self.memory_limit) as database:
+                        with open_database(own, readable=reported.files, memory_limit=self.memory_limit) as database:
                             for row in verify(database, reported, own):
                                 found = dict(zip(COLUMNS, row, strict=True))
                                 self._check_section(found["section"], fresh[reported.rtin])
@@ -362,11 +370,64 @@ class ImsVerifyOperator(ShowsSummary):
         AssetEvents(self, context).ims("verified", told_by, succeeds=succeeds(error, self.on_difference))
         self.show_summary(summary)
         if error is None:
-            self.log.info("%s", text)
+            self._tell(text, counts)
         return end_task(context, summary, error, self.on_difference, self.log)
 
-    def _by_gstin(self, source: Any, max_age: timedelta | None) -> dict[str, FoundSnapshot]:
-        found = usable(several(source), max_age=max_age, allow_incomplete=True)
+    def _tell(self, text: str, counts: Mapping[tuple[str, str], int]) -> None:
+        """Say how it ended: that no difference was found does not mean that every document is reset."""
+        left = sum(count for (_, found), count in counts.items() if found == "not_reset")
+        if gone := counts.get(("reset", "gone"), 0):
+            self.log.warning(
+                "%s not in the snapshot any more: taken back by a supplier, or GSTR-3B was filed meanwhile.",
+                counted(gone, "document that was reset is", "documents that were reset are"),
+            )
+        if left:
+            self.log.warning(
+                "%s not reset: refused, not sent, or unknown. %s", counted(left, "document is", "documents are"), text
+            )
+        else:
+            self.log.info("%s", text)
+
+    def _outcomes(self, plans: Mapping[str, GstinPlan] | None) -> list[Any]:
+        """
+        Return each outcome once, and of a GSTIN of the plan that has none its plan.
+
+        Airflow keeps what a mapped task returned also when the run was cleared and fewer are mapped than before: then
+        there are outcomes of another plan, and several that name one file, of which the latest holds.
+        """
+        found = [each for each in several(self.outcomes) if each is not None]
+        answers = [each for each in found if isinstance(each, Mapping)]
+        dry = {str(each.get("rtin")) for each in answers if each.get("outcome") == "dry_run"}
+        kept: dict[object, Any] = {}
+        for number, each in enumerate(found):
+            if not isinstance(each, Mapping):
+                kept[number] = each  # what it is, is told where it is read
+            elif each.get("outcome") != "dry_run" and (plans is None or each.get("rtin") in plans):
+                path = str(each.get("csv_path") or number)
+                if path not in kept or _sent_at(each) >= _sent_at(kept[path]):
+                    kept[path] = each
+        told = {str(each.get("rtin")) for each in kept.values() if isinstance(each, Mapping)} | dry
+        for rtin, plan in (plans or {}).items():
+            if rtin not in told:
+                self.log.warning(
+                    "GSTIN %s: the task that sends its resets ended without an outcome. Its %s compared as unknown.",
+                    *(rtin, counted(plan.documents, "document is", "documents are")),
+                )
+                kept[rtin] = plan
+        if not kept:
+            why = "This was a dry run" if dry else "No task said that anything was sent"
+            raise AirflowSkipException(f"{why}, so there is nothing to verify.")
+        return list(kept.values())
+
+    def _by_gstin(
+        self, source: Any, max_age: timedelta | None, plans: Mapping[str, GstinPlan] | None
+    ) -> dict[str, FoundSnapshot]:
+        sources = [
+            each
+            for each in several(source)
+            if plans is None or not isinstance(each, Mapping) or each.get("gstin") in plans
+        ]
+        found = usable(sources, max_age=max_age, allow_incomplete=True)
         if partly := [each.head for each in found if each.head.status]:
             raise SnapshotUnusable(
                 f"The snapshot {partly[0].snapshot} holds only documents with the action {partly[0].status}, so that"
@@ -378,10 +439,16 @@ class ImsVerifyOperator(ShowsSummary):
     def _fetch(
         outcome: Any, fresh: Mapping[str, FoundSnapshot], earlier: Mapping[str, FoundSnapshot], local: Path
     ) -> Reported:
+        table, sent_at = None, None
         try:
-            rtin, table = str(outcome["rtin"]), str(outcome["csv_path"])
-            said = outcome.get("last_sent_at")
-            sent_at = datetime.fromisoformat(said) if said else None
+            if isinstance(outcome, GstinPlan):
+                rtin, requests = outcome.rtin, [place(chunk.path) for chunk in outcome.chunks]
+            else:
+                rtin, table = str(outcome["rtin"]), place(str(outcome["csv_path"]))
+                names = names_in(table.parent)
+                requests = [table.parent / name for name in names if re.fullmatch(r"[0-9]+\.json", name)]
+                said = outcome.get("last_sent_at")
+                sent_at = datetime.fromisoformat(said) if said else None
         except (TypeError, KeyError, ValueError, AttributeError):
             raise MatchError(f"outcomes holds {outcome!r:.200}; it takes what ImsBulkResetOperator returns.") from None
         if rtin not in fresh:
@@ -395,15 +462,12 @@ class ImsVerifyOperator(ShowsSummary):
                 f" before the last request\nwas sent at {sent_at.isoformat(' ')}: it cannot show what came of"
                 " it.\nClear the task that takes the snapshot, and then this one."
             )
-        path = place(table)
-        requests = [path.parent / name for name in names_in(path.parent) if re.fullmatch(r"[0-9]+\.json", name)]
-        before = earlier.get(rtin)
         return Reported(
             rtin,
-            local_file(path, local),
+            local_file(table, local) if table else None,
             [local_file(each, local) for each in requests],
-            local_file(fresh[rtin].documents, local),
-            local_file(before.documents, local) if before else None,
+            Held(head, local_file(fresh[rtin].documents, local)),
+            Held(earlier[rtin].head, local_file(earlier[rtin].documents, local)) if rtin in earlier else None,
         )
 
     @staticmethod
@@ -428,6 +492,11 @@ class ImsVerifyOperator(ShowsSummary):
                 for (outcome, word), count in sorted(counts.items())
             ],
         }
+
+
+def _sent_at(outcome: Mapping[str, Any]) -> str:
+    """Return when the last request of an outcome was sent, in the form of ISO 8601 that bulk writes; empty if never."""
+    return str(outcome.get("last_sent_at") or "")
 
 
 @contextmanager

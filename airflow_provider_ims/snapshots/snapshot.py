@@ -139,7 +139,7 @@ def usable(
     """
     Find snapshots that can be worked on, at most one for each GSTIN.
 
-    :param sources: see :meth:`FoundSnapshot.at`
+    :param sources: see :meth:`FoundSnapshot.at`; of several that were returned for one place the newest counts
     :param max_age: how old a snapshot may be; ``None``: any age
     :param allow_incomplete: take snapshots of some sections or of one action
     :param now: the time
@@ -148,7 +148,7 @@ def usable(
     """
     found: list[FoundSnapshot] = []
     problems: list[str] = []
-    for source in sources:
+    for source in _without_former(sources):
         try:
             found.append(FoundSnapshot.at(source))
         except SnapshotUnusable as error:
@@ -179,6 +179,28 @@ def usable(
     if problems:
         raise SnapshotUnusable("\n".join(problems))
     return found
+
+
+def _without_former(sources: Sequence[object]) -> list[object]:
+    """
+    Leave out what was returned of a snapshot in whose place another one of the sources is.
+
+    Airflow keeps what a mapped task returned also when the run was cleared and fewer are mapped than before.
+    """
+    kept: dict[object, object] = {}
+    for number, source in enumerate(sources):
+        key = str(source["path"]) if isinstance(source, Mapping) and "path" in source else number
+        if key not in kept or _taken_at(source) > _taken_at(kept[key]):
+            kept[key] = source
+    return list(kept.values())
+
+
+def _taken_at(source: object) -> datetime:
+    said = source.get("taken_at") if isinstance(source, Mapping) else None
+    try:
+        return datetime.fromisoformat(str(said)).astimezone(UTC)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _hours(span: timedelta) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -205,6 +206,78 @@ def test_a_snapshot_from_before_the_last_request_was_sent_is_refused_for_verifyi
         company.verify([{**outcomes[0], "last_sent_at": later.isoformat()}], before)
     assert "Clear the task that takes the snapshot, and then this one." in str(told.value)
     assert company.verify(outcomes, company.download("after"))["differences"] == 0
+
+
+def test_what_airflow_keeps_of_a_plan_from_before_a_clear_is_left_out(company):
+    plan = company.plan(company.reconcile(company.download()))
+    former = company.reset(plan)
+    resets = former[0]["documents"]
+    stale = company.download("after")
+    outcomes = company.reset(plan)
+    company.simulator.gst.advance(5)
+    fresh = company.download("after")
+    assert fresh["snapshot"] != stale["snapshot"]
+    # Of a mapped task, Airflow keeps what the second one returned also when there is one only by now.
+    gone = {**former[0], "rtin": GSTINS[1], "csv_path": former[0]["csv_path"].replace(GSTIN, GSTINS[1])}
+    old = {**stale, "gstin": GSTINS[1], "path": "nowhere"}
+    for snapshots in ([fresh, stale, old], [old, stale, fresh]):
+        found = company.verify([*outcomes, gone, *former], snapshots, plan=plan)
+        assert (found["documents"], found["verified"]) == (resets, resets)
+    assert company.verify([*outcomes, *former], [stale, fresh])["documents"] == resets
+
+
+def test_the_documents_of_a_gstin_without_an_outcome_are_unknown_and_are_compared(company, caplog, monkeypatch):
+    monkeypatch.setattr(ImsVerifyOperator, "log", logging.getLogger("task"))
+    plan = company.plan(company.reconcile(company.download()))
+    fresh = company.download("after")
+    found = company.verify(None, fresh, plan=plan)
+    assert (found["documents"], found["not_reset"]) == (plan[0]["documents"], plan[0]["documents"])
+    assert f"GSTIN {GSTIN}: the task that sends its resets ended without an outcome." in caplog.text
+    assert {row["outcome"] for row in company.verified.values()} == {"unknown"}
+    assert "documents are not reset: refused, not sent, or unknown." in caplog.text
+    company.reset(plan)
+    assert company.verify([], company.download("after"), plan=plan)["verified"] == plan[0]["documents"]
+
+
+def test_after_a_dry_run_there_is_nothing_to_verify(company):
+    plan = company.plan(company.reconcile(company.download()))
+    dry = {"rtin": GSTIN, "outcome": "dry_run", "documents": plan[0]["documents"]}
+    with pytest.raises(AirflowSkipException, match="This was a dry run, so there is nothing to verify"):
+        company.verify([dry], company.download("after"), plan=plan)
+
+
+def test_a_table_that_is_not_the_snapshots_verifies_nothing(company):
+    before = company.download()
+    outcomes = company.reset(company.plan(company.reconcile(before)))
+    after = company.download("after")
+    table = Path(after["path"]).with_name("documents.parquet")
+    for content in (Path(before["path"]).with_name("documents.parquet").read_bytes(), b"PAR1"):
+        table.write_bytes(content)
+        with pytest.raises(GstnInvalidPayload, match=f"is not the one that snapshot.json describes.\n.*{GSTIN}"):
+            company.verify(outcomes, after)
+
+
+@pytest.mark.parametrize("change", [{"idt": "2026-10-04"}, {"rtnprd": "112026"}, {"inum": None}])
+@pytest.mark.parametrize("action", ["R", "N"])
+def test_a_document_that_is_there_in_another_form_is_not_gone(company, monkeypatch, change, action):
+    outcomes = company.reset(company.plan(company.reconcile(company.download())))
+    name = read(company.folder / "reconciled" / "resets.parquet")[0]["inum"]
+    honest = downloads._page
+
+    def otherwise(key: str, seen: Any) -> dict[str, Any]:
+        page = honest(key, seen)
+        for record in page[key]:
+            if record.get("inum") == name:
+                record |= {**change, "action": action}
+        return page
+
+    monkeypatch.setattr(downloads, "_page", otherwise)
+    after = company.download("after")
+    found = company.verify(outcomes, after, on_difference="warn")
+    assert found["gone"] == 0
+    row = company.verified[name]
+    assert (row["verification"], row["action"]) == ("not_reset" if action == "R" else "changed_by_supplier", action)
+    assert found["differences"] == (action == "R")
 
 
 def test_incomplete_old_doubled_and_missing_snapshots_are_refused_all_at_once(company, tmp_path):

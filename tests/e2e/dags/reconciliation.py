@@ -70,6 +70,7 @@ with DAG(dag_id="reconciliation", schedule=None, catchup=False, params={"gstn_co
         task_id="verify",
         outcomes=reset.output,
         snapshot=fresh.output,
+        plan=plan.output,
         output_path=f"{folder}/verified",
         trigger_rule="all_done",
     )
