@@ -68,6 +68,20 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return None
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Iterator[Any]:
+    """Likewise what a test logged or was told."""
+    return _utf8((yield))
+
+
+def _utf8(data: Any) -> Any:
+    if isinstance(data, str):
+        return data.encode("utf-8", "backslashreplace").decode()
+    if isinstance(data, dict):
+        return {_utf8(key): _utf8(value) for key, value in data.items()}
+    return [_utf8(value) for value in data] if isinstance(data, list | tuple) else data
+
+
 @pytest.fixture(autouse=True)
 def _masks_of_one_test() -> Iterator[None]:
     """Airflow makes one pattern of all secrets that it has met, anew for each; a thousand tests take minutes so."""
