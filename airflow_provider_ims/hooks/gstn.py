@@ -334,7 +334,8 @@ class GstnHook(GstnBaseHook):
         """
         Fetch a task's result that comes in pages, such as a download's, one page at a time.
 
-        Whether the first page is 0 or 1 is not documented: 0 is tried, and 1 if there is none.
+        Whether the first page is 0 or 1 is not documented: 0 is tried, and 1 if there is none. A service that counts
+        from 1 may also take 0 for 1: where the two are alike, there is one page more.
 
         :param reference_id: what :meth:`submit_download` returned
         :raises GstnResultNotReady: when the task is not complete
@@ -357,15 +358,23 @@ class GstnHook(GstnBaseHook):
             return
         except ServiceError as error:
             raise of_service_error(error) from None
-        first = 0
+        first, before = 0, None
+        again: list[_T] = []
         for index in range(count):
             try:
                 page = self._page(reference_id, first + index, read)
+                if index == 1 and first == 0 and _content(page) == before:
+                    first, again = 1, [page]
+                    page = self._page(reference_id, first + index, read)
             except GstnTaskNotFound:
+                if again and index == count - 1:
+                    yield from again  # it counts from 0, and two of its pages are alike
+                    return
                 if first + index > 0:
                     raise
                 first = 1
                 page = self._page(reference_id, first, read)
+            before = _content(page) if index == 0 else None
             yield page
 
     def _result(self, reference_id: str) -> Mapping[str, Any]:
@@ -422,6 +431,11 @@ class GstnHook(GstnBaseHook):
                 f"The request is for GSTIN {gstin}, but this task acts for GSTIN {self.gstin}."
                 " Correct one of them. Nothing was sent."
             )
+
+
+def _content(page: object) -> object:
+    """Return what is in a page, without the reply around it, which may tell the time."""
+    return page.data if isinstance(page, TaskPage) else page
 
 
 def _end_of(session: GstnSession) -> datetime:

@@ -69,6 +69,7 @@ def reconcile(
     options: Options | None = None,
     rtins: Sequence[str] = (),
     expected: Mapping[tuple[str, str], int] | None = None,
+    by: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """
     Match documents with books, decide, and write the result.
@@ -84,18 +85,21 @@ def reconcile(
     :param rtins: own GSTINs of the snapshots, so that a GSTIN without a document is known, too
     :param expected: (own GSTIN, name of its snapshot) -> number of documents that must be found; ``None``: whatever is
         there
+    :param by: names the task instance that asks: ``dag_id``, ``run_id``, ``task_id``, ``map_index``. What another one
+        of the same run has written is not removed
     :return: the content of ``reconciliation.json``: ``documents``, ``book_rows``, ``rejected``, ``left_out``,
         ``warnings``, ``snapshots``, ``rtins``, ``matches`` and ``decisions`` (word -> rows), ``counts`` (one entry for
         each match, action and decision: ``rows``, ``documents``, ``book_rows``, ``tax``, ``book_tax``, taxes as text),
         ``largest`` (the documents with the largest tax among those to reset)
     :raises TableError: when a file is not what it must be, or cannot be read now, or there is no room
-    :raises MatchError: when rows are rejected, arguments are wrong, or the result does not add up
-    :raises CannotWrite: when a file cannot be written
+    :raises MatchError: when rows are rejected, arguments are wrong, another task of the same run writes to the same
+        directory, or the result does not add up
+    :raises StorageError: when a file cannot be written, or an earlier one not be removed
     """
     options = options or Options()
     names = columns if isinstance(columns, BookColumns) else BookColumns(columns)
     with workspace() as folder:
-        result = Output(output, folder, workbooks=options.workbooks)
+        result = Output(output, folder, workbooks=options.workbooks, by=by)
         result.clear()
         snapshots = [local_file(path, folder) for path in documents]
         fetched = [source.fetch(folder) for source in books]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ims.matching.books import BOOK_COLUMNS, BooksRead, place_sql
 from airflow_provider_ims.matching.decisions import ACTIONS, Decisions
 from airflow_provider_ims.matching.passes import PASSES
-from airflow_provider_ims.matching.reasons import DOUBLED, UNFILED, UNKNOWN_ACTION, UNKNOWN_FILED, pair_sql
+from airflow_provider_ims.matching.reasons import DOUBLED, UNFILED, UNKNOWN_ACTION, UNKNOWN_FILED, UNSENDABLE, pair_sql
+from airflow_provider_ims.matching.sendable import unsendable_sql
 from airflow_provider_ims.matching.snapshots import documents_sql
 from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.tables.documents import DOCUMENT_COLUMNS
@@ -97,6 +98,8 @@ class Judgement:
         )
         match = f"CASE WHEN p.id IS NULL THEN 'only_in_ims' WHEN p.book IS NULL THEN 'ambiguous' ELSE {matches} END"
         known = ", ".join(map(literal, ACTIONS))
+        # To look at all fields of all documents would cost as much as matching them.
+        unsendable = f"CASE WHEN d.action <> 'N' THEN {unsendable_sql()} END"
         reason = (
             "CASE WHEN p.id IS NULL THEN 'no row of the books fits' WHEN p.book IS NOT NULL THEN"
             f" {pair_sql()} {_fits_equally('rows of the books', 'document')}"
@@ -107,13 +110,14 @@ class Judgement:
         )
         return (
             f"SELECT d.id AS doc_id, {document}, {book}, {match} AS match, coalesce({rules}, '') AS rule,"
-            f" {reason} AS reason, coalesce(p.candidates, 0) AS candidates, d.id IN (FROM doubled) AS is_doubled"
+            f" {reason} AS reason, coalesce(p.candidates, 0) AS candidates, d.id IN (FROM doubled) AS is_doubled,"
+            f" {unsendable} AS unsendable"
             f" FROM ({documents_sql(self._documents)}) d LEFT JOIN doc_found p ON p.id = d.id"
             " LEFT JOIN books b ON b.id = p.book"
             f" UNION ALL SELECT NULL, {nothing}, {book},"
             f" CASE WHEN p.id IS NULL THEN 'only_in_books' ELSE 'ambiguous' END, coalesce({rules}, ''),"
             " CASE WHEN p.id IS NULL THEN 'no document in IMS fits'"
-            f" {_fits_equally('documents', 'row of the books')}, coalesce(p.candidates, 0), false"
+            f" {_fits_equally('documents', 'row of the books')}, coalesce(p.candidates, 0), false, NULL"
             " FROM (FROM books ANTI JOIN pair ON pair.book = books.id) b LEFT JOIN book_found p ON p.id = b.id"
         )
 
@@ -130,19 +134,23 @@ class Judgement:
     def rows(self) -> str:
         """Return the SQL of all rows of ``reconciliation.parquet``."""
         decision = self._decisions.sql()
-        if self._overruled:
-            return (
-                f"SELECT r.* EXCLUDE (doc_id, is_doubled), coalesce(o.decision, {decision}) AS decision"
-                f" FROM ({self._joined(raw=True)}) r LEFT JOIN overruled o ON o.id = r.doc_id"
-            )
         # A row of the books has no document that could be unfiled.
-        return f"SELECT * EXCLUDE (doc_id, is_doubled), {decision} AS decision FROM ({self._joined(raw=True)}) r"
+        judged, overruled = f"({self._joined(raw=True)}) r", ""
+        if self._overruled:
+            decision, overruled = f"coalesce(o.decision, {decision})", " LEFT JOIN overruled o ON o.id = r.doc_id"
+        cannot = "decision = 'reset' AND unsendable IS NOT NULL"
+        return (
+            "SELECT * EXCLUDE (doc_id, is_doubled, unsendable) REPLACE ("
+            f"CASE WHEN {cannot} THEN reason || {literal(f'; {UNSENDABLE}: ')} || unsendable ELSE reason END AS reason,"
+            f" CASE WHEN {cannot} THEN 'review' ELSE decision END AS decision)"
+            f" FROM (SELECT r.*, {decision} AS decision FROM {judged}{overruled})"
+        )
 
     def _ask(self, answers: Path) -> None:
         with answers.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             for row in self._documents_as_rows():
-                identity = row.pop("doc_id")
+                identity, _ = row.pop("doc_id"), row.pop("unsendable")
                 if row.pop("is_doubled"):
                     continue  # nobody knows which record is true, and so no function does
                 answer = self._decisions.of_row(row)

@@ -35,6 +35,8 @@ DOUBLED: Final = "GSTN shows this document more than once, with different record
 UNKNOWN_ACTION: Final = "GSTN shows no action of it that is known here"
 UNKNOWN_FILED: Final = "GSTN does not say whether its supplier has filed it"
 
+UNSENDABLE: Final = "it agrees, but a request does not take it as GSTN shows it"
+
 
 def pair_sql() -> str:
     """

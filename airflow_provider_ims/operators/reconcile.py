@@ -52,6 +52,7 @@ from airflow_provider_ims.snapshots.errors import SnapshotUnavailable, SnapshotU
 from airflow_provider_ims.snapshots.snapshot import MAX_AGE, FoundSnapshot, several, usable
 from airflow_provider_ims.snapshots.verification import COLUMNS, VERIFICATIONS, Held, Reported, verify
 from airflow_provider_ims.storage import StorageError, names_in, place
+from airflow_provider_ims.submissions.journal import INSTANCE
 from airflow_provider_ims.tables.database import MEMORY_LIMIT, checked_memory_limit, open_database, workspace
 from airflow_provider_ims.tables.documents import TAXES
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, NoRoom, TableError
@@ -80,7 +81,8 @@ class ImsReconcileOperator(ShowsSummary):
     :param sql: instead of ``books``: a query that returns rows (templated, also from a ``.sql`` file)
     :param conn_id: the query's connection, of any type that Airflow can query (templated)
     :param parameters: values for the query's placeholders (templated)
-    :param output_path: directory for this reconciliation alone; an earlier one in it is removed (templated)
+    :param output_path: directory for this reconciliation alone: an earlier one in it is removed, one of another task of
+        the same run is an error (templated)
     :param columns: the books' name of a column -> field; see :class:`~airflow_provider_ims.matching.BookColumns`
         (templated)
     :param file_format: ``csv``, ``json``, ``jsonl`` or ``parquet``, when the file's name does not say
@@ -214,6 +216,7 @@ class ImsReconcileOperator(ShowsSummary):
                     workbooks="xlsx" in self.report_formats,
                 ),
                 rtins=[each.head.gstin for each in found],
+                by={name: getattr(context["ti"], name, None) for name in INSTANCE} if "ti" in context else None,
                 expected={(each.head.gstin, each.head.snapshot): each.head.documents for each in found},
             )
         warnings = [text for each in found for text in each.head.warnings]
@@ -226,6 +229,7 @@ class ImsReconcileOperator(ShowsSummary):
         if "xlsx" in self.report_formats:
             paths["review_xlsx_path"] = "review.xlsx"
         by_rtin = summary.pop("by_rtin")
+        summary.pop("by", None)
         path = str(output / paths.get("review_xlsx_path", "review.csv"))
         events = ({"gstin": rtin, "path": path, **sums} for rtin, sums in by_rtin.items())
         AssetEvents(self, context).ims("reconciled", events)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FORMATS: Final = ("json", "jsonl", "ndjson", "csv", "parquet")
 """The kinds of files that rows are read from, as their names end."""
 
+_WORKBOOKS: Final = ("xlsx", "xlsm", "xlsb", "xls", "ods")
+
 _CHUNK = 1 << 20
 
 _KINDS = {
@@ -56,6 +58,10 @@ def format_of(path: ObjectStoragePath, file_format: str | None = None) -> str:
     :raises FileUnusable: when nobody knows the format
     """
     found = (file_format or path.name.removesuffix(".gz").rpartition(".")[2]).lower()
+    if found in _WORKBOOKS:
+        raise FileUnusable(
+            str(path), "is a workbook, no format that is known here.\nSave the sheet as CSV UTF-8, and name that file instead"
+        )
     if found not in FORMATS:
         raise FileUnusable(
             str(path), f"{found!r} is no format that is known here; give file_format as one of {', '.join(FORMATS)}"

@@ -16,6 +16,7 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.operators.download import ImsDownloadOperator
 from airflow_provider_ims.simulator import downloads
+from airflow_provider_ims.simulator.tasks import Tasks
 from airflow_provider_ims.tables.documents import DOCUMENT_COLUMNS
 from tests.contract.task_instance import Killed, TaskInstance
 from tests.unit.matching.builders import read
@@ -87,6 +88,28 @@ def test_many_pages_in_either_spelling(session, tmp_path, first_page, keys):
     summary = download(session, tmp_path).attempt()
     assert summary["counts"]["b2bcn"] == dict.fromkeys("ANPR", 10)
     assert len(documents(tmp_path)) == 40
+
+
+@pytest.mark.parametrize("pages", [1, 2, 3])
+def test_a_service_that_takes_page_0_for_page_1_loses_no_page(session, tmp_path, monkeypatch, pages):
+    session.gst.change_options({"page_documents": 3, "first_page": 1})
+    for number in range(3 * pages):
+        hold(session, "b2b", f"C{number}", "R")
+    honest = Tasks.page
+    monkeypatch.setattr(Tasks, "page", lambda self, task, number: honest(self, task, {"0": "1"}.get(number, number)))
+    summary = download(session, tmp_path, sections=["b2b"]).attempt()
+    assert (summary["documents"], summary["repeated"]) == (3 * pages, 0)
+
+
+@pytest.mark.parametrize("pages", [2, 3])
+def test_a_page_that_comes_twice_ends_no_download(session, tmp_path, monkeypatch, pages):
+    session.gst.change_options({"page_documents": 3})
+    for number in range(3 * pages):
+        hold(session, "b2b", f"C{number}", "R")
+    honest = Tasks.page
+    monkeypatch.setattr(Tasks, "page", lambda self, task, number: honest(self, task, {"1": "0"}.get(number, number)))
+    summary = download(session, tmp_path, sections=["b2b"]).attempt()
+    assert (summary["documents"], summary["repeated"]) == (3 * (pages - 1), 3)
 
 
 @pytest.mark.parametrize("empty", ["pages", "error"])

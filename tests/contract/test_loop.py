@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from airflow_provider_ims.exceptions import (
     GstnInvalidRequest,
     GstnPermanentError,
 )
+from airflow_provider_ims.matching import output
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
 from airflow_provider_ims.operators.download import ImsDownloadOperator
 from airflow_provider_ims.operators.plan import ImsPlanOperator
@@ -121,6 +123,58 @@ def test_what_agrees_with_the_books_is_reset_and_verified_and_a_second_run_sends
     assert company.simulator["resets"] == sent
     with pytest.raises(AirflowSkipException):
         company.verify([], company.download("nothing"))
+
+
+def test_two_tasks_of_a_run_that_share_a_folder_are_told_and_a_retry_and_another_run_are_not(company, monkeypatch):
+    snapshot = company.download()
+
+    def of(map_index: int, run_id: str = "run-1") -> dict[str, Any]:
+        instance = {"dag_id": "ims", "run_id": run_id, "task_id": "reconcile", "map_index": map_index}
+        return {"ti": SimpleNamespace(**instance)}
+
+    def reconcile(context: dict[str, Any]) -> dict[str, Any]:
+        return ImsReconcileOperator(
+            task_id="reconcile",
+            snapshot=snapshot,
+            books=str(company.books),
+            columns=ERP_COLUMNS,
+            output_path=str(company.folder / "reconciled"),
+            on_window="ignore",
+        ).execute(context)
+
+    first = reconcile(of(0))
+    resets = Path(first["resets_path"]).read_bytes()
+    with pytest.raises(GstnInvalidRequest, match="Another task of this run writes to the same output_path") as told:
+        reconcile(of(1))
+    assert "reconcile, map index 0. This one is reconcile, map index 1" in " ".join(str(told.value).split())
+    assert Path(first["resets_path"]).read_bytes() == resets
+    assert reconcile(of(0)) == first
+    assert reconcile(of(1, "run-2"))["counts"] == first["counts"]
+    # The other one has not written yet when this one begins.
+    copied, other = output.copy_whole, json.dumps({"by": vars(of(0, "run-2")["ti"])})
+
+    def meanwhile(source: Path, path: Any) -> None:
+        copied(source, path)
+        if source.name == "rejects.csv":
+            Path(first["path"]).write_text(other)
+
+    monkeypatch.setattr(output, "copy_whole", meanwhile)
+    with pytest.raises(GstnInvalidRequest, match="Another task of this run"):
+        reconcile(of(1, "run-2"))
+    assert Path(first["path"]).read_text() == other
+
+
+def test_a_folder_that_cannot_be_cleared_is_told_as_such(company):
+    (company.folder / "reconciled" / "resets.parquet").mkdir(parents=True)
+    with pytest.raises(GstnInvalidRequest, match=r"resets\.parquet cannot be"):
+        company.reconcile(company.download())
+
+
+def test_a_workbook_in_place_of_books_is_told_with_what_to_do(company):
+    company.books = company.books.rename(company.books.with_suffix(".xlsx"))
+    with pytest.raises(GstnInvalidPayload, match="is a workbook, no format that is known here") as told:
+        company.reconcile(company.download())
+    assert "Save the sheet as CSV UTF-8, and name that file instead" in str(told.value)
 
 
 def test_what_a_supplier_edits_or_withdraws_meanwhile_is_told(company):
