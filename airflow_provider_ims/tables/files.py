@@ -60,7 +60,8 @@ def format_of(path: ObjectStoragePath, file_format: str | None = None) -> str:
     found = (file_format or path.name.removesuffix(".gz").rpartition(".")[2]).lower()
     if found in _WORKBOOKS:
         raise FileUnusable(
-            str(path), "is a workbook, no format that is known here.\nSave the sheet as CSV UTF-8, and name that file instead"
+            str(path),
+            "is a workbook, no format that is known here.\nSave the sheet as CSV UTF-8, and name that file instead",
         )
     if found not in FORMATS:
         raise FileUnusable(
