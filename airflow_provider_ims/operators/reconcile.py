@@ -397,7 +397,7 @@ class ImsVerifyOperator(ShowsSummary):
         Return each outcome once, and of a GSTIN of the plan that has none its plan.
 
         Airflow keeps what a mapped task returned also when the run was cleared and fewer are mapped than before: then
-        there are outcomes of another plan, and several that name one file, of which the latest holds.
+        there are outcomes of another plan, and several that name one file. Those of now come first.
         """
         found = [each for each in several(self.outcomes) if each is not None]
         answers = [each for each in found if isinstance(each, Mapping)]
@@ -407,9 +407,7 @@ class ImsVerifyOperator(ShowsSummary):
             if not isinstance(each, Mapping):
                 kept[number] = each  # what it is, is told where it is read
             elif each.get("outcome") != "dry_run" and (plans is None or each.get("rtin") in plans):
-                path = str(each.get("csv_path") or number)
-                if path not in kept or _sent_at(each) >= _sent_at(kept[path]):
-                    kept[path] = each
+                kept.setdefault(str(each.get("csv_path") or number), each)
         told = {str(each.get("rtin")) for each in kept.values() if isinstance(each, Mapping)} | dry
         for rtin, plan in (plans or {}).items():
             if rtin not in told:
@@ -496,11 +494,6 @@ class ImsVerifyOperator(ShowsSummary):
                 for (outcome, word), count in sorted(counts.items())
             ],
         }
-
-
-def _sent_at(outcome: Mapping[str, Any]) -> str:
-    """Return when the last request of an outcome was sent, in the form of ISO 8601 that bulk writes; empty if never."""
-    return str(outcome.get("last_sent_at") or "")
 
 
 @contextmanager

@@ -95,7 +95,12 @@ class ImsBulkSummaryOperator(ShowsSummary):
                 " failed, its log says why."
             )
         plans = [plan_of(entry) for entry in self.plan]
-        told = {str(each["rtin"]): each for each in self.results or () if each}
+        # Airflow keeps what a mapped task returned also when the run was cleared and fewer are mapped than before. What
+        # those of now returned comes first.
+        told: dict[str, Any] = {}
+        for each in self.results or ():
+            if each:
+                told.setdefault(str(each["rtin"]), each)
         target = self._target(plans)
         with tempfile.TemporaryDirectory(prefix="ims-summary-") as name:
             results = [self._result(plan, told.get(plan.rtin), Path(name) / plan.rtin) for plan in plans]

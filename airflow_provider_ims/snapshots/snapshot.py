@@ -190,13 +190,13 @@ def _without_former(sources: Sequence[object]) -> list[object]:
     kept: dict[object, object] = {}
     for number, source in enumerate(sources):
         key = str(source["path"]) if isinstance(source, Mapping) and "path" in source else number
-        if key not in kept or _taken_at(source) > _taken_at(kept[key]):
+        if key not in kept or _finished_at(source) > _finished_at(kept[key]):
             kept[key] = source
     return list(kept.values())
 
 
-def _taken_at(source: object) -> datetime:
-    said = source.get("taken_at") if isinstance(source, Mapping) else None
+def _finished_at(source: object) -> datetime:
+    said = source.get("finished_at") if isinstance(source, Mapping) else None
     try:
         return datetime.fromisoformat(str(said)).astimezone(UTC)
     except ValueError:

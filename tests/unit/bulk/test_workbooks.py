@@ -212,6 +212,13 @@ def test_a_dry_run_is_no_failure(plans: list[dict[str, Any]]):
     assert summary["not_sent"] == 7
 
 
+def test_what_a_mapped_task_returned_before_a_clear_does_not_count(plans: list[dict[str, Any]]):
+    now = [{"rtin": each["rtin"], "outcome": "dry_run"} for each in plans]
+    before = {**now[0], "outcome": "incomplete", "reset": 5}
+    summary = ImsBulkSummaryOperator(task_id="t", plan=plans, results=[*now, before]).execute({"ti": Ti()})
+    assert summary["not_sent"] == 7
+
+
 def test_a_plan_that_failed_is_no_success():
     with pytest.raises(GstnInvalidRequest, match="There is no plan"):
         ImsBulkSummaryOperator(task_id="t", plan=None, results=None).execute({"ti": Ti()})

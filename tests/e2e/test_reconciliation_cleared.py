@@ -1,0 +1,35 @@
+"""The loop on a real Airflow, cleared from its beginning when some of it is done."""
+
+from __future__ import annotations
+
+from demo.company import GSTINS, documents
+from tests.e2e.stories import Story
+from tests.e2e.test_reconciliation import DAG, PER_GSTIN, company, rows
+from tests.e2e.test_session import Page, errors
+
+
+def test_a_run_that_is_cleared_from_its_download_on_verifies_what_it_plans_now(story: Story):
+    airflow, conf = story.airflow, company(story)
+    run_id = story.trigger(DAG, **conf)
+    page = Page(airflow, DAG, run_id, "approve")
+    page.choose("Approve")
+    assert airflow.wait_for_run(DAG, run_id) == "success", errors(airflow, DAG, run_id)
+    resets = airflow.xcom(DAG, run_id, "reconcile")["decisions"]["reset"]
+
+    # Somebody rejects documents of the second GSTIN once more, and the run is cleared as a whole: there is one mapped
+    # task now, and what the others returned before is still in Airflow.
+    held = documents(GSTINS, PER_GSTIN)
+    story.gst.add_documents([each for each in held if each["rtin"] == GSTINS[1] and each["status"] == "R"])
+    order = {"dry_run": False, "dag_run_id": run_id, "only_failed": False, "reset_dag_runs": True}
+    airflow.post(f"dags/{DAG}/clearTaskInstances", order)
+    page.choose("Approve")
+    assert airflow.wait_for_run(DAG, run_id) == "success", errors(airflow, DAG, run_id)
+    left = airflow.xcom(DAG, run_id, "reconcile")["decisions"]["reset"]
+    assert 0 < left < resets / 3
+    assert airflow.xcom(DAG, run_id, "reset", map_index=1)["rtin"] == GSTINS[1]
+    assert airflow.xcom(DAG, run_id, "reset", map_index=0)["rtin"] == GSTINS[1]
+    verified = airflow.xcom(DAG, run_id, "verify")
+    told = [(row["rtin"], row["section"], row["stin"], row["number"]) for row in rows(verified["path"])]
+    assert len(told) == len(set(told))
+    assert verified["not_reset"] == verified["differences"] == 0
+    assert [rtin for rtin, *_ in told] == [GSTINS[1]] * left
