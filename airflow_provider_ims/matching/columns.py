@@ -126,7 +126,12 @@ class BookColumns:
             problems.append(f"has no column for {listed(missing)}. {say_which(missing[0])}")
         if problems:
             shown = listed(header[:40]) + (" ..." if len(header) > 40 else "")
-            raise FileUnusable(source, "; ".join(problems) + f".\nIts columns are {shown}")
+            advice = []
+            if absent:
+                advice.append(f"Give your own names: columns={{'your name': 'rtin', ...}}, for {listed(REQUIRED)}.")
+            if not any(fields):
+                advice.append("None of them is known: is the file's first line its heading? Remove what stands above.")
+            raise FileUnusable(source, "\n".join(["; ".join(problems) + ".", f"Its columns are {shown}", *advice]))
         position = {field: place for place, field in enumerate(fields) if field is not None and field not in self.fixed}
         return Header(position, carried)
 

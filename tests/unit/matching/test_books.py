@@ -340,3 +340,14 @@ def test_all_that_is_wrong_with_the_columns_is_told_at_once():
 def test_empty_books_are_taken_if_the_user_says_so(tmp_path: Path):
     found = read_books(tmp_path, text_file(tmp_path, csv_text()), allow_empty_books=True)
     assert found.summary["matches"] == {"only_in_ims": 1}
+
+
+@pytest.mark.parametrize("columns", [None, {"Party GSTIN": "stin"}])
+def test_a_file_of_which_no_column_is_known_says_what_to_do(columns: Any, tmp_path: Path):
+    path = tmp_path / "books.csv"
+    path.write_text("Purchase register,of,2026\n1,2,3\n")
+    held = write_documents(tmp_path / "documents.parquet", [document()])
+    books = BookFile(ObjectStoragePath(str(path)))
+    with pytest.raises(FileUnusable, match="is the file's first line its heading") as told:
+        reconcile([held], [books], ObjectStoragePath(str(tmp_path / "out")), columns=columns)
+    assert "columns={" in str(told.value)
