@@ -143,8 +143,6 @@ def airflow(
         "AIRFLOW_VAR_IMS_FOLDER": str(folder),
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT": str(SLOTS),
-        # Fifty tasks that live for a minute would ask the API server nothing else so often; 300 s are allowed.
-        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "30",
     }
     with (
         PostgresServer() as postgres,
