@@ -38,10 +38,8 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@$(BIN)/python -m demo $(if $(KEEP),--keep)
 
-# Side by side; all of tests/e2e in one process, so that each Airflow is started once. Without compiled files each of
-# these processes, and each that they start, would compile the package and rewrite the tests' assertions anew.
 test: $(READY)
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --ignore tests/browser -n auto
+	$(BIN)/python -m pytest --ignore tests/browser
 
 browser: $(READY)
 	$(BIN)/python -m pytest tests/browser

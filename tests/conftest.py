@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 _HOME = tempfile.TemporaryDirectory(prefix="ims-tests-")
 
@@ -37,49 +36,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # Not in pyproject.toml: pytest would import airflow for it before the environment above is set.
     config.addinivalue_line("markers", "takes_long: a story of tests/e2e that is to begin first")
     config.addinivalue_line("filterwarnings", "error::airflow.exceptions.RemovedInAirflow4Warning")
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """
-    What `-n auto` means: one that runs tests/e2e and waits for Airflow most of the time, and others beside it.
-
-    Beyond four the others would only end earlier than that one, and each first collects all tests.
-    """
-    return max(2, min(os.cpu_count() or 1, 4))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """All of tests/e2e goes to one process, and first, so that each Airflow is started once; the rest where it fits."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class OneForAirflow(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return "tests/e2e" if nodeid.startswith("tests/e2e/") else nodeid
-
-    return OneForAirflow(config, log)
-
-
-def pytest_make_parametrize_id(val: object) -> str | None:
-    """Name a test after a text with half a character in it so that one process can tell another the name."""
-    if isinstance(val, str) and val != val.encode("utf-8", "ignore").decode():
-        return ascii(val)
-    return None
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_report_to_serializable() -> Iterator[Any]:
-    """Likewise what a test logged or was told."""
-    return _utf8((yield))
-
-
-def _utf8(data: Any) -> Any:
-    if isinstance(data, str):
-        return data.encode("utf-8", "backslashreplace").decode()
-    if isinstance(data, dict):
-        return {_utf8(key): _utf8(value) for key, value in data.items()}
-    return [_utf8(value) for value in data] if isinstance(data, list | tuple) else data
 
 
 @pytest.fixture(autouse=True)
