@@ -150,7 +150,7 @@ class Judgement:
         with answers.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             for row in self._documents_as_rows():
-                identity, _ = row.pop("doc_id"), row.pop("unsendable")
+                identity = row.pop("doc_id")
                 if row.pop("is_doubled"):
                     continue  # nobody knows which record is true, and so no function does
                 answer = self._decisions.of_row(row)
@@ -165,7 +165,8 @@ class Judgement:
     def _documents_as_rows(self) -> Iterator[dict[str, Any]]:
         # On the same connection, which alone sees its temporary tables; nothing else runs on it meanwhile.
         sql = (
-            f"SELECT *, {self._decisions.sql()} AS decision FROM ({self._joined(raw=False)}) r WHERE doc_id IS NOT NULL"
+            f"SELECT * EXCLUDE (unsendable), {self._decisions.sql()} AS decision FROM ({self._joined(raw=False)}) r"
+            " WHERE doc_id IS NOT NULL"
         )
         found = self._database.execute(sql)
         names = [column[0] for column in found.description or ()]

@@ -374,13 +374,18 @@ class ImsVerifyOperator(ShowsSummary):
         AssetEvents(self, context).ims("verified", told_by, succeeds=succeeds(error, self.on_difference))
         self.show_summary(summary)
         if error is None:
-            self._tell(text, counts)
+            self._tell(text, left=summary["not_reset"], gone=counts["reset", "gone"])
         return end_task(context, summary, error, self.on_difference, self.log)
 
-    def _tell(self, text: str, counts: Mapping[tuple[str, str], int]) -> None:
-        """Say how it ended: that no difference was found does not mean that every document is reset."""
-        left = sum(count for (_, found), count in counts.items() if found == "not_reset")
-        if gone := counts.get(("reset", "gone"), 0):
+    def _tell(self, text: str, *, left: int, gone: int) -> None:
+        """
+        Say how it ended: that no difference was found does not mean that every document is reset.
+
+        :param text: the counts
+        :param left: number of documents that are not reset
+        :param gone: number of those that were reset and that the snapshot does not have
+        """
+        if gone:
             self.log.warning(
                 "%s not in the snapshot any more: taken back by a supplier, or GSTR-3B was filed meanwhile.",
                 counted(gone, "document that was reset is", "documents that were reset are"),
@@ -399,18 +404,20 @@ class ImsVerifyOperator(ShowsSummary):
         Airflow keeps what a mapped task returned also when the run was cleared and fewer are mapped than before: then
         there are outcomes of another plan, and several that name one file. Those of now come first.
         """
-        found = [each for each in several(self.outcomes) if each is not None]
-        answers = [each for each in found if isinstance(each, Mapping)]
-        dry = {str(each.get("rtin")) for each in answers if each.get("outcome") == "dry_run"}
         kept: dict[object, Any] = {}
-        for number, each in enumerate(found):
+        told, dry = set(), set()
+        for number, each in enumerate(each for each in several(self.outcomes) if each is not None):
             if not isinstance(each, Mapping):
                 kept[number] = each  # what it is, is told where it is read
-            elif each.get("outcome") != "dry_run" and (plans is None or each.get("rtin") in plans):
-                kept.setdefault(str(each.get("csv_path") or number), each)
-        told = {str(each.get("rtin")) for each in kept.values() if isinstance(each, Mapping)} | dry
+                continue
+            rtin, key = str(each.get("rtin")), str(each.get("csv_path") or number)
+            if each.get("outcome") == "dry_run":
+                dry.add(rtin)
+            elif key not in kept and (plans is None or rtin in plans):
+                kept[key] = each
+                told.add(rtin)
         for rtin, plan in (plans or {}).items():
-            if rtin not in told:
+            if rtin not in told | dry:
                 self.log.warning(
                     "GSTIN %s: the task that sends its resets ended without an outcome. Its %s compared as unknown.",
                     *(rtin, counted(plan.documents, "document is", "documents are")),

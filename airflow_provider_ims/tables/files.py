@@ -193,7 +193,7 @@ def utf8_text(local: Path, name: str, folder: Path, encoding: str | None = None)
         start = stream.read(4)
     for mark, kind in _KINDS.items():
         if start.startswith(mark):
-            other = ", or give its file_format" if kind in {"a Parquet file"} else ""
+            other = ", or give its file_format" if mark == b"PAR1" else ""
             raise FileUnusable(name, f"is {kind}, not text: export it as CSV UTF-8{other}")
     known = encoding or _by_its_mark(start) or ("utf-8" if _is_utf8(local) else "cp1252")
     try:
