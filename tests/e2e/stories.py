@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import TextClause, create_engine, text
 
 from airflow_provider_ims.simulator.gst import Gst
+from airflow_provider_ims.simulator.options import Options
 from airflow_provider_ims.simulator.server import SimulatorServer
 from local_airflow.api import StateChange
 from local_airflow.service import Service
@@ -84,7 +85,8 @@ class Story(Service):
     def __init__(self, name: str, airflow: AirflowStack, folder: Path) -> None:
         self.airflow = airflow
         self.conn_id = f"gstn_{name}"
-        self.simulator = SimulatorServer()
+        # Another story may have had its port: with a user of its own, nobody takes a token of the other one's.
+        self.simulator = SimulatorServer(Options(login=f"{name}@example.com", org_id=name))
         self.folder = folder
 
     @property

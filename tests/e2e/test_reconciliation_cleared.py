@@ -21,6 +21,7 @@ def test_a_run_that_is_cleared_from_its_download_on_verifies_what_it_plans_now(s
     held = documents(GSTINS, PER_GSTIN)
     story.gst.add_documents([each for each in held if each["rtin"] == GSTINS[1] and each["status"] == "R"])
     order = {"dry_run": False, "dag_run_id": run_id, "only_failed": False, "reset_dag_runs": True}
+    page.begin_anew()
     airflow.post(f"dags/{DAG}/clearTaskInstances", order)
     page.choose("Approve")
     assert airflow.wait_for_run(DAG, run_id) == "success", errors(airflow, DAG, run_id)

@@ -40,6 +40,10 @@ class Page:
         self.airflow.patch(self.path, {"chosen_options": [option], "params_input": typed})
         self.answered += 1
 
+    def begin_anew(self) -> None:
+        """The run has ended and is cleared now: what the scheduler has heard until now says nothing of what follows."""
+        self.answered = self._has_parked()
+
     def wait(self) -> None:
         """Wait until the page asks."""
         try:
@@ -63,7 +67,7 @@ class Page:
         return state in ("awaiting_input", "deferred")  # deferred before Airflow 3.3
 
     def _has_parked(self) -> int:
-        """How often, as far as the scheduler has heard; of its log only what is new is read."""
+        """How often, or ended after its last answer, as far as the scheduler has heard; only what is new is read."""
         with (self.airflow.logs / "scheduler.log").open("rb") as log:
             log.seek(self._read)
             new = log.read()
