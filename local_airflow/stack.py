@@ -25,6 +25,8 @@ from local_airflow.service import Service
 LOOPBACK = "127.0.0.1"
 MIGRATE_SECONDS = 600  # of a machine that has other things to do; it takes ten
 HEALTHY_SECONDS = 600  # likewise; it takes twenty
+# How long SQLite waits for another process that writes, before it says that the database is locked (5 s).
+SQLITE_CONNECT_ARGS = "connect_args = {'timeout': 120}"
 # What every task imports after the fork, unless its parent has.
 TASK_MODULES = (
     "airflow.sdk.api.client",
@@ -170,7 +172,7 @@ class AirflowStack(AirflowApi, Service):
         # Tasks come after the scheduler that forks them: kept from hearing that a task has deferred until that is
         # resumed, it takes the task for one that ended without a word.
         behind = "    os.register_at_fork(after_in_child=lambda: os.nice(5))\n"
-        program = f"import os\nimport sys\n\nif 'scheduler' in sys.argv:\n{behind}{imports}"
+        program = f"import os\nimport sys\n\n{SQLITE_CONNECT_ARGS}\nif 'scheduler' in sys.argv:\n{behind}{imports}"
         (config / "airflow_local_settings.py").write_text(program)
 
     def _start(self, name: str) -> None:
@@ -232,7 +234,10 @@ class AirflowStack(AirflowApi, Service):
             # Longer: parsing a file takes a second of a core, and one that has changed is parsed at once.
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 600,
         }
-        if not database_url.startswith("sqlite"):
+        if database_url.startswith("sqlite"):
+            options["DATABASE__SQL_ALCHEMY_CONNECT_ARGS"] = "airflow_local_settings.connect_args"
+            options["DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC"] = "airflow_local_settings.connect_args"
+        else:
             # As many tasks as run at once ask the API server, which answers in 40 threads (5 and 10 above that).
             options["DATABASE__SQL_ALCHEMY_POOL_SIZE"] = 20
         return {"AIRFLOW_HOME": str(self.home)} | {f"AIRFLOW__{name}": str(value) for name, value in options.items()}
