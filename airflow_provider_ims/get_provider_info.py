@@ -23,6 +23,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _SERVICE,
                 "python-modules": [
+                    "airflow_provider_ims.operators.approval",
                     "airflow_provider_ims.operators.bulk",
                     "airflow_provider_ims.operators.summary",
                     "airflow_provider_ims.operators.download",

@@ -11,12 +11,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, task
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_provider_ims.file_names import below
-from airflow_provider_ims.matching.approval import approval_text
+from airflow_provider_ims.operators.approval import ImsApprovalOperator
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
 from airflow_provider_ims.operators.download import ImsDownloadOperator
 from airflow_provider_ims.operators.plan import ImsPlanOperator
@@ -47,12 +46,6 @@ def taxpayers(params: dict[str, Any]) -> list[str]:
 def anything_to_reset(found: dict[str, Any]) -> bool:
     """Skip what follows when nothing is to be reset."""
     return bool(found["decisions"].get("reset"))
-
-
-@task
-def describe(found: dict[str, Any]) -> dict[str, str]:
-    """Write what the person who approves is shown."""
-    return approval_text(found)._asdict()
 
 
 @task(trigger_rule="all_done", retries=0)
@@ -102,23 +95,20 @@ with DAG(
         on_window="warn",
     )
 
-    text = describe(found.output)
-    approve = ApprovalOperator(
+    approve = ImsApprovalOperator(
         task_id="approve",
-        subject=text["subject"],
-        body=text["body"],
+        reconciliation=found.output,
         # What was found is too old to be sent then, and the run of the next evening waits for this one.
         response_timeout=timedelta(hours=20),
         retries=0,
     )
-    anything_to_reset(found.output) >> text
+    anything_to_reset(found.output) >> approve
 
     plan = ImsPlanOperator(
         task_id="plan",
-        source="{{ ti.xcom_pull('reconcile')['resets_path'] }}",
+        source=approve.output,  # what was approved, whatever a reconciliation finds meanwhile
         output_path="{{ below(var.value.ims_folder, 'plans', run_id) }}",
     )
-    approve >> plan
 
     reset = ImsBulkResetOperator.partial(
         task_id="reset",

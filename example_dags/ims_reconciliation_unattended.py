@@ -96,7 +96,7 @@ with DAG(
 
     plan = ImsPlanOperator(
         task_id="plan",
-        source="{{ ti.xcom_pull('reconcile')['resets_path'] }}",
+        source=found.output,
         output_path="{{ below(var.value.ims_folder, 'plans', run_id) }}",
     )
     anything_to_reset(found.output) >> plan

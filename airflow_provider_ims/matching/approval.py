@@ -16,6 +16,7 @@ __all__ = ["approval_text"]
 
 _ACTIONS: Final = {"A": "accepted", "R": "rejected", "P": "pending", "N": "no action"}
 _LONGEST_CELL: Final = 60
+_MOST_DIGESTS: Final = 10
 
 
 class ApprovalText(NamedTuple):
@@ -69,8 +70,13 @@ def approval_text(
     if largest:
         parts += ["The largest to be reset:", _largest(largest)]
     parts += _files(found)
-    parts.append("Approve: these documents are reset. Reject: nothing is sent.")
+    parts.append(f"Approve: these documents are reset{_and_no_others(found)}. Reject: nothing is sent.")
     return ApprovalText(subject, "\n\n".join(part for part in parts if part))
+
+
+def _and_no_others(found: Sequence[Mapping[str, Any]]) -> str:
+    digests = [f"`{each['resets_digest'][:12]}`" for each in found if each.get("resets_digest")]
+    return f", and no others (digest {', '.join(digests)})" if 0 < len(digests) <= _MOST_DIGESTS else ""
 
 
 def _of_rejected(resets: Sequence[Mapping[str, Any]]) -> str:

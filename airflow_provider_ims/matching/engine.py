@@ -85,15 +85,15 @@ def reconcile(
     :param rtins: own GSTINs of the snapshots, so that a GSTIN without a document is known, too
     :param expected: (own GSTIN, name of its snapshot) -> number of documents that must be found; ``None``: whatever is
         there
-    :param by: names the task instance that asks: ``dag_id``, ``run_id``, ``task_id``, ``map_index``. What another one
-        of the same run has written is not removed
+    :param by: names the task instance that asks; see :class:`~airflow_provider_ims.owner.Owner`
     :return: the content of ``reconciliation.json``: ``documents``, ``book_rows``, ``rejected``, ``left_out``,
         ``warnings``, ``snapshots``, ``rtins``, ``matches`` and ``decisions`` (word -> rows), ``counts`` (one entry for
         each match, action and decision: ``rows``, ``documents``, ``book_rows``, ``tax``, ``book_tax``, taxes as text),
-        ``largest`` (the documents with the largest tax among those to reset)
+        ``largest`` (the documents with the largest tax among those to reset), ``resets_digest`` (SHA-256 of
+        ``resets.parquet``)
+    :raises FolderTaken: when another task writes to the same directory
     :raises TableError: when a file is not what it must be, or cannot be read now, or there is no room
-    :raises MatchError: when rows are rejected, arguments are wrong, another task of the same run writes to the same
-        directory, or the result does not add up
+    :raises MatchError: when rows are rejected, arguments are wrong, or the result does not add up
     :raises StorageError: when a file cannot be written, or an earlier one not be removed
     """
     options = options or Options()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -9,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_ims.matching.books import BooksRead, reject_columns
-from airflow_provider_ims.matching.errors import MatchError
 from airflow_provider_ims.matching.judgement import Judgement, disagree
 from airflow_provider_ims.matching.snapshots import KIND_SQL
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import CountsDisagree
-from airflow_provider_ims.storage import CannotRead, Trouble, copy_whole, read_whole, remove, shown, write_whole
+from airflow_provider_ims.owner import Owner
+from airflow_provider_ims.storage import copy_whole, remove, write_whole
 from airflow_provider_ims.tables.database import no_room
 from airflow_provider_ims.tables.documents import MONEY, RUPEES, TAXES
 from airflow_provider_ims.tables.sql import copy_to_parquet, identifier, literal
@@ -50,7 +51,7 @@ class Output:
         self, path: ObjectStoragePath, folder: Path, *, workbooks: bool = False, by: Mapping[str, Any] | None = None
     ) -> None:
         self._path = path
-        self._by = dict(by or {})
+        self._owner = Owner(path, by)
         self._folder = folder
         self._workbooks = workbooks
 
@@ -58,32 +59,12 @@ class Output:
         """
         Remove an earlier result, the last file first: where that is, the others are whole.
 
-        :raises MatchError: when it is of another task of the same run
+        :raises FolderTaken: when it is of another task of the same run
         :raises StorageError: when something of it cannot be read or removed
         """
-        self._refuse_anothers()
+        self._owner.take()
         for name in reversed(FILES):
             remove(self._path / name)
-
-    def _refuse_anothers(self) -> None:
-        """Refuse to write over what another task of the same run has written: its documents would be lost."""
-        try:
-            found = json.loads(read_whole(self._path / FILES[-1])).get("by")
-        except CannotRead as error:
-            if error.trouble is Trouble.MISSING:
-                return
-            raise
-        except (ValueError, AttributeError):
-            return
-        if not isinstance(found, dict) or not self._by or found == self._by:
-            return
-        if all(found.get(name) == self._by.get(name) for name in ("dag_id", "run_id")):
-            others, mine = (f"{by.get('task_id')}, map index {by.get('map_index')}" for by in (found, self._by))
-            raise MatchError(
-                f"Another task of this run writes to the same output_path: {others}. This one is {mine}.\n"
-                f"It is {shown(self._path)}\nGive each task a folder of its own, such as one that has the map index in"
-                " its name, or give all snapshots to one task. Then clear both."
-            )
 
     def write_rejects(self, database: DuckDBPyConnection, read: BooksRead) -> str:
         """
@@ -122,7 +103,7 @@ class Output:
         :param summary: what stands in ``reconciliation.json`` besides the counts
         :return: all of ``reconciliation.json``
         :raises CountsDisagree: when a document or a row would be missing; then nothing is written
-        :raises MatchError: when another task of the same run has written meanwhile
+        :raises FolderTaken: when another task has taken the directory meanwhile
         :raises CannotWrite: when a file cannot be written
         """
         local, resets, review = (self._folder / name for name in FILES[:3])
@@ -142,17 +123,26 @@ class Output:
                     f" {expected}, {crossed} of two kinds or GSTINs"
                 )
             )
-        found_out = {"largest": _largest(database, source), "by_rtin": _by_rtin(database)}
-        whole = {**summary, **_counts(database), **found_out, **({"by": self._by} if self._by else {})}
         database.execute(copy_to_parquet(_resets_sql(source, read), resets, row_group=_ROW_GROUP))
+        found_out = {
+            "largest": _largest(database, source),
+            "by_rtin": _by_rtin(database),
+            "resets_digest": _digest_of(resets),
+        }
+        whole = {**summary, **_counts(database), **found_out}
         _write_csv(database, _review_sql(source), review)
         self._write_workbook(database, _review_sql(source), review.with_suffix(".xlsx"), "To review")
-        self._refuse_anothers()
+        self._owner.check()
         for file in (local, resets, review):
             copy_whole(file, self._path / file.name)
-        self._refuse_anothers()
+        self._owner.check()
         write_whole(self._path / FILES[-1], json.dumps(whole, indent=1, ensure_ascii=False).encode())
         return whole
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _count_together(database: DuckDBPyConnection, source: str) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from os import PathLike
-from typing import Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from airflow.sdk import ObjectStoragePath
 from pydantic import BaseModel
 
 from airflow_provider_ims.exceptions import GstnInvalidRequest, of_storage_error
 from airflow_provider_ims.storage import StorageError, is_given, place, shown
+from airflow_provider_ims.submissions.journal import INSTANCE
 from airflow_provider_ims.submissions.policy import Force
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 REPORT_FORMATS: Final = ("csv", "xlsx")
 """The forms in which files for people are written."""
@@ -75,6 +79,11 @@ def is_several(value: Any) -> TypeGuard[Iterable[Any]]:
     """Say whether an argument is a list of things, such as the output of a mapped task, and not one thing."""
     one = (str, bytes, Mapping, BaseModel, PathLike, ObjectStoragePath)
     return isinstance(value, Iterable) and not isinstance(value, one)
+
+
+def instance_of(context: Context) -> dict[str, Any] | None:
+    """Return what names the task instance that runs; ``None``: nothing does, outside of Airflow."""
+    return {name: getattr(context["ti"], name, None) for name in INSTANCE} if "ti" in context else None
 
 
 def folder(name: str, path: str) -> ObjectStoragePath:

@@ -18,16 +18,19 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
 from airflow_provider_ims.models.printable import counted
-from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_formats, folder, is_true
+from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_formats, folder, instance_of, is_true
+from airflow_provider_ims.operators._resets import is_returned, resets_to_plan
 from airflow_provider_ims.operators._sources import files_of, sql_hook
+from airflow_provider_ims.owner import FolderTaken
 from airflow_provider_ims.planning.errors import PlanError, RowsRejected
 from airflow_provider_ims.planning.output import Output
 from airflow_provider_ims.planning.planner import OnInvalid, Plan, Rules, make_plan
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.files import file_source
+from airflow_provider_ims.planning.sources.parquet_rows import ParquetFile
 from airflow_provider_ims.planning.sources.rows import Source
 from airflow_provider_ims.planning.sources.sql_rows import Query
-from airflow_provider_ims.storage import StorageError
+from airflow_provider_ims.storage import StorageError, place
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, NoRoom
 
 if TYPE_CHECKING:
@@ -44,12 +47,15 @@ class ImsPlanOperator(BaseOperator):
     one request or among the rejects, and the same input gives the same requests.
 
     :param source: path or URI of a file with rows, as ``ObjectStoragePath`` takes it, or a list of them; ``*``
-        stands for any part of a file's name (templated)
+        stands for any part of a file's name. Or what :class:`ImsReconcileOperator` or :class:`ImsApprovalOperator`
+        returned, or a list of it: then the resets are those of that reconciliation, or the ones that were approved, and
+        a file that was written anew meanwhile is refused (templated)
     :param sql: instead of ``source``: a query that returns rows (templated, also from a ``.sql`` file)
     :param conn_id: the query's connection, of any type that Airflow can query (templated)
     :param parameters: values for the query's placeholders (templated)
     :param output_path: directory for this plan alone, as ``ObjectStoragePath`` takes it: requests as
-        ``<rtin>/0001.json``, ``rejects.csv``, ``plan.json``. An earlier plan in it is removed (templated)
+        ``<rtin>/0001.json``, ``rejects.csv``, ``plan.json``. An earlier plan in it is removed, one of another task of
+        the same run is an error (templated)
     :param columns: what your columns are: a name -> a field or ``None`` to leave the column out, words of a column,
         values for every row; see :class:`~airflow_provider_ims.models.columns.ColumnMap`. ``number``, ``date``,
         ``original_number`` and ``original_date`` stand for the field that the row's section has (templated)
@@ -85,7 +91,7 @@ class ImsPlanOperator(BaseOperator):
         self,
         *,
         output_path: str,
-        source: str | Sequence[str] | None = None,
+        source: str | Sequence[str] | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         sql: str | None = None,
         conn_id: str | None = None,
         parameters: Mapping[str, Any] | Sequence[Any] | None = None,
@@ -134,9 +140,10 @@ class ImsPlanOperator(BaseOperator):
         :raises GstnInvalidPayload: when rows are rejected (and ``on_invalid`` is ``fail``, or none is left), or a
             source is not what it must be; nothing was planned
         :raises GstnInvalidRequest: when ``output_path`` is no place to write to, or an argument is wrong
+        :raises AirflowSkipException: when all that was to be approved was rejected
         :raises GstnTransientError: when a source cannot be read now, or a file not be written now
         """
-        output = Output(folder("output_path", self.output_path))
+        output = Output(folder("output_path", self.output_path), instance_of(context))
         try:
             plan = make_plan(self._sources(), output, self._rules())
         except RowsRejected as error:
@@ -151,7 +158,7 @@ class ImsPlanOperator(BaseOperator):
             raise GstnPermanentError(str(error)) from error
         except FileUnusable as error:
             raise GstnInvalidPayload(str(error)) from None
-        except PlanError as error:
+        except (PlanError, FolderTaken) as error:
             raise GstnInvalidRequest(str(error)) from None
         self._tell(plan)
         return [gstin.model_dump(mode="json") for gstin in plan.gstins]
@@ -171,6 +178,9 @@ class ImsPlanOperator(BaseOperator):
         columns = Columns(self.columns, self.carry)
         if self.sql is not None:
             return [Query(sql_hook(str(self.conn_id)).get_conn, self.sql, columns, self.parameters)]
+        if is_returned(self.source):
+            resets = resets_to_plan(self.source, self.log)
+            return [ParquetFile(place(each.path), columns, each.digest) for each in resets]
         return [file_source(path, columns, self.file_format, self.delimiter) for path in files_of(self.source)]
 
     def _tell(self, plan: Plan) -> None:

@@ -41,18 +41,18 @@ from airflow_provider_ims.models.choices import check_choice
 from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.models.plan import GstinPlan
 from airflow_provider_ims.models.printable import counted
-from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_formats, folder, is_true
+from airflow_provider_ims.operators._arguments import REPORT_FORMATS, check_formats, folder, instance_of, is_true
 from airflow_provider_ims.operators._assets import AssetEvents, declare_assets
 from airflow_provider_ims.operators._ending import end_task, succeeds
 from airflow_provider_ims.operators._page_summary import SUMMARY, ShowsSummary
 from airflow_provider_ims.operators._sources import files_of, sql_hook
 from airflow_provider_ims.operators._window import look_at_the_calendar
+from airflow_provider_ims.owner import FolderTaken, Owner
 from airflow_provider_ims.results.verified_files import VerifiedFiles
 from airflow_provider_ims.snapshots.errors import SnapshotUnavailable, SnapshotUnusable
 from airflow_provider_ims.snapshots.snapshot import MAX_AGE, FoundSnapshot, several, usable
 from airflow_provider_ims.snapshots.verification import COLUMNS, VERIFICATIONS, Held, Reported, verify
 from airflow_provider_ims.storage import StorageError, names_in, place
-from airflow_provider_ims.submissions.journal import INSTANCE
 from airflow_provider_ims.tables.database import MEMORY_LIMIT, checked_memory_limit, open_database, workspace
 from airflow_provider_ims.tables.documents import TAXES
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, NoRoom, TableError
@@ -216,7 +216,7 @@ class ImsReconcileOperator(ShowsSummary):
                     workbooks="xlsx" in self.report_formats,
                 ),
                 rtins=[each.head.gstin for each in found],
-                by={name: getattr(context["ti"], name, None) for name in INSTANCE} if "ti" in context else None,
+                by=instance_of(context),
                 expected={(each.head.gstin, each.head.snapshot): each.head.documents for each in found},
             )
         warnings = [text for each in found for text in each.head.warnings]
@@ -229,7 +229,6 @@ class ImsReconcileOperator(ShowsSummary):
         if "xlsx" in self.report_formats:
             paths["review_xlsx_path"] = "review.xlsx"
         by_rtin = summary.pop("by_rtin")
-        summary.pop("by", None)
         path = str(output / paths.get("review_xlsx_path", "review.csv"))
         events = ({"gstin": rtin, "path": path, **sums} for rtin, sums in by_rtin.items())
         AssetEvents(self, context).ims("reconciled", events)
@@ -269,7 +268,7 @@ class ImsVerifyOperator(ShowsSummary):
         (templated)
     :param snapshot: what :class:`ImsDownloadOperator` returned after the reset, or the path of a snapshot, or a list of
         either, one for each GSTIN (templated)
-    :param output_path: directory for ``verified.csv`` (templated)
+    :param output_path: directory for ``verified.csv``, of this task alone (templated)
     :param plan: what :class:`ImsPlanOperator` returned, such as ``plan.output``. Then what Airflow still keeps of an
         earlier plan, from before the run was cleared, is left out, and the documents of a GSTIN whose task ended
         without an outcome are compared as ``unknown`` (templated)
@@ -335,7 +334,9 @@ class ImsVerifyOperator(ShowsSummary):
         counts: Counter[tuple[str, str]] = Counter()
         by_rtin: dict[str, Sums] = {}
         differences = 0
+        owner = Owner(target, instance_of(context))
         with told_to_airflow("Nothing was verified."):
+            owner.take()
             fresh = self._by_gstin(self.snapshot, self.max_age, plans)
             earlier = self._by_gstin(self.before, None, plans) if self.before is not None else {}
             for warning in [text for each in fresh.values() for text in each.head.warnings]:
@@ -357,6 +358,7 @@ class ImsVerifyOperator(ShowsSummary):
                                 is_there = found["verification"] != "gone"
                                 differences += found["outcome"] == "reset" and is_there and found["action"] != "N"
                                 files.write(row)
+                owner.check()
                 paths = files.copy_to(target)
         summary = {**self._summary(paths["path"], counts, differences), **paths}
         told_of = ", ".join(f"{summary[word]:,} {word}" for word in VERIFICATIONS if summary[word])
@@ -524,5 +526,5 @@ def told_to_airflow(then: str) -> Iterator[None]:
         raise GstnTransientError(f"{error}\n{then}") from error
     except FileUnusable as error:
         raise GstnInvalidPayload(f"{error}\n{then}") from None
-    except (MatchError, TableError, SnapshotUnusable) as error:
+    except (MatchError, TableError, SnapshotUnusable, FolderTaken) as error:
         raise GstnInvalidRequest(f"{error}\n{then}") from None

@@ -6,11 +6,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
 from airflow_provider_ims.models.plan import PlannedRequest
+from airflow_provider_ims.owner import FolderTaken, Owner
 from airflow_provider_ims.planning import carried
 from airflow_provider_ims.planning.packing import Chunk
 from airflow_provider_ims.storage import PART_SUFFIX, copy_whole, names_in, remove, write_whole
@@ -33,27 +35,36 @@ class Output:
     everything that it names is there and whole, and no other chunk is.
 
     :param path: the directory, for this plan alone
+    :param by: names the task instance that plans; ``None``: nobody asks
     """
 
-    def __init__(self, path: ObjectStoragePath) -> None:
+    def __init__(self, path: ObjectStoragePath, by: Mapping[str, Any] | None = None) -> None:
         self.path = path
+        self._owner = Owner(path, by)
 
     def clear(self) -> None:
         """
         Remove an earlier plan, its ``plan.json`` first; other files are left alone.
 
+        :raises FolderTaken: when it is of another task of the same run
         :raises StorageError: when something of it cannot be found or removed
         """
-        self.withdraw()
+        self._owner.take()
+        self._remove()
         remove(self.path / REJECTS)
         remove(self.path / REJECTS_BOOK)
 
     def withdraw(self) -> None:
         """
-        Remove a plan and its chunks, and leave the rejects, which may say why.
+        Remove a plan and its chunks, and leave the rejects, which may say why; another task's plan is left alone.
 
         :raises StorageError: when something of it cannot be found or removed
         """
+        with suppress(FolderTaken):
+            self._owner.check()
+            self._remove()
+
+    def _remove(self) -> None:
         remove(self.path / PLAN)
         for path in self._chunks():
             remove(path)
@@ -102,5 +113,10 @@ class Output:
         return str(path)
 
     def write_plan(self, plan: Mapping[str, Any]) -> None:
-        """Write the plan; from now on it holds."""
+        """
+        Write the plan; from now on it holds.
+
+        :raises FolderTaken: when another task has taken the directory meanwhile
+        """
+        self._owner.check()
         write_whole(self.path / PLAN, json.dumps(plan, indent=1).encode())

@@ -105,6 +105,7 @@ def make_plan(sources: Sequence[Source], output: Output, rules: Rules) -> Plan:
     :param rules: how
     :raises PlanError: when there is no plan; then no chunk is left in the output
     :raises NoRoom: when this worker has no room for what it needs on the way
+    :raises FolderTaken: when another task writes to the output
     :raises StorageError: when the output cannot be written; then no plan is left in it
     """
     if len(sources) > MOST_SOURCES:

@@ -23,6 +23,7 @@ from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
 from airflow_provider_ims.operators.download import ImsDownloadOperator
 from airflow_provider_ims.operators.plan import ImsPlanOperator
 from airflow_provider_ims.operators.reconcile import ImsReconcileOperator, ImsVerifyOperator
+from airflow_provider_ims.owner import OWNER_FILE
 from airflow_provider_ims.simulator import downloads
 from demo.company import ERP_COLUMNS, GSTINS, documents, write_books
 from tests.contract.task_instance import TaskInstance
@@ -125,12 +126,13 @@ def test_what_agrees_with_the_books_is_reset_and_verified_and_a_second_run_sends
         company.verify([], company.download("nothing"))
 
 
+def instance(map_index: int, run_id: str = "run-1", task_id: str = "one") -> dict[str, Any]:
+    """What Airflow says of a task instance, as far as files are concerned."""
+    return {"ti": SimpleNamespace(dag_id="ims", run_id=run_id, task_id=task_id, map_index=map_index)}
+
+
 def test_two_tasks_of_a_run_that_share_a_folder_are_told_and_a_retry_and_another_run_are_not(company, monkeypatch):
     snapshot = company.download()
-
-    def of(map_index: int, run_id: str = "run-1") -> dict[str, Any]:
-        instance = {"dag_id": "ims", "run_id": run_id, "task_id": "reconcile", "map_index": map_index}
-        return {"ti": SimpleNamespace(**instance)}
 
     def reconcile(context: dict[str, Any]) -> dict[str, Any]:
         return ImsReconcileOperator(
@@ -142,26 +144,58 @@ def test_two_tasks_of_a_run_that_share_a_folder_are_told_and_a_retry_and_another
             on_window="ignore",
         ).execute(context)
 
-    first = reconcile(of(0))
+    first = reconcile(instance(0))
     resets = Path(first["resets_path"]).read_bytes()
     with pytest.raises(GstnInvalidRequest, match="Another task of this run writes to the same output_path") as told:
-        reconcile(of(1))
-    assert "reconcile, map index 0. This one is reconcile, map index 1" in " ".join(str(told.value).split())
+        reconcile(instance(1))
+    assert "task_id one, map_index 0.\nThis one is task_id one, map_index 1.\n" in str(told.value)
     assert Path(first["resets_path"]).read_bytes() == resets
-    assert reconcile(of(0)) == first
-    assert reconcile(of(1, "run-2"))["counts"] == first["counts"]
-    # The other one has not written yet when this one begins.
-    copied, other = output.copy_whole, json.dumps({"by": vars(of(0, "run-2")["ti"])})
+    assert reconcile(instance(0)) == first
+    assert reconcile(instance(1, "run-2"))["counts"] == first["counts"]
+    # Another one begins while this one matches: it is told, and what is there is the other's or nothing.
+    copied = output.copy_whole
 
     def meanwhile(source: Path, path: Any) -> None:
         copied(source, path)
         if source.name == "rejects.csv":
-            Path(first["path"]).write_text(other)
+            Path(first["path"]).with_name(OWNER_FILE).write_text(json.dumps(vars(instance(0, "run-3")["ti"])))
 
     monkeypatch.setattr(output, "copy_whole", meanwhile)
-    with pytest.raises(GstnInvalidRequest, match="Another task of this run"):
-        reconcile(of(1, "run-2"))
-    assert Path(first["path"]).read_text() == other
+    with pytest.raises(GstnInvalidRequest, match="Another task has begun to write to the same output_path") as told:
+        reconcile(instance(1, "run-2"))
+    assert "run_id run-3" in str(told.value)
+    assert not Path(first["path"]).exists()
+
+
+def test_plans_of_mapped_tasks_that_share_a_folder_are_told_and_the_first_stays(company):
+    found = company.reconcile(company.download())
+
+    def plan(context: dict[str, Any]) -> list[dict[str, Any]]:
+        return ImsPlanOperator(task_id="plan", source=found, output_path=str(company.folder / "plan")).execute(context)
+
+    first = plan(instance(0))
+    with pytest.raises(GstnInvalidRequest, match="Another task of this run writes to the same output_path"):
+        plan(instance(1))
+    assert company.reset(first)[0]["reset"] == first[0]["documents"] > 0
+    assert plan(instance(0)) == first
+    assert plan(instance(1, "run-2")) == first
+
+
+def test_verifications_that_share_a_folder_are_told_and_the_first_stays(company):
+    outcomes = company.reset(company.plan(company.reconcile(company.download())))
+    after, folder = company.download("after"), company.folder / "verified"
+
+    def verify(context: dict[str, Any], outcome: Any) -> dict[str, Any]:
+        return ImsVerifyOperator(task_id="verify", outcomes=outcome, snapshot=after, output_path=str(folder)).execute(
+            context
+        )
+
+    first = verify(instance(0), outcomes)
+    whole = (folder / "verified.csv").read_bytes()
+    with pytest.raises(GstnInvalidRequest, match="Another task of this run writes to the same output_path"):
+        verify(instance(1), outcomes)
+    assert (folder / "verified.csv").read_bytes() == whole
+    assert verify(instance(0), outcomes) == first
 
 
 def test_a_folder_that_cannot_be_cleared_is_told_as_such(company):

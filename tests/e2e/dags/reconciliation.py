@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, task
 
-from airflow_provider_ims.matching.approval import approval_text
+from airflow_provider_ims.operators.approval import ImsApprovalOperator
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
 from airflow_provider_ims.operators.download import ImsDownloadOperator
 from airflow_provider_ims.operators.plan import ImsPlanOperator
@@ -23,11 +22,6 @@ def taxpayers(params: dict[str, Any]) -> list[str]:
 @task.short_circuit(ignore_downstream_trigger_rules=False)
 def anything_to_reset(found: dict[str, Any]) -> bool:
     return bool(found["decisions"].get("reset"))
-
-
-@task
-def describe(found: dict[str, Any]) -> dict[str, str]:
-    return approval_text(found)._asdict()
 
 
 @task(trigger_rule="all_done", retries=0)
@@ -53,13 +47,9 @@ with DAG(dag_id="reconciliation", schedule=None, catchup=False, params={"gstn_co
         columns=ERP_COLUMNS,
         output_path=f"{folder}/reconciliation",
     )
-    text = describe(found.output)
-    approve = ApprovalOperator(task_id="approve", subject=text["subject"], body=text["body"])
-    anything_to_reset(found.output) >> text
-    plan = ImsPlanOperator(
-        task_id="plan", source="{{ ti.xcom_pull('reconcile')['resets_path'] }}", output_path=f"{folder}/plan"
-    )
-    approve >> plan
+    approve = ImsApprovalOperator(task_id="approve", reconciliation=found.output)
+    anything_to_reset(found.output) >> approve
+    plan = ImsPlanOperator(task_id="plan", source=approve.output, output_path=f"{folder}/plan")
     reset = ImsBulkResetOperator.partial(task_id="reset", on_partial="warn", **conn).expand(plan_entry=plan.output)
     again = sent_to(plan.output)
     reset >> again
