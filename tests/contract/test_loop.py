@@ -374,7 +374,7 @@ def test_incomplete_old_doubled_and_missing_snapshots_are_refused_all_at_once(co
         company.reconcile([whole, partly, str(tmp_path / "nowhere")])
     assert "is incomplete: it does not hold documents whose action is not R" in str(told.value)
     assert "There are 2 snapshots of GSTIN" in str(told.value)
-    assert "nowhere is no whole snapshot" in str(told.value)
+    assert "nowhere is no whole snapshot" in " ".join(str(told.value).split())  # folded if the path is long
     assert not (tmp_path / "reconciled").exists()
     head = Path(whole["path"])
     head.write_text(head.read_text().replace(whole["taken_at"][:10], "2026-01-01"))
