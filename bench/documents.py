@@ -12,6 +12,7 @@ from typing import Any
 
 _SHARES = {"b2b": 80, "b2ba": 3, "b2bdn": 2, "b2bdna": 1, "b2bcn": 9, "b2bcna": 1, "ecom": 3, "ecoma": 1}
 _SUPPLIERS = 4000
+_AMOUNTS = ("val", "txval", "iamt", "camt", "samt", "cess")
 _COLUMNS = (
     *("rtin", "section", "stin", "rtnprd", "srcform", "pos", "val", "txval", "iamt", "camt", "samt", "cess"),
     *("prev_status", "inum", "idt", "oinum", "oidt", "nt_num", "nt_dt", "ont_num", "ont_dt", "inv_typ"),
@@ -77,6 +78,19 @@ def write_csv(path: Path, count: int, gstins: int, seed: int = 1) -> None:
         writer = csv.DictWriter(file, _COLUMNS, restval="")
         writer.writeheader()
         writer.writerows(documents(count, gstins, seed))
+
+
+def write_parquet(path: Path, source: Path) -> None:
+    """
+    Write the rows of a CSV file as Parquet, amounts as numbers.
+
+    :param source: what :func:`write_csv` has written
+    """
+    import duckdb
+
+    amounts = ", ".join(f"{name}::DOUBLE AS {name}" for name in _AMOUNTS)
+    rows = duckdb.read_csv(str(source), all_varchar=True).project(f"* REPLACE ({amounts})")
+    rows.write_parquet(str(path))
 
 
 def _gstin(chance: random.Random) -> str:

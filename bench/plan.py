@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from bench.apart import program_apart
-from bench.documents import write_csv, write_json_lines
+from bench.documents import write_csv, write_json_lines, write_parquet
 
 _FLOOR = """
 import json, sys, time
@@ -44,6 +44,15 @@ for rtin, own in rows.groupby("rtin"):
 print(json.dumps({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}))
 """
 
+_NAMES = {"jsonl": "", "csv": "csv_", "parquet": "parquet_"}
+_LABELS = {
+    "floor: loads + dumps": "floor",
+    "plan, of JSON lines": "jsonl",
+    "plan, of CSV": "csv",
+    "plan, of Parquet": "parquet",
+    "script with pandas, of CSV": "script",
+}
+
 # VmHWM and not ru_maxrss: the latter begins with what the parent had when this process was made.
 _PLAN = """
 import json, logging, sys, time
@@ -69,58 +78,55 @@ def measure(documents: int = 1_000_000, gstins: int = 40, times: int = 3) -> dic
     :param documents: number of documents; memory is measured with three times as many, too
     :param gstins: number of GSTINs
     :param times: how often the two are run, in turns; the fastest of each counts, since only others slow them down
-    :return: ``plan.ratio_to_floor`` (CPU time), ``plan.ratio_to_floor_wall``, ``plan.docs_per_second``,
-        ``plan.peak_mb_1m`` and ``plan.peak_mb_3m`` (above the idle process with everything imported),
+    :return: ``plan.ratio_to_floor`` (CPU time, of JSON lines), ``plan.ratio_to_floor_wall``, ``plan.docs_per_second``,
+        ``plan.csv_...`` and ``plan.parquet_...`` likewise; ``plan.peak_mb_1m`` of all three and ``plan.peak_mb_3m``
+        (above the idle process with everything imported),
         ``plan.ratio_to_pandas`` (time on the clock, of CSV) and ``plan.ratio_to_pandas_cpu``
     """
     with tempfile.TemporaryDirectory(prefix="ims-bench-") as folder:
         home = Path(folder)
-        source = home / "documents.jsonl"
-        write_json_lines(source, documents, gstins)
-        floors: list[dict[str, float]] = []
-        plans: list[dict[str, float]] = []
+        sources = {kind: home / f"documents.{kind}" for kind in ("jsonl", "csv", "parquet")}
+        write_json_lines(sources["jsonl"], documents, gstins)
+        write_csv(sources["csv"], documents, gstins)
+        write_parquet(sources["parquet"], sources["csv"])
+        runs: dict[str, list[dict[str, float]]] = {name: [] for name in ("floor", "script", *sources)}
         for _ in range(times):
-            floors.append(program_apart(_FLOOR, home, source))
-            plans.append(program_apart(_PLAN, home, source, home / "plan"))
-        write_json_lines(source, 3 * documents, gstins)
-        thrice = program_apart(_PLAN, home, source, home / "plan")
-        source = home / "documents.csv"
-        write_csv(source, documents, gstins)
-        scripts: list[dict[str, float]] = []
-        tables: list[dict[str, float]] = []
-        for _ in range(times):
-            scripts.append(program_apart(_SCRIPT, home, source, home / "script"))
-            tables.append(program_apart(_PLAN, home, source, home / "plan"))
-    for plan, expected in (*((plan, documents) for plan in (*plans, *tables)), (thrice, 3 * documents)):
+            runs["floor"].append(program_apart(_FLOOR, home, sources["jsonl"]))
+            runs["script"].append(program_apart(_SCRIPT, home, sources["csv"], home / "script"))
+            for kind, source in sources.items():
+                runs[kind].append(program_apart(_PLAN, home, source, home / "plan"))
+        write_json_lines(sources["jsonl"], 3 * documents, gstins)
+        thrice = program_apart(_PLAN, home, sources["jsonl"], home / "plan")
+    for plan, expected in (*((plan, documents) for kind in sources for plan in runs[kind]), (thrice, 3 * documents)):
         if plan["documents"] != expected:
             raise AssertionError(f"{plan['documents']} of {expected} documents were planned")
-    floor, best, script, table = (
-        {clock: min(run[clock] for run in runs) for clock in ("cpu", "wall")}
-        for runs in (floors, plans, scripts, tables)
-    )
+    best = {name: {clock: min(run[clock] for run in of) for clock in ("cpu", "wall")} for name, of in runs.items()}
+    peaks = {kind: max(run["peak_mb"] for run in runs[kind]) for kind in sources}
+    floor = best["floor"]
     found = {
-        "plan.ratio_to_floor": best["cpu"] / floor["cpu"],
-        "plan.ratio_to_floor_wall": best["wall"] / floor["wall"],
-        "plan.docs_per_second": documents / best["wall"],
-        "plan.peak_mb_1m": max(plan["peak_mb"] for plan in plans),
+        **{
+            f"plan.{_NAMES[kind]}ratio_to_floor{ending}": best[kind][clock] / floor[clock]
+            for kind in sources
+            for ending, clock in (("", "cpu"), ("_wall", "wall"))
+        },
+        "plan.docs_per_second": documents / best["jsonl"]["wall"],
+        "plan.peak_mb_1m": max(peaks.values()),
         "plan.peak_mb_3m": thrice["peak_mb"],
-        "plan.ratio_to_pandas": table["wall"] / script["wall"],
-        "plan.ratio_to_pandas_cpu": table["cpu"] / script["cpu"],
+        "plan.ratio_to_pandas": best["csv"]["wall"] / best["script"]["wall"],
+        "plan.ratio_to_pandas_cpu": best["csv"]["cpu"] / best["script"]["cpu"],
     }
-    print(f"{documents:,} documents of {gstins} GSTINs, JSON lines to requests; fastest of {times}")
-    print(f"{'':28}{'CPU s':>9}{'wall s':>9}{'MB above idle':>15}")
-    print(f"{'floor: loads + dumps':28}{floor['cpu']:9.2f}{floor['wall']:9.2f}")
-    print(f"{'plan':28}{best['cpu']:9.2f}{best['wall']:9.2f}{found['plan.peak_mb_1m']:15.1f}")
-    print(f"{'plan, 3 times the documents':28}{thrice['cpu']:9.2f}{thrice['wall']:9.2f}{thrice['peak_mb']:15.1f}")
-    peak = max(run["peak_mb"] for run in tables)
-    print(f"{'plan, of CSV':28}{table['cpu']:9.2f}{table['wall']:9.2f}{peak:15.1f}")
-    print(f"{'script with pandas, of CSV':28}{script['cpu']:9.2f}{script['wall']:9.2f}")
-    print(
-        f"ratio to the floor: {found['plan.ratio_to_floor']:.2f} (CPU), {found['plan.ratio_to_floor_wall']:.2f} (wall)"
-    )
+    print(f"{documents:,} documents of {gstins} GSTINs to requests; fastest of {times}, beside the floor")
+    print(f"{'':28}{'CPU s':>9}{'':>6}{'wall s':>9}{'':>6}{'MB above idle':>15}")
+    for label, name in _LABELS.items():
+        took = best[name]
+        ratios = (f"{took[clock] / floor[clock]:6.2f}" for clock in ("cpu", "wall"))
+        peak = f"{peaks[name]:15.1f}" if name in peaks else ""
+        print(f"{label:28}{took['cpu']:9.2f}{next(ratios)}{took['wall']:9.2f}{next(ratios)}{peak}")
+    took, more = f"{thrice['cpu']:9.2f}{'':6}{thrice['wall']:9.2f}{'':6}", "plan, 3 times JSON lines"
+    print(f"{more:28}{took}{thrice['peak_mb']:15.1f}")
     to_script = found["plan.ratio_to_pandas_cpu"], found["plan.ratio_to_pandas"]
-    print("ratio to the script: {:.2f} (CPU), {:.2f} (wall)".format(*to_script))
-    print(f"documents per second: {found['plan.docs_per_second']:,.0f}")
+    print("plan of CSV beside the script: {:.2f} (CPU), {:.2f} (wall)".format(*to_script))
+    print(f"documents per second, of JSON lines: {found['plan.docs_per_second']:,.0f}")
     return found
 
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from airflow_provider_ims.cli._arguments import WrongUsage, columns_of
-from airflow_provider_ims.cli._plan import Given, read_plan, sources_of, tell_of_plan, watched
+from airflow_provider_ims.cli._plan import Given, read_plan, sources_of, tell_of_plan
 from airflow_provider_ims.cli._screen import ExitCode, Screen
 from airflow_provider_ims.cli._totals import Totals
 from airflow_provider_ims.models.faults import Fault, InvalidPayload
@@ -86,7 +86,7 @@ def _check_rows(given: argparse.Namespace, screen: Screen) -> ExitCode:
         folder = Path(name)
         try:
             with screen.working("Reading") as progress:
-                plan = make_plan(watched(sources_of(given.files, wanted), progress), Output(local_place(folder)), rules)
+                plan = make_plan(sources_of(given.files, wanted), Output(local_place(folder)), rules, progress.reached)
         except RowsRejected:  # every row
             faults = _faults_in(folder / REJECTS)
             screen.add(valid=False, documents=0)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from airflow_provider_ims.cli._arguments import columns_of
-from airflow_provider_ims.cli._screen import ExitCode, Progress, Screen
+from airflow_provider_ims.cli._screen import ExitCode, Screen
 from airflow_provider_ims.cli._totals import Totals
 from airflow_provider_ims.models.payload import ResetPayload
-from airflow_provider_ims.planning.checks.checker import Checker
 from airflow_provider_ims.planning.output import Output
 from airflow_provider_ims.planning.planner import Plan, Rules, make_plan
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.files import file_source
-from airflow_provider_ims.planning.sources.rows import NumberedRow, Source
+from airflow_provider_ims.planning.sources.rows import Source
 from airflow_provider_ims.storage import local_place, read_whole
 from airflow_provider_ims.tables.documents import AMOUNTS
 
@@ -41,7 +40,7 @@ def run(given: argparse.Namespace, screen: Screen) -> ExitCode:
     )
     sources = sources_of(given.files, Given(columns_of(given), given.file_format, given.delimiter))
     with screen.working("Planning") as progress:
-        plan = make_plan(watched(sources, progress), Output(local_place(given.output.absolute())), rules)
+        plan = make_plan(sources, Output(local_place(given.output.absolute())), rules, progress.reached)
     totals = read_plan(plan)
     screen.add(output=str(given.output), sections=totals.sections(), rejects=plan.rejects)
     tell_of_plan(plan, screen)
@@ -60,26 +59,6 @@ def sources_of(files: Sequence[str], given: Given) -> list[Source]:
         file_source(local_place(Path(name).absolute()), columns, given.file_format, given.delimiter or ",")
         for name in files
     ]
-
-
-def watched(sources: Sequence[Source], progress: Progress) -> list[Source]:
-    """Return the same sources, each of whose rows is counted."""
-    return [_Counted(source, progress) for source in sources]
-
-
-class _Counted:
-    def __init__(self, source: Source, progress: Progress) -> None:
-        self.name = source.name
-        self.unit = source.unit
-        self.text_amounts = source.text_amounts
-        self.columns = source.columns
-        self._source = source
-        self._progress = progress
-
-    def rows(self, checker: Checker | None = None) -> Iterator[NumberedRow]:
-        for row in self._source.rows(checker):
-            self._progress.step("rows")
-            yield row
 
 
 def read_plan(plan: Plan) -> Totals:

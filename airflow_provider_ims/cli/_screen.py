@@ -147,7 +147,7 @@ class Screen:
 
 class Progress:
     """
-    Counts what has been done, and shows it now and then.
+    Shows now and then how many rows have been read.
 
     :param show: what shows it; ``None``: nothing does
     """
@@ -155,17 +155,13 @@ class Progress:
     def __init__(self, show: Any = None) -> None:
         self._show = show
         self._began = self._shown = time.monotonic()
-        self._count = 0
 
-    def step(self, what: str) -> None:
-        """Count one more."""
-        self._count += 1
-        if self._show is None or self._count % 1000:
-            return
+    def reached(self, rows: int) -> None:
+        """Take note of how many there are so far."""
         now = time.monotonic()
-        if now - self._shown >= 0.2:
+        if self._show is not None and now - self._shown >= 0.2:
             self._shown = now
-            self._show(f"{self._count:,} {what}, {self._count / (now - self._began):,.0f} a second")
+            self._show(f"{rows:,} rows, {rows / (now - self._began):,.0f} a second")
 
 
 def _as_json(faults: Sequence[Fault]) -> list[dict[str, object]]:

@@ -24,7 +24,7 @@ from airflow_provider_ims.operators._sources import files_of, sql_hook
 from airflow_provider_ims.owner import FolderTaken
 from airflow_provider_ims.planning.errors import PlanError, RowsRejected
 from airflow_provider_ims.planning.output import Output
-from airflow_provider_ims.planning.planner import OnInvalid, Plan, Rules, make_plan
+from airflow_provider_ims.planning.planner import MEMORY_LIMIT, OnInvalid, Plan, Rules, make_plan
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.files import file_source
 from airflow_provider_ims.planning.sources.parquet_rows import ParquetFile
@@ -71,6 +71,7 @@ class ImsPlanOperator(BaseOperator):
     :param allow_empty: a source without a row is no fault, such as the resets of a reconciliation that found none; the
         plan is an empty list then
     :param report_formats: ``xlsx`` among them: the rejects are written as a workbook, too. ``csv`` is always written
+    :param memory_limit: of the tables, such as ``512MB``; what is more goes to the worker's disk
     """
 
     template_fields: Sequence[str] = (
@@ -106,6 +107,7 @@ class ImsPlanOperator(BaseOperator):
         allow_no_action: bool = False,
         allow_empty: bool = False,
         report_formats: Sequence[str] = REPORT_FORMATS,
+        memory_limit: str = MEMORY_LIMIT,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -113,7 +115,8 @@ class ImsPlanOperator(BaseOperator):
             raise ValueError("Give either source or sql")
         if (sql is None) != (conn_id is None):
             raise ValueError("sql and conn_id go together")
-        Rules(on_invalid, max_bytes, max_documents)  # a wrong value is told when the DAG is read
+        # A wrong value is told when the DAG is read.
+        Rules(on_invalid, max_bytes, max_documents, memory_limit=memory_limit)
         self.source = source
         self.sql = sql
         self.conn_id = conn_id
@@ -130,6 +133,7 @@ class ImsPlanOperator(BaseOperator):
         self.strict_gstin = strict_gstin
         self.allow_no_action = allow_no_action
         self.allow_empty = allow_empty
+        self.memory_limit = memory_limit
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """
@@ -172,6 +176,7 @@ class ImsPlanOperator(BaseOperator):
             is_true("allow_no_action", self.allow_no_action),
             is_true("allow_empty", self.allow_empty),
             workbooks="xlsx" in self.report_formats,
+            memory_limit=self.memory_limit,
         )
 
     def _sources(self) -> list[Source]:

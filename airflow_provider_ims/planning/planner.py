@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
-import tempfile
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_ims.models.choices import check_choice
 from airflow_provider_ims.models.documents import SECTIONS
@@ -19,19 +19,35 @@ from airflow_provider_ims.models.payload import MAX_BODY_BYTES
 from airflow_provider_ims.models.plan import GstinPlan, PlannedRequest
 from airflow_provider_ims.planning.carried import as_text
 from airflow_provider_ims.planning.checks.checker import Checker, Valid
-from airflow_provider_ims.planning.checks.duplicates import Duplicate, Duplicates
+from airflow_provider_ims.planning.checks.in_sql import SECTION_NAMES
+from airflow_provider_ims.planning.documents import MOST_SOURCES, Documents, Kept, Place, Stored, place_of
 from airflow_provider_ims.planning.errors import PlanError, RowsRejected
 from airflow_provider_ims.planning.output import REJECTS, REJECTS_BOOK, Output
 from airflow_provider_ims.planning.packing import packed, size_alone
 from airflow_provider_ims.planning.rejects import Rejects
-from airflow_provider_ims.planning.sources.rows import Row, Source, Unreadable
-from airflow_provider_ims.planning.spills import MOST_SOURCES, Spills, place_of
-from airflow_provider_ims.planning.workspace import Place, open_database
+from airflow_provider_ims.planning.sources.rows import NumberedRow, Row, Source, TableSource, Unreadable
 from airflow_provider_ims.progress import ProgressLog
 from airflow_provider_ims.storage import StorageError
-from airflow_provider_ims.tables.errors import FileUnusable, NoRoom
+from airflow_provider_ims.tables.database import (
+    checked_memory_limit,
+    no_room,
+    open_database,
+    part_of,
+    reading,
+    workspace,
+)
+from airflow_provider_ims.tables.errors import FileUnusable, TableError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 OnInvalid = Literal["fail", "skip"]
+
+MEMORY_LIMIT = "512MB"
+"""What a plan holds in memory; what is more goes to the disk."""
+
+_FOR_TABLES = 0.85
+"""How much of the memory DuckDB is told to keep to; the rest is for the requests that are being filled, and itself."""
 
 _SHOWN = 10
 
@@ -50,6 +66,7 @@ class Rules:
     :param allow_no_action: accept documents whose ``prev_status`` is ``N`` already
     :param allow_empty: sources without a row are no fault: there is nothing to send
     :param workbooks: write the rejects as a workbook, too
+    :param memory_limit: what it may hold in memory, such as ``512MB``; what is more goes to the disk
     """
 
     on_invalid: OnInvalid = "fail"
@@ -59,11 +76,16 @@ class Rules:
     allow_no_action: bool = False
     allow_empty: bool = False
     workbooks: bool = False
+    memory_limit: str = MEMORY_LIMIT
 
     def __post_init__(self) -> None:
         check_choice("on_invalid", self.on_invalid, OnInvalid, PlanError)
         if not 1 <= self.max_bytes <= MAX_BODY_BYTES:
             raise PlanError(f"max_bytes is {self.max_bytes}; the service takes 1 to {MAX_BODY_BYTES:,}")
+        try:
+            checked_memory_limit(self.memory_limit)
+        except TableError as error:
+            raise PlanError(str(error)) from None
         if self.max_documents is not None and self.max_documents < 1:
             raise PlanError(f"max_documents is {self.max_documents}; a request has at least 1")
 
@@ -96,13 +118,16 @@ class Plan:
         return {"gstins": [gstin.model_dump(mode="json") for gstin in self.gstins], **others}
 
 
-def make_plan(sources: Sequence[Source], output: Output, rules: Rules) -> Plan:
+def make_plan(
+    sources: Sequence[Source], output: Output, rules: Rules, reached: Callable[[int], None] = lambda rows: None
+) -> Plan:
     """
     Read, check and pack.
 
     :param sources: where the rows come from, in the order in which they are sent
     :param output: where the requests go; an earlier plan there is removed first
     :param rules: how
+    :param reached: is told now and then how many rows were read
     :raises PlanError: when there is no plan; then no chunk is left in the output
     :raises NoRoom: when this worker has no room for what it needs on the way
     :raises FolderTaken: when another task writes to the output
@@ -112,8 +137,9 @@ def make_plan(sources: Sequence[Source], output: Output, rules: Rules) -> Plan:
         raise PlanError(f"{len(sources)} files are too many for one plan, which takes {MOST_SOURCES}")
     output.clear()
     try:
-        with _workspace() as folder, open_database(folder) as database, Duplicates(folder, database) as duplicates:
-            return _Planner(sources, output, rules, folder, database, duplicates).run()
+        for_tables = part_of(rules.memory_limit, _FOR_TABLES)
+        with _room(), workspace() as folder, open_database(folder, memory_limit=for_tables) as database:
+            return _Planner(sources, output, rules, folder, database, reached).run()
     except BaseException:
         # A request without a plan is never to be sent.
         with suppress(StorageError):
@@ -122,18 +148,13 @@ def make_plan(sources: Sequence[Source], output: Output, rules: Rules) -> Plan:
 
 
 @contextmanager
-def _workspace() -> Iterator[Path]:
+def _room() -> Iterator[None]:
     try:
-        with tempfile.TemporaryDirectory(prefix="ims-plan-") as folder:
-            yield Path(folder)
+        yield
     except StorageError:
         raise
-    except (OSError, sqlite3.Error) as error:
-        raise NoRoom(
-            f"The temporary directory {tempfile.gettempdir()} does not take what a plan needs on the way, about as"
-            f" much as the input ({type(error).__name__}: {error}). Nothing is left in the"
-            " output. Free room there, or set TMPDIR on the worker to a directory with more, and run this again."
-        ) from error
+    except OSError as error:
+        raise no_room(error) from error
 
 
 class _Planner:
@@ -143,20 +164,18 @@ class _Planner:
         output: Output,
         rules: Rules,
         folder: Path,
-        database: sqlite3.Connection,
-        duplicates: Duplicates,
+        database: DuckDBPyConnection,
+        reached: Callable[[int], None],
     ) -> None:
         self._sources = sources
         self._names = _short_names(sources)
         self._output = output
         self._rules = rules
         self._folder = folder
-        self._duplicates = duplicates
-        self._spills = Spills(folder, database, duplicates.watch)
-        self._rejects = Rejects(database, self._name_of)
-        self._room = {section: rules.max_bytes - size_alone(section, "") for section in SECTIONS}
-        self._rtins: set[str] = set()
-        self._spellings: dict[str, tuple[str, Place]] = {}
+        self._database = database
+        self._reached = reached
+        self._documents = Documents(database, folder)
+        self._rejects = Rejects(database, folder, self._name_of)
         self._plan = Plan()
         self._packing = ProgressLog(log, "documents in requests")
 
@@ -167,15 +186,12 @@ class _Planner:
         if not plan.rows and not self._rules.allow_empty:
             names = ", ".join(source.name for source in self._sources) or "source"
             raise FileUnusable(names, "no rows at all: is it the right source?")
-        self._spills.write()
-        for duplicate in self._duplicates.drop(self._spills):
-            self._reject_duplicate(duplicate)
+        self._leave_out()
         plan.rejected = self._rejects.rows
         self._write_rejects()
         if (plan.rows and plan.rejected == plan.rows) or (plan.rejected and self._rules.on_invalid == "fail"):
             raise self._rows_rejected()
-        for rtin in self._spills.rtins():
-            self._pack(rtin)
+        self._pack()
         if plan.rows != plan.documents + plan.rejected:
             raise CountsDisagree(
                 f"{plan.rows} rows were read, {plan.documents} are in requests and {plan.rejected} are rejected: that"
@@ -189,56 +205,82 @@ class _Planner:
         checker = Checker(
             text_amounts=source.text_amounts, strict_gstin=rules.strict_gstin, allow_no_action=rules.allow_no_action
         )
-        spills, rtins, room = self._spills, self._rtins, self._room
-        columns = source.columns
-        rows = 0
-        progress = ProgressLog(log, f"rows of {self._names[index]}")
-        for number, row in source.rows(checker):
-            rows += 1
-            if rows & 4095 == 0:
-                progress.reached(rows)
-            if isinstance(row, Unreadable):
-                self._rejects.add(Place(index, number), {}, [Fault("", row.value, row.rule)], columns)
-                continue
-            found = row if isinstance(row, Valid) else checker.check(row)
-            if isinstance(found, Valid):
-                faults: list[Fault] = []
-                if found.rtin not in rtins or len(found.text) > room[found.section]:
-                    faults = self._faults_among_others(found, index, number)
-                if not faults:
-                    spills.add(found, index, number, as_text(row.carried) if isinstance(row, Row) else "")
-                    continue
-                found = faults
-            fields = row.row() if isinstance(row, Valid) else row
-            self._rejects.add(Place(index, number), fields, found, columns)
+        rows = self._read_table(index, source, checker)
+        if rows is None:
+            rows = self._take(index, source, source.rows(checker), checker)
+        self._documents.load()
+        self._rejects.load()
         self._plan.rows += rows
+        self._reached(self._plan.rows)
         if not rows:
             self._plan.warnings.append(f"{source.name} has no rows.")
         for conversion, count in checker.conversions.items():
             self._plan.conversions[conversion] = self._plan.conversions.get(conversion, 0) + count
 
-    def _faults_among_others(self, document: Valid, source: int, row: int) -> list[Fault]:
-        if len(document.text) > self._room[document.section]:
-            size = size_alone(document.section, document.text)
-            return [Fault("", None, f"alone it makes a request of {size} bytes, above max_bytes")]
-        rtin = document.rtin
-        spelling, first = self._spellings.setdefault(rtin.upper(), (rtin, Place(source, row)))
-        if spelling != rtin:
-            rule = f"the same GSTIN is {spelling} at {self._name_of(first)}; write it one way"
-            return [Fault("rtin", rtin, rule)]
-        self._rtins.add(rtin)
-        return []
+    def _read_table(self, index: int, source: Source, checker: Checker) -> int | None:
+        """Have the database read a source; return its rows, or ``None`` if it cannot."""
+        rules = self._rules
+        if rules.strict_gstin or not isinstance(source, TableSource):
+            return None
+        copy = self._folder / f"{index}.source"
+        try:
+            table = source.table(self._database, copy)
+            if table is None:
+                return None
+            with reading(source.name, table.kind):
+                rows = self._documents.take(
+                    index, table, text_amounts=source.text_amounts, allow_no_action=rules.allow_no_action
+                )
+                if rows is not None:
+                    checker.conversions.update(self._documents.conversions(index))
+                    self._take(index, source, table.as_rows(self._documents.misfits(index, table)), checker)
+            return rows
+        finally:
+            copy.unlink(missing_ok=True)
 
-    def _reject_duplicate(self, duplicate: Duplicate) -> None:
-        others = ", ".join(map(self._name_of, duplicate.others))
-        rule = f"the same document as {others}, which is sent; this row is alike"
-        if duplicate.differing:
-            rule = (
-                f"the same document as {others}, with another {', '.join(duplicate.differing)}. None of them is sent:"
-                " leave the right one in the input"
-            )
-        row = {"rtin": duplicate.rtin, "section": duplicate.section, **duplicate.document}
-        self._rejects.add(duplicate.place, row, [Fault("", None, rule)])
+    def _take(self, index: int, source: Source, found: Iterable[NumberedRow], checker: Checker) -> int:
+        """Take rows, each as a document or as a reject; return how many they are."""
+        documents, columns = self._documents, source.columns
+        base = Place(index, 0).as_number()
+        progress = ProgressLog(log, f"rows of {self._names[index]}")
+        rows = 0
+        for number, row in found:
+            rows += 1
+            if rows & 4095 == 0:
+                progress.reached(rows)
+                self._reached(self._plan.rows + rows)
+            if isinstance(row, Unreadable):
+                self._rejects.add(Place(index, number), {}, [Fault("", row.value, row.rule)], columns)
+                continue
+            checked = row if isinstance(row, Valid) else checker.check(row)
+            if isinstance(checked, Valid):
+                documents.add(checked, base + number, as_text(row.carried) if isinstance(row, Row) else "")
+            else:
+                self._rejects.add(Place(index, number), row.row() if isinstance(row, Valid) else row, checked, columns)
+        return rows
+
+    def _leave_out(self) -> None:
+        """Reject the documents that are valid, but not among the others."""
+        alone = {section: size_alone(section, "") for section in SECTIONS}
+        for document in self._documents.too_large({name: self._rules.max_bytes - size for name, size in alone.items()}):
+            size = alone[document.section] + len(document.text)
+            self._reject(document, Fault("", None, f"alone it makes a request of {size} bytes, above max_bytes"))
+        for document, spelling, first in self._documents.spelled_otherwise():
+            rule = f"the same GSTIN is {spelling} at {self._name_of(first)}; write it one way"
+            self._reject(document, Fault("rtin", document.rtin, rule))
+        for document, places, differing in self._documents.duplicates():
+            others = ", ".join(map(self._name_of, places))
+            rule = f"the same document as {others}, which is sent; this row is alike"
+            if differing:
+                rule = (
+                    f"the same document as {others}, with another {', '.join(differing)}. None of them is sent: leave"
+                    " the right one in the input"
+                )
+            self._reject(document, Fault("", None, rule))
+        self._rejects.load()
+
+    def _reject(self, document: Stored, fault: Fault) -> None:
+        self._rejects.add(document.place, document.row(), [fault], self._sources[document.place.source].columns)
 
     def _write_rejects(self) -> None:
         if self._rules.workbooks:
@@ -261,31 +303,34 @@ class _Planner:
         ]
         return RowsRejected("\n".join(lines), self._rejects.first(_SHOWN))
 
-    def _pack(self, rtin: str) -> None:
-        rules = self._rules
+    def _pack(self) -> None:
         columns = list(dict.fromkeys(name for source in self._sources for name in source.columns.carried))
-        waiting: deque[tuple[str, str]] = deque()  # what is carried with documents that are not yet in a chunk
+        kept = self._documents.kept(carried=bool(columns))
+        for rtin, documents in groupby(kept, key=itemgetter(0)):
+            planned = GstinPlan(rtin=rtin, chunks=list(self._chunks(rtin, documents, columns)))
+            self._plan.gstins.append(planned)
+
+    def _chunks(self, rtin: str, kept: Iterable[Kept], columns: Sequence[str]) -> Iterator[PlannedRequest]:
+        rules, plan = self._rules, self._plan
+        waiting: deque[tuple[int, str]] = deque()  # what is carried with documents that are not yet in a chunk
 
         def documents() -> Iterator[tuple[str, str]]:
-            for section, text, place, carried in self._spills.documents(rtin):
+            for _, section, text, place, carried in kept:
                 if columns:
                     waiting.append((place, carried))
-                yield section, text
+                yield SECTION_NAMES[section], text
 
-        chunks: list[PlannedRequest] = []
-        for chunk in packed(rtin, documents(), max_bytes=rules.max_bytes, max_documents=rules.max_documents):
-            chunks.append(self._output.write_chunk(rtin, len(chunks) + 1, chunk))
-            self._packing.reached(self._plan.documents + sum(planned.documents for planned in chunks))
+        chunks = packed(rtin, documents(), max_bytes=rules.max_bytes, max_documents=rules.max_documents)
+        for number, chunk in enumerate(chunks, 1):
+            planned = self._output.write_chunk(rtin, number, chunk)
+            plan.documents += planned.documents
+            self._packing.reached(plan.documents)
             if columns:
                 own = [waiting.popleft() for _ in range(chunk.documents)]
                 rows = ((self._name_of(place_of(place)), carried) for place, carried in own)
-                self._output.write_carried(chunks[-1], columns, rows)
+                self._output.write_carried(planned, columns, rows)
+            yield planned
             del chunk  # it is megabytes, and the next one is being filled
-        if not chunks:  # all its documents are rejected
-            return
-        planned = GstinPlan(rtin=rtin, chunks=chunks)
-        self._plan.gstins.append(planned)
-        self._plan.documents += planned.documents
 
     def _name_of(self, place: Place) -> str:
         return f"{self._names[place.source]} {self._sources[place.source].unit} {place.row}"

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import sqlite3
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import Fault
-from airflow_provider_ims.planning.workspace import Place
+from airflow_provider_ims.planning.documents import Place, place_of
 from airflow_provider_ims.spreadsheets import SheetWriter
+from airflow_provider_ims.tables.appender import Appender
+from airflow_provider_ims.tables.database import rows_of
 from airflow_provider_ims.workbooks.columns import columns_of
 from airflow_provider_ims.workbooks.writer import Workbook
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from airflow_provider_ims.planning.sources.columns import Columns
 
 HEADER = ("place", "rtin", "section", "number", "date", "field", "column", "value", "reason")
+_REJECT: Final = {"place": "UBIGINT", "number": "UBIGINT", "told": "VARCHAR"}
 _LONGEST = 200
 _LONGEST_IN_A_TEXT = 60
 
@@ -27,19 +32,22 @@ class Rejects:
     The rejected rows of a plan.
 
     :param database: where they are kept
+    :param folder: a directory that the database may read
     :param name_of: names a place for a person
     """
 
-    def __init__(self, database: sqlite3.Connection, name_of: Callable[[Place], str]) -> None:
+    def __init__(self, database: DuckDBPyConnection, folder: Path, name_of: Callable[[Place], str]) -> None:
         self._database = database
+        self._rejects = Appender(database, "reject", _REJECT, folder)
         self._name_of = name_of
+        self._faults = 0
         self.rows = 0
 
     def add(
         self, place: Place, row: Mapping[str, Any], faults: Iterable[Fault], columns: Columns | None = None
     ) -> None:
         """
-        Reject a row.
+        Reject a row; :meth:`load` has to follow.
 
         :param place: where it stands
         :param row: its fields, as far as they could be read
@@ -50,14 +58,15 @@ class Rejects:
         number = row.get(model.number_field) if model else _first(row, "inum", "nt_num", "number")
         date = row.get(model.date_field) if model else _first(row, "idt", "nt_dt", "date")
         document = [_shown(value) for value in (row.get("rtin"), row.get("section"), number, date)]
-        self._database.executemany(
-            "INSERT INTO reject VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                (*place, *document, fault.place, _column(columns, fault.place), _shown(fault.value), fault.rule)
-                for fault in faults
-            ),
-        )
+        for fault in faults:
+            told = [*document, fault.place, _column(columns, fault.place), _shown(fault.value), fault.rule]
+            self._rejects.add(f"{place.as_number()}\t{self._faults}\t{json.dumps(told)}")
+            self._faults += 1
         self.rows += 1
+
+    def load(self) -> None:
+        """Put what was taken into the database."""
+        self._rejects.load()
 
     def first(self, count: int) -> list[Fault]:
         """Return the first faults, in the order of the input, with their places."""
@@ -93,8 +102,8 @@ class Rejects:
                 sheet.write(line)
 
     def _lines(self) -> Iterator[tuple[str, ...]]:
-        for source, row, *told in self._database.execute("SELECT * FROM reject ORDER BY source, row, rowid"):
-            yield self._name_of(Place(source, row)), *told
+        for place, told in rows_of(self._database, "SELECT place, told FROM reject ORDER BY place, number"):
+            yield self._name_of(place_of(place)), *json.loads(told)
 
 
 def fault_of(line: Sequence[str]) -> Fault:

@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ims.tables.errors import NoRoom, TableError
+from airflow_provider_ims.tables.errors import FileUnusable, NoRoom, TableError
 from airflow_provider_ims.tables.sql import literal
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 MEMORY_LIMIT = "1GB"
 """What DuckDB may hold in memory; what is more goes to the disk."""
 
-_SIZE = re.compile(r"\s*[0-9]+(?:\.[0-9]+)?\s*(?:[KMGT]i?B)\s*", re.IGNORECASE)
+_BATCH = 2048
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B)\s*", re.IGNORECASE)
 
 
 def checked_memory_limit(limit: str) -> str:
@@ -29,9 +30,21 @@ def checked_memory_limit(limit: str) -> str:
     :param limit: a number and a unit, such as ``1GB`` or ``512MiB``
     :raises TableError: when it is none
     """
-    if not _SIZE.fullmatch(limit):
-        raise TableError(f"memory_limit is {limit!r}; it takes a number and a unit, such as 1GB or 512MiB")
+    part_of(limit, 1)
     return limit.strip()
+
+
+def part_of(limit: str, share: float) -> str:
+    """
+    Return a part of a memory limit.
+
+    :param limit: a number and a unit, such as ``1GB``
+    :param share: from 0 to 1
+    """
+    size = _SIZE.fullmatch(limit)
+    if not size:
+        raise TableError(f"memory_limit is {limit!r}; it takes a number and a unit, such as 1GB or 512MiB")
+    return f"{float(size[1]) * share:.2f}{size[2]}"
 
 
 @contextmanager
@@ -91,11 +104,47 @@ def open_database(
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         raise no_room(error) from error
     except duckdb.IOException as error:
-        if "No space left" in str(error) or "max_temp_directory_size" in str(error):
+        if _is_full(error):
             raise no_room(error) from error
         raise
     finally:
         connection.close()
+
+
+def rows_of(database: DuckDBPyConnection, question: str) -> Iterator[Any]:
+    """
+    Yield the rows of a query, few of which are in memory at any time.
+
+    :param database: runs nothing else until the last row has been read
+    :param question: the query
+    """
+    found = database.execute(question)
+    while batch := found.fetchmany(_BATCH):
+        yield from batch
+
+
+@contextmanager
+def reading(name: str, kind: str) -> Iterator[None]:
+    """
+    Read a file in a database, and tell a broken one from a machine that is too small.
+
+    :param name: the file, as its owner knows it
+    :param kind: what it should be: ``Parquet``
+    :raises FileUnusable: when the database cannot read it
+    """
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        if isinstance(error, duckdb.OutOfMemoryException) or _is_full(error):
+            raise
+        said = str(error).strip().splitlines()[0][:200]
+        raise FileUnusable(name, f"is not a whole {kind} file ({said}); write it again") from None
+
+
+def _is_full(error: Exception) -> bool:
+    return "No space left" in str(error) or "max_temp_directory_size" in str(error)
 
 
 def no_room(error: BaseException) -> NoRoom:

@@ -209,12 +209,6 @@ def _by_field(error: InvalidPayload, prefix: str) -> Iterator[Fault]:
         yield fault._replace(place=fault.place.removeprefix(prefix))
 
 
-def document_key(section: str, document: Mapping[str, Any]) -> str:
-    """Return what tells a valid document from the others of the same GSTIN and section."""
-    model = SECTIONS[section]
-    return _key(document["stin"], document["rtnprd"], document[model.date_field], document[model.number_field])
-
-
 def _key(stin: str, rtnprd: str, date: str, number: str) -> str:
     # As DocumentKey folds them; all but the number have fixed lengths, so no two keys run into each other.
     return f"{stin}{rtnprd}{date}{number}".upper()

@@ -22,6 +22,10 @@ FIELDS = frozenset(_FIELDS)
 ROW_FIELDS = frozenset({"rtin", "section"}) | FIELDS
 """Every field that a row may have."""
 
+DATES_WRITTEN = "dates written as DD-MM-YYYY"
+ISO_DATES_WRITTEN = "dates as YYYY-MM-DD written as DD-MM-YYYY"
+"""What is said of dates that are written otherwise than they stood."""
+
 _ISO_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?")
 _PLAIN_AMOUNT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]{1,2})?")
 _PLAIN_AMOUNT_RULE = (
@@ -89,12 +93,12 @@ def _date(value: object) -> tuple[object, str, str]:
             return value, "", "a date without a time of day"
         return _as_text(value), "date-times at midnight written as DD-MM-YYYY", ""
     if isinstance(value, date):
-        return _as_text(value), "dates written as DD-MM-YYYY", ""
+        return _as_text(value), DATES_WRITTEN, ""
     if isinstance(value, str):
         iso = _ISO_DATE.fullmatch(value)
         if iso:
             year, month, day = iso.groups()
-            return f"{day}-{month}-{year}", "dates as YYYY-MM-DD written as DD-MM-YYYY", ""
+            return f"{day}-{month}-{year}", ISO_DATES_WRITTEN, ""
     return value, "", ""
 
 

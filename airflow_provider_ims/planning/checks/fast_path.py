@@ -25,6 +25,10 @@ from airflow_provider_ims.models.documents import SECTIONS, Document, real_date
 
 _NO_ACTION = "N"
 _GSTIN_LENGTH: Final = 15
+# Days that are real whatever the year.
+_DAY: Final = (
+    "(?:(?:0[1-9]|1[0-9]|2[0-8])-(?:0[1-9]|1[0-2])|(?:29|30)-(?:0[13-9]|1[0-2])|31-(?:0[13578]|1[02]))-[1-9][0-9]{3}"
+)
 
 
 class FastPath(NamedTuple):
@@ -86,6 +90,11 @@ def amount_limit(field: FieldInfo) -> Decimal | None:
     return next((item.most for item in field.metadata if isinstance(item, Limit)), None)
 
 
+def longest(field: FieldInfo) -> int | None:
+    """Return the largest length that a text field says, or ``None`` if it says none."""
+    return next((item.max_length for item in field.metadata if isinstance(item, StringConstraints)), None)
+
+
 def is_date(field: FieldInfo) -> bool:
     """Say whether a field holds a date."""
     return any(isinstance(item, AfterValidator) and item.func is real_date for item in field.metadata)
@@ -121,7 +130,7 @@ def fast_path_of(section: str, *, text_amounts: bool, allow_no_action: bool) -> 
             if text_amounts
             else product(*((int, float, Decimal) if name in amounts else (str,) for name in fields))
         ),
-        template="{" + ",".join(_quoted(name, "%s", quoted=name not in amounts) for name in fields) + "}",
+        template="{" + ",".join(in_json(name, "%s", quoted=name not in amounts) for name in fields) + "}",
         fits=re.compile(r"\{" + _fields_pattern(model, allow_no_action=allow_no_action)).fullmatch,
         dates=tuple(dates),
         key=itemgetter(*map(list(fields).index, ("stin", "rtnprd", model.date_field, model.number_field))),
@@ -179,15 +188,29 @@ def _fields_pattern(model: type[Document], *, allow_no_action: bool) -> str:
         pattern = _pattern(name, field, allow_no_action=allow_no_action)
         if name in named or is_date(field):
             pattern = f"(?P<{name}>{pattern})"
-        fields.append(_quoted(name, pattern, quoted=amount_limit(field) is None))
+        fields.append(in_json(name, pattern, quoted=amount_limit(field) is None))
     return ",".join(fields) + r"\}"
 
 
-def _quoted(name: str, value: str, *, quoted: bool) -> str:
+def plain_pattern(model: type[Document], *, allow_no_action: bool) -> str:
+    """
+    Return the pattern of a document's JSON for an engine that knows neither groups by name nor looks ahead (RE2).
+
+    It leaves open how long a number is, and takes no 29th of February, which not every year has.
+    """
+    fields = []
+    for name, field in model.model_fields.items():
+        pattern = _DAY if is_date(field) else _pattern(name, field, allow_no_action=allow_no_action, lengths=False)
+        fields.append(in_json(name, pattern, quoted=amount_limit(field) is None))
+    return r"\{" + ",".join(fields) + r"\}"
+
+
+def in_json(name: str, value: str, *, quoted: bool) -> str:
+    """Return a field of a document's JSON."""
     return f'"{name}":"{value}"' if quoted else f'"{name}":{value}'
 
 
-def _pattern(name: str, field: FieldInfo, *, allow_no_action: bool) -> str:
+def _pattern(name: str, field: FieldInfo, *, allow_no_action: bool, lengths: bool = True) -> str:
     most = amount_limit(field)
     if not all(_is_known(rule, is_amount=most is not None) for rule in field.metadata):
         raise TypeError(f"{name} has a rule that is not known here; teach it to {__name__}.")
@@ -202,7 +225,7 @@ def _pattern(name: str, field: FieldInfo, *, allow_no_action: bool) -> str:
         pattern = getattr(constraints, "pattern", None)
         if pattern:
             longest = constraints.max_length
-            length = f'(?=[^"]{{0,{longest}}}")' if longest else ""
+            length = f'(?=[^"]{{0,{longest}}}")' if longest and lengths else ""
             return f"{length}(?:{pattern.removeprefix('^').removesuffix('$')})"
     raise TypeError(f"There is no pattern for {name}; teach it to {__name__}.")
 

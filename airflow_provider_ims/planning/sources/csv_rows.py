@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_ims.planning.checks.checker import Checker
 from airflow_provider_ims.planning.sources.columns import Columns
-from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow, Unreadable
-from airflow_provider_ims.planning.sources.table_rows import table_rows
+from airflow_provider_ims.planning.sources.plain_lines import copy_plain
+from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow, Table, Unreadable
+from airflow_provider_ims.planning.sources.table_rows import table_of, table_rows
 from airflow_provider_ims.planning.sources.text_lines import BadLine, text_lines
+from airflow_provider_ims.tables.appender import read_lines
+from airflow_provider_ims.tables.database import no_room
 from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.files import empty_file, opened
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
+    from duckdb import DuckDBPyConnection
 
 
 class CsvFile:
@@ -47,6 +52,22 @@ class CsvFile:
                 raise FileUnusable(self.name, f"line {number}, the header: {header.rule}")
             names = [str(name) for name in header]
             yield from table_rows(names, rows, columns=self.columns, name=self.name, nothing="", checker=checker)
+
+    def table(self, database: DuckDBPyConnection, copy: Path) -> Table | None:
+        """Return the file as the database reads it, if every line of it is a row however CSV is read."""
+        with opened(self._path, NOT_PLANNED) as stream:
+            try:
+                header = copy_plain(stream, copy, self._delimiter)
+            except OSError as error:
+                if error.errno is None:  # the source's
+                    raise
+                raise no_room(error) from error
+        if header is None:
+            return None
+        kinds = ["VARCHAR"] * len(header)
+        cells = {"place": "UBIGINT"} | {f"c{at}": kind for at, kind in enumerate(kinds)}
+        rows = read_lines(copy, cells, delimiter=self._delimiter)
+        return table_of("CSV", rows, header, kinds, columns=self.columns, name=self.name, nothing="", first=2)
 
     def _cells(self, stream: IO[bytes]) -> Iterator[tuple[int, Sequence[Any] | Unreadable]]:
         bad: list[BadLine] = []

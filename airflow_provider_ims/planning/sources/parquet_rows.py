@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from airflow_provider_ims.planning.checks.checker import Checker
 from airflow_provider_ims.planning.sources.columns import Columns
-from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow
-from airflow_provider_ims.planning.sources.table_rows import table_rows
-from airflow_provider_ims.tables.database import open_database, workspace
+from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow, Table
+from airflow_provider_ims.planning.sources.table_rows import table_of, table_rows
+from airflow_provider_ims.tables.database import open_database, reading, rows_of, workspace
 from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.files import save
-from airflow_provider_ims.tables.sql import literal
+from airflow_provider_ims.tables.sql import identifier, literal
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
     from duckdb import DuckDBPyConnection
 
-_BATCH = 4096
 _MEMORY_LIMIT: Final = "256MB"
+_KIND: Final = "Parquet"
+_NUMBER: Final = "file_row_number"
 
 
 class ParquetFile:
@@ -44,23 +45,28 @@ class ParquetFile:
 
     def rows(self, checker: Checker | None = None) -> Iterator[NumberedRow]:
         """Yield each row with its number, from 1."""
-        import duckdb
+        with workspace() as folder, open_database(folder, memory_limit=_MEMORY_LIMIT, threads=1) as database:
+            file = self._saved(folder / "rows.parquet")
+            with reading(self.name, _KIND):
+                names, _ = self._described(database, file)
+                cells = enumerate(rows_of(database, f"FROM read_parquet({literal(file)})"), 1)
+                yield from table_rows(names, cells, columns=self.columns, name=self.name, nothing=None, checker=checker)
 
-        try:
-            with workspace() as folder:
-                copy = folder / "rows.parquet"
-                save(self._path, copy, NOT_PLANNED)
-                self._look_for_another(copy)
-                source = f"FROM read_parquet({literal(copy)})"
-                with open_database(folder, memory_limit=_MEMORY_LIMIT, threads=1) as database:
-                    names = [str(row[0]) for row in database.execute(f"DESCRIBE {source}").fetchall()]
-                    cells = self._cells(database, source)
-                    yield from table_rows(
-                        names, cells, columns=self.columns, name=self.name, nothing=None, checker=checker
-                    )
-        except duckdb.Error as error:
-            said = str(error).strip().splitlines()[0][:200]
-            raise FileUnusable(self.name, f"is not a whole Parquet file ({said}); write it again") from None
+    def table(self, database: DuckDBPyConnection, copy: Path) -> Table | None:
+        """Return the file as the database reads it."""
+        file = self._saved(copy)
+        with reading(self.name, _KIND):
+            names, kinds = self._described(database, file)
+        if _NUMBER in map(str.casefold, names):  # the file's own column would hide what the database counts
+            return None
+        cells = ", ".join(f"{identifier(name)} AS c{at}" for at, name in enumerate(names))
+        rows = f"(SELECT {_NUMBER} + 1 AS place, {cells} FROM read_parquet({literal(file)}, {_NUMBER} = true))"
+        return table_of(_KIND, rows, names, kinds, columns=self.columns, name=self.name, nothing=None, first=1)
+
+    def _saved(self, copy: Path) -> Path:
+        save(self._path, copy, NOT_PLANNED)
+        self._look_for_another(copy)
+        return copy
 
     def _look_for_another(self, copy: Path) -> None:
         if self._digest is None:
@@ -76,10 +82,7 @@ class ParquetFile:
             )
 
     @staticmethod
-    def _cells(database: DuckDBPyConnection, source: str) -> Iterator[tuple[int, Sequence[Any]]]:
-        found = database.execute(source)
-        number = 0
-        while batch := found.fetchmany(_BATCH):
-            for row in batch:
-                number += 1
-                yield number, row
+    def _described(database: DuckDBPyConnection, file: Path) -> tuple[list[str], list[str]]:
+        """Return the names and the types of the columns."""
+        columns = database.execute(f"DESCRIBE FROM read_parquet({literal(file)})").fetchall()
+        return [str(column[0]) for column in columns], [str(column[1]) for column in columns]

@@ -7,8 +7,9 @@ from typing import Any
 
 from airflow_provider_ims.planning.checks.checker import Checker
 from airflow_provider_ims.planning.checks.coercion import ROW_FIELDS
+from airflow_provider_ims.planning.checks.in_sql import Column
 from airflow_provider_ims.planning.sources.columns import Columns, lacking
-from airflow_provider_ims.planning.sources.rows import NumberedRow, Row, Unreadable
+from airflow_provider_ims.planning.sources.rows import NumberedRow, Row, Table, Unreadable
 from airflow_provider_ims.tables.errors import FileUnusable
 
 
@@ -20,6 +21,7 @@ def table_rows(
     name: str,
     nothing: object,
     checker: Checker | None = None,
+    first: int | None = None,
 ) -> Iterator[NumberedRow]:
     """
     Turn the cells of a table into rows.
@@ -29,15 +31,18 @@ def table_rows(
     :param name: the table, for the error
     :param nothing: what stands in a cell without a value
     :param checker: what it finds valid as it stands comes as such
+    :param first: number of the table's first row, if not all rows are among the cells
     :raises FileUnusable: when the columns do not suffice, for every row or for the section of the first one
     """
     fields, carried = columns.of_header(header, name)
-    changes = columns.changes or not ROW_FIELDS.issuperset(field for field in fields if field is not None)
+    changes = _changes(columns, fields)
     valid = checker.cells_checker(fields, nothing) if checker and not changes and not carried else None
-    first = True
+    is_first = True
     for number, row in cells:
+        if first is not None:
+            is_first = number == first
         if valid and type(row) is not Unreadable and (document := valid(row)):
-            first = False
+            is_first = False
             yield number, document
             continue
         if isinstance(row, Unreadable):
@@ -52,8 +57,8 @@ def table_rows(
         if changes and isinstance(found := columns.finished(named), Unreadable):
             yield number, found
             continue
-        if first:
-            first = False
+        if is_first:
+            is_first = False
             missing = lacking(fields, named.get("section"), columns.map.fixed)
             if missing:
                 raise FileUnusable(
@@ -62,3 +67,44 @@ def table_rows(
                     f' If it stands under another name, say so: columns={{"the name": "{missing[0]}"}}',
                 )
         yield number, named
+
+
+def table_of(
+    kind: str,
+    rows: str,
+    header: Sequence[str],
+    kinds: Sequence[str],
+    *,
+    columns: Columns,
+    name: str,
+    nothing: object,
+    first: int,
+) -> Table | None:
+    """
+    Return a table that the database reads by itself.
+
+    :param kind: what kind of file it is
+    :param rows: SQL of its rows: ``place``, and the cells as ``c0``, ``c1`` and so on
+    :param header: the names of the columns
+    :param kinds: DuckDB's types of the columns
+    :param name: the table, for the error
+    :param nothing: what stands in a cell without a value
+    :param first: number of its first row
+    :return: ``None`` if values have to be changed that it has no SQL for
+    :raises FileUnusable: when the columns do not suffice
+    """
+    fields, carried = columns.of_header(header, name)
+    if _changes(columns, fields):
+        return None
+    beside = dict(carried)
+    return Table(
+        kind,
+        rows,
+        [Column(f"c{at}", kind, fields[at], beside.get(at)) for at, kind in enumerate(kinds)],
+        lambda cells: table_rows(header, cells, columns=columns, name=name, nothing=nothing, first=first),
+    )
+
+
+def _changes(columns: Columns, fields: Iterable[str | None]) -> bool:
+    """Say whether fields get other values or names than they have."""
+    return columns.changes or not ROW_FIELDS.issuperset(field for field in fields if field is not None)

@@ -25,8 +25,9 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.models import ResetPayload
 from airflow_provider_ims.operators.ims import load_payload
 from airflow_provider_ims.operators.plan import ImsPlanOperator
-from airflow_provider_ims.planning import planner, spills
+from airflow_provider_ims.planning import planner
 from airflow_provider_ims.planning.packing import Chunk, packed
+from airflow_provider_ims.tables.appender import Appender
 from tests.unit.builders import RTIN
 from tests.unit.planning.builders import OTHER_RTIN, csv_file, json_lines, rejects, row, rows
 
@@ -236,10 +237,10 @@ def test_a_mistyped_flag_is_not_taken_for_no(tmp_path: Path, flag: str):
 
 
 def test_a_full_temporary_directory_may_be_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(self: spills.Spill) -> None:
+    def full(self: Appender) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(spills.Spill, "write", full)
+    monkeypatch.setattr(Appender, "load", full)
     with pytest.raises(GstnTransientError, match="TMPDIR"):
         run(str(json_lines(tmp_path / "a.jsonl", rows(1))), output_path=str(tmp_path / "plan"))
 

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from airflow_provider_ims.models import ResetPayload
 from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.models.payload import MAX_BODY_BYTES
-from airflow_provider_ims.planning import planner, spills
-from airflow_provider_ims.planning.checks import duplicates, fingerprints
+from airflow_provider_ims.planning import planner
 from airflow_provider_ims.planning.errors import PlanError, RowsRejected
 from airflow_provider_ims.planning.packing import Chunk, packed, size_alone
 from airflow_provider_ims.planning.planner import Rules
 from airflow_provider_ims.storage import CannotWrite
+from airflow_provider_ims.tables import appender, database
 from airflow_provider_ims.tables.errors import FileUnusable, NoRoom
 from tests.unit.builders import RTIN, SECTIONS, document
 from tests.unit.planning.builders import (
@@ -187,9 +187,8 @@ def test_the_size_of_a_document_alone_is_that_of_its_request():
 
 @pytest.fixture
 def tight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spills, "_HELD", 3)
-    monkeypatch.setattr(fingerprints, "_HELD", 2)
-    monkeypatch.setattr(duplicates, "_MOST_HASHES", 1)
+    monkeypatch.setattr(appender, "_HELD", 3)
+    monkeypatch.setattr(database, "_BATCH", 2)
 
 
 @pytest.mark.usefixtures("tight")
@@ -265,7 +264,7 @@ def test_a_row_for_an_unknown_section_is_rejected(tmp_path: Path, output: Path):
 
 
 def test_one_gstin_in_two_spellings_is_rejected(tmp_path: Path, output: Path):
-    lines = [row(), row(inum="2", rtin=RTIN[:-1] + RTIN[-1].lower()), row(inum="3")]
+    lines = [row(), row(inum="2"), row(inum="3", rtin=RTIN[:-1] + RTIN[-1].lower())]
     plan = plan_of(output, json_lines(tmp_path / "a.jsonl", lines), on_invalid="skip")
     assert plan.documents == 2
     [line] = rejects(output)
@@ -397,10 +396,10 @@ def test_a_full_disk_leaves_no_chunk(tmp_path: Path, output: Path, monkeypatch: 
 
 
 def test_a_full_temporary_directory_is_named(tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(self: spills.Spill) -> None:
+    def full(self: appender.Appender) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(spills.Spill, "write", full)
+    monkeypatch.setattr(appender.Appender, "load", full)
     with pytest.raises(NoRoom) as caught:
         plan_of(output, json_lines(tmp_path / "a.jsonl", rows(2)))
     assert tempfile.gettempdir() in str(caught.value)

@@ -426,7 +426,7 @@ def test_a_mixed_up_type_of_a_parquet_file_is_rejected(tmp_path: Path, output: P
 
 def test_a_parquet_file_is_read_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = parquet_file(tmp_path / "a.parquet", rows(50), row_group_size=7)
-    monkeypatch.setattr("airflow_provider_ims.planning.sources.parquet_rows._BATCH", 4)
+    monkeypatch.setattr("airflow_provider_ims.tables.database._BATCH", 4)
     assert [number for number, _ in read(path)] == list(range(1, 51))
 
 
@@ -453,7 +453,7 @@ def database(path: Path, lines: list[dict[str, Any]]) -> Path:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"CREATE TABLE documents ({', '.join(names)})")
         connection.executemany(
-            f"INSERT INTO documents VALUES ({', '.join('?' * len(names))})",  # noqa: S608
+            f"INSERT INTO documents VALUES ({', '.join('?' * len(names))})",
             [[line.get(name) for name in names] for line in lines],
         )
         connection.commit()
@@ -475,7 +475,7 @@ def test_rows_of_a_query_are_read_in_batches(tmp_path: Path, monkeypatch: pytest
 def test_columns_of_a_query_in_capitals_are_what_the_database_made_of_them(tmp_path: Path):
     path = database(tmp_path / "x.db", [row()])
     names = ", ".join(f"{name} AS {name.upper()}" for name in row())
-    [(_, found)] = query(path, f"SELECT {names} FROM documents").rows()  # noqa: S608
+    [(_, found)] = query(path, f"SELECT {names} FROM documents").rows()
     assert found == row()
 
 
