@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tempfile
@@ -20,6 +21,7 @@ MEMORY_LIMIT = "1GB"
 """What DuckDB may hold in memory; what is more goes to the disk."""
 
 _BATCH = 2048
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B)\s*", re.IGNORECASE)
 
 
@@ -52,14 +54,19 @@ def workspace() -> Iterator[Path]:
     """
     Make a directory below the worker's temporary one (``TMPDIR``), and remove it with all that is in it.
 
-    :raises NoRoom: when there is no room for it
+    :raises NoRoom: when there is no room for it, or memory or disk did not suffice for what was done in it
     """
     try:
         folder = tempfile.TemporaryDirectory(prefix="ims-tables-")
     except OSError as error:
         raise no_room(error) from error
-    with folder as name:
-        yield Path(name).resolve()
+    try:
+        with folder as name:
+            yield Path(name).resolve()
+    except Exception as error:
+        if _is_want_of_room(error):
+            raise no_room(error) from error
+        raise
 
 
 @contextmanager
@@ -76,7 +83,6 @@ def open_database(
     :param readable: further local files that it may read
     :param memory_limit: as DuckDB writes it: ``1GB``
     :param threads: number of threads; ``None``: the cores that this process may use
-    :raises NoRoom: when memory or disk did not suffice for what was run in it
     """
     import duckdb
 
@@ -101,12 +107,6 @@ def open_database(
         connection.execute("SET enable_progress_bar = false")
         connection.execute("SET lock_configuration = true")
         yield connection
-    except (duckdb.OutOfMemoryException, MemoryError) as error:
-        raise no_room(error) from error
-    except duckdb.IOException as error:
-        if _is_full(error):
-            raise no_room(error) from error
-        raise
     finally:
         connection.close()
 
@@ -137,14 +137,20 @@ def reading(name: str, kind: str) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        if isinstance(error, duckdb.OutOfMemoryException) or _is_full(error):
+        if _is_want_of_room(error):
             raise
         said = str(error).strip().splitlines()[0][:200]
         raise FileUnusable(name, f"is not a whole {kind} file ({said}); write it again") from None
 
 
-def _is_full(error: Exception) -> bool:
-    return "No space left" in str(error) or "max_temp_directory_size" in str(error)
+def _is_want_of_room(error: Exception) -> bool:
+    import duckdb
+
+    if isinstance(error, duckdb.Error):
+        full = "No space left" in str(error) or "max_temp_directory_size" in str(error)
+        return full or isinstance(error, duckdb.OutOfMemoryException)
+    # That another place is full, StorageError says, which has no number.
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _FULL)
 
 
 def no_room(error: BaseException) -> NoRoom:

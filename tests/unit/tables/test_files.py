@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import duckdb  # noqa: TID253
 import pytest
 from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_ims.storage import CannotWrite
 from airflow_provider_ims.tables import files
 from airflow_provider_ims.tables.database import checked_memory_limit, open_database, workspace
 from airflow_provider_ims.tables.errors import FileUnavailable, FileUnusable, NoRoom, TableError
@@ -162,3 +164,37 @@ def test_a_full_disk_of_this_worker_is_no_fault_of_the_file(tmp_path: Path, copi
     monkeypatch.setattr(files.shutil, "copyfileobj", full)
     with pytest.raises(NoRoom, match="No space left on device"):
         local_file(ObjectStoragePath(str(packed)), copies)
+
+
+def at_opening(folder: Path) -> None:
+    (folder / "tables.duckdb").symlink_to("/dev/full")
+    with open_database(folder):
+        pass
+
+
+def at_writing(folder: Path) -> None:
+    (folder / "rows.parquet").symlink_to("/dev/full")
+    with open_database(folder, readable=[Path("/dev/full")]) as database:
+        database.execute(f"COPY (FROM range(9)) TO '{folder}/rows.parquet' (FORMAT parquet)")
+
+
+def beside_it(folder: Path) -> None:
+    Path("/dev/full").write_text("a line of a file for the database")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+@pytest.mark.parametrize("write", [at_opening, at_writing, beside_it])
+def test_a_full_disk_is_told_as_such_whoever_writes(write):
+    told = r"does not suffice \((OSError|IOException).*No space left on device(?s:.*)TMPDIR"
+    with pytest.raises(NoRoom, match=told), workspace() as folder:
+        write(folder)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ECONNRESET, "gone"), CannotWrite("s3://b/k", OSError(errno.ENOSPC, ""))]
+)
+def test_what_is_not_of_this_workers_disk_stays_what_it_is(error):
+    with pytest.raises(OSError) as told, workspace():  # noqa: PT011  whatever it says
+        raise error
+    assert told.value is error
