@@ -20,6 +20,7 @@ from airflow_provider_ims.matching.sources import Books
 from airflow_provider_ims.models.choices import check_choice
 from airflow_provider_ims.models.faults import CountsDisagree, Fault
 from airflow_provider_ims.tables.database import MEMORY_LIMIT, open_database, workspace
+from airflow_provider_ims.tables.documents import Held, check_described
 from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.files import local_file
 
@@ -68,7 +69,7 @@ def reconcile(
     decisions: Decisions | None = None,
     options: Options | None = None,
     rtins: Sequence[str] = (),
-    expected: Mapping[tuple[str, str], int] | None = None,
+    expected: Held | None = None,
     by: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """
@@ -83,8 +84,7 @@ def reconcile(
     :param decisions: what is to be done
     :param options: how books are read
     :param rtins: own GSTINs of the snapshots, so that a GSTIN without a document is known, too
-    :param expected: (own GSTIN, name of its snapshot) -> number of documents that must be found; ``None``: whatever is
-        there
+    :param expected: the documents that must be found; ``None``: whatever is there
     :param by: names the task instance that asks; see :class:`~airflow_provider_ims.owner.Owner`
     :return: the content of ``reconciliation.json``: ``documents``, ``book_rows``, ``rejected``, ``left_out``,
         ``warnings``, ``snapshots``, ``rtins``, ``matches`` and ``decisions`` (word -> rows), ``counts`` (one entry for
@@ -110,7 +110,8 @@ def reconcile(
             threads=options.threads,
         ) as database:
             found = read_documents(database, [str(path) for path in documents], snapshots, rtins)
-            _look_for(expected, found)
+            if expected is not None:
+                check_described(found.held, expected)
             reader = BooksReader(database, names, found.rtins, options.other_gstins, options.date_order)
             read = reader.read(books, fetched)
             _look_at(read, books, options)
@@ -119,20 +120,7 @@ def reconcile(
                 raise _rows_rejected(read, first_rejects(database, read, _SHOWN), rejects)
             Pairing(database, rules or MatchRules()).run()
             judgement = Judgement(database, snapshots, read, decisions or Decisions(), folder)
-            return result.write(database, judgement, read, _summary(found, read))
-
-
-def _look_for(expected: Mapping[tuple[str, str], int] | None, found: Snapshots) -> None:
-    if expected is None:
-        return
-    there = {key: count for key, count in expected.items() if count}
-    if there != found.counts:
-        wrong = sorted(set(there.items()) ^ set(found.counts.items()))
-        listed = "; ".join(f"{rtin}, {name}: {count}" for (rtin, name), count in wrong[:6])
-        raise FileUnusable(
-            "documents.parquet",
-            f"is not the one that snapshot.json describes ({listed} documents); take the snapshot again",
-        )
+            return result.write(database, judgement, read, found.held, _summary(found, read))
 
 
 def _summary(found: Snapshots, read: BooksRead) -> dict[str, Any]:

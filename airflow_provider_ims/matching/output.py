@@ -17,7 +17,7 @@ from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.owner import Owner
 from airflow_provider_ims.storage import copy_whole, remove, write_whole
 from airflow_provider_ims.tables.database import no_room
-from airflow_provider_ims.tables.documents import MONEY, RUPEES, TAXES
+from airflow_provider_ims.tables.documents import MONEY, RUPEES, TAXES, Held, check_described
 from airflow_provider_ims.tables.sql import copy_to_parquet, identifier, literal
 from airflow_provider_ims.workbooks.columns import columns_of
 from airflow_provider_ims.workbooks.writer import Workbook
@@ -95,14 +95,16 @@ class Output:
         copy_whole(local, self._path / local.name)
 
     def write(
-        self, database: DuckDBPyConnection, judgement: Judgement, read: BooksRead, summary: dict[str, Any]
+        self, database: DuckDBPyConnection, judgement: Judgement, read: BooksRead, held: Held, summary: dict[str, Any]
     ) -> dict[str, Any]:
         """
         Write all files but the rejects; ``reconciliation.json`` last: where it is, the others are there and whole.
 
+        :param held: the documents that were matched
         :param summary: what stands in ``reconciliation.json`` besides the counts
         :return: all of ``reconciliation.json``
         :raises CountsDisagree: when a document or a row would be missing; then nothing is written
+        :raises FileUnusable: when a snapshot was replaced while it was matched; then nothing is written
         :raises FolderTaken: when another task has taken the directory meanwhile
         :raises CannotWrite: when a file cannot be written
         """
@@ -110,6 +112,7 @@ class Output:
         database.execute(copy_to_parquet(judgement.rows(), local, row_group=_ROW_GROUP))
         source = f"read_parquet({literal(local)})"
         _count_together(database, source)
+        check_described(_held(database), held)
         [(rows, documents, booked, crossed)] = database.execute(
             "SELECT coalesce(sum(COLUMNS(['rows', 'documents', 'book_rows', 'crossed'])), 0)::BIGINT FROM counted"
         ).fetchall()
@@ -150,13 +153,21 @@ def _count_together(database: DuckDBPyConnection, source: str) -> None:
     tax, book_tax = (" + ".join(f"{side}{name}" for name in TAXES) for side in ("", "book_"))
     documents_tax, rows_tax = (" + ".join(f"coalesce({side}{name}, 0)" for name in TAXES) for side in ("", "book_"))
     database.execute(
-        "CREATE OR REPLACE TEMP TABLE counted AS SELECT coalesce(rtin, book_rtin) AS of_rtin, match,"
+        "CREATE OR REPLACE TEMP TABLE counted AS SELECT rtin, snapshot, coalesce(rtin, book_rtin) AS of_rtin, match,"
         " coalesce(action, '') AS action, decision, count(*) AS rows, count(rtin) AS documents,"
         f" count(book_place) AS book_rows, count(*) FILTER (rtin <> book_rtin OR {KIND_SQL} <> book_kind) AS crossed,"
         f" sum({tax}) AS tax, sum({book_tax}) AS book_tax,"
         f" sum(CASE WHEN rtin IS NULL THEN {rows_tax} ELSE {documents_tax} END) AS tax_of_rtin"
         f" FROM {source} GROUP BY ALL"
     )
+
+
+def _held(database: DuckDBPyConnection) -> Held:
+    """Return the documents that were written: they are read once more for it, from a file that may be another one."""
+    found = database.execute(
+        "SELECT rtin, snapshot, sum(documents)::BIGINT FROM counted GROUP BY ALL HAVING sum(documents) > 0"
+    ).fetchall()
+    return {(rtin, name): count for rtin, name, count in found}
 
 
 def _counts(database: DuckDBPyConnection) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_provider_ims.matching.columns import CREDIT_NOTE, DEBIT_NOTE, INVOICE
 from airflow_provider_ims.matching.errors import MatchError
-from airflow_provider_ims.tables.documents import AMOUNTS, DOCUMENT_COLUMNS, RUPEES
+from airflow_provider_ims.tables.documents import AMOUNTS, DOCUMENT_COLUMNS, RUPEES, Held
 from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.sql import literal
 
@@ -42,7 +42,7 @@ class Snapshots(NamedTuple):
     :param rtins: own GSTINs, sorted
     :param snapshots: the snapshots' names, sorted
     :param warnings: what is not wrong but worth a look
-    :param counts: (own GSTIN, name of its snapshot) -> number of documents
+    :param held: which documents they are
     :param doubled: number of documents that GSTN shows more than once, with different records
     """
 
@@ -50,7 +50,7 @@ class Snapshots(NamedTuple):
     rtins: list[str]
     snapshots: list[str]
     warnings: list[str]
-    counts: dict[tuple[str, str], int]
+    held: Held
     doubled: int
 
 
@@ -106,32 +106,27 @@ def read_documents(
         f"CREATE TEMP TABLE docs AS SELECT {columns}, {amounts}, {KIND_SQL} AS kind, {_IDENTITY} AS identity"
         f" FROM ({documents_sql(paths)})"
     )
-    of_rtin = database.execute(
-        f"SELECT rtin, list(DISTINCT name) FROM (SELECT rtin, coalesce(snapshot, '') AS name, id >> 40 AS file"
-        f" FROM ({documents_sql(paths)})) GROUP BY rtin HAVING count(DISTINCT (name, file)) > 1 ORDER BY rtin"
-    ).fetchall()
-    if of_rtin:
-        listed = "\n".join(f"  {rtin}: {', '.join(sorted(found))}" for rtin, found in of_rtin[:10])
+    held: dict[tuple[Any, Any], int] = {}
+    of_rtin: dict[str, list[str]] = {}
+    for _, rtin, name, rows in database.execute(
+        f"SELECT id >> 40 AS file, rtin, snapshot, count(*) FROM ({documents_sql(paths)}) GROUP BY ALL ORDER BY ALL"
+    ).fetchall():
+        held[rtin, name] = held.get((rtin, name), 0) + rows
+        of_rtin.setdefault(str(rtin), []).append(str(name or ""))
+    if several := {rtin: found for rtin, found in of_rtin.items() if len(found) > 1}:
+        listed = "\n".join(f"  {rtin}: {', '.join(sorted(set(found)))}" for rtin, found in list(several.items())[:10])
         raise MatchError(
-            f"There is more than one snapshot of {len(of_rtin)} GSTINs, and nobody knows which of them counts.\n"
+            f"There is more than one snapshot of {len(several)} GSTINs, and nobody knows which of them counts.\n"
             f"{listed}\n  Give the newest snapshot of each GSTIN."
         )
-    own = {
-        str(rtin) for (rtin,) in database.execute("SELECT DISTINCT rtin FROM docs WHERE rtin IS NOT NULL").fetchall()
-    }
+    own = {rtin for rtin, _ in held if rtin is not None}
     [(count,)] = database.execute("SELECT count(*) FROM docs").fetchall()
-    counts = {
-        (str(rtin), str(name)): int(rows)
-        for rtin, name, rows in database.execute(
-            f"SELECT rtin, snapshot, count(*) FROM ({documents_sql(paths)}) WHERE snapshot IS NOT NULL GROUP BY ALL"
-        ).fetchall()
-    }
     warnings = [] if count else ["The snapshot has no documents."]
     doubled = _find_doubled(database)
     if doubled:
         warnings.append(f"GSTN shows {doubled} documents more than once, with different records; they are for review.")
-    names_found = sorted({name for _, name in counts})
-    return Snapshots(int(count), sorted(own | set(rtins)), names_found, warnings, counts, doubled)
+    names_found = sorted({name for _, name in held if name is not None})
+    return Snapshots(int(count), sorted(own | set(rtins)), names_found, warnings, held, doubled)
 
 
 def _find_doubled(database: DuckDBPyConnection) -> int:

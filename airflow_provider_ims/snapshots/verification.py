@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.snapshots.snapshot import Snapshot
 from airflow_provider_ims.spreadsheets import read_sheet
-from airflow_provider_ims.tables.documents import MONEY, RUPEES
-from airflow_provider_ims.tables.errors import FileUnusable
+from airflow_provider_ims.tables.documents import MONEY, RUPEES, check_described
 from airflow_provider_ims.tables.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -87,8 +86,11 @@ def verify(database: DuckDBPyConnection, reported: Reported, folder: Path) -> It
         run(f"DROP TABLE IF EXISTS {table}")
     _read_requests(database, reported.requests)
     _read_outcomes(database, reported.outcomes, folder)
-    for table, snapshot in (("held", reported.snapshot), ("earlier", reported.before)):
-        run(f"CREATE TEMP TABLE {table} AS {_documents(database, snapshot) if snapshot else 'FROM held WHERE false'}")
+    _read_documents(database, "held", reported.snapshot)
+    if reported.before:
+        _read_documents(database, "earlier", reported.before)
+    else:
+        run("CREATE TEMP TABLE earlier AS FROM held WHERE false")
     _look_for_missed(database)
     same = " AND ".join(f"s.{name} = {{0}}.{name}" for name in _KEY)
     changed = " OR ".join(f"q.{name} <> h.{name}" for name in _COMPARED)
@@ -173,26 +175,20 @@ def _read_requests(database: DuckDBPyConnection, requests: Sequence[Path]) -> No
             )
 
 
-def _documents(database: DuckDBPyConnection, snapshot: Held) -> str:
-    """Return the SQL of a snapshot's documents, which are those that its ``snapshot.json`` describes."""
+def _read_documents(database: DuckDBPyConnection, table: str, snapshot: Held) -> None:
+    """Make a table of a snapshot's documents, which are those that its ``snapshot.json`` describes."""
     import duckdb
 
-    source, head = f"read_parquet({literal(snapshot.documents)})", snapshot.head
-    try:
-        [(rows, strange)] = database.execute(
-            f"SELECT count(*), count(*) FILTER (rtin IS DISTINCT FROM {literal(head.gstin)}"
-            f" OR snapshot IS DISTINCT FROM {literal(head.snapshot)}) FROM {source}"
-        ).fetchall()
-    except (duckdb.InvalidInputException, duckdb.IOException, duckdb.BinderException, duckdb.SerializationException):
-        rows, strange = -1, 0
-    if strange or rows != head.documents:
-        raise FileUnusable(
-            "documents.parquet",
-            f"is not the one that snapshot.json describes.\nThe snapshot is {head.snapshot} of GSTIN {head.gstin} with"
-            f" {head.documents} documents. Take the snapshot again.",
-        )
-    kept = ", ".join(identifier(name) for name in (*MONEY, "pos", "hash", "action"))
-    return (
+    described = {(snapshot.head.gstin, snapshot.head.snapshot): snapshot.head.documents}
+    kept = ", ".join(identifier(name) for name in (*MONEY, "pos", "hash", "action", "rtin", "snapshot"))
+    rows = (
         "SELECT section, upper(stin) AS stin, upper(number) AS number, strftime(date, '%d-%m-%Y') AS date, rtnprd,"
-        f" {kept} FROM {source}"
+        f" {kept} FROM read_parquet({literal(snapshot.documents)})"
     )
+    try:
+        database.execute(f"SELECT count(*) FROM ({rows})")
+    except (duckdb.InvalidInputException, duckdb.IOException, duckdb.BinderException, duckdb.SerializationException):
+        check_described(None, described)
+    database.execute(f"CREATE TEMP TABLE {table} AS {rows}")
+    found = database.execute(f"SELECT rtin, snapshot, count(*) FROM {table} GROUP BY ALL").fetchall()
+    check_described({(rtin, name): count for rtin, name, count in found}, described)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
+
+from airflow_provider_ims.tables.errors import FileUnusable
 
 RUPEES: Final = "DECIMAL(15,2)"
 """DuckDB's type of an amount: exact, to the paisa."""
@@ -45,3 +48,29 @@ The columns of ``documents.parquet`` in their order, with DuckDB's types.
 ``P`` or ``N``; ``filed`` and ``pending_blocked`` are null where GSTN did not say; ``raw`` is the record as it came, as
 JSON; ``snapshot`` tells one snapshot from another.
 """
+
+
+_LISTED: Final = 6
+
+Held = Mapping[tuple[Any, Any], int]
+"""(own GSTIN, name of the snapshot) -> number of documents; a file that is no snapshot has neither."""
+
+
+def check_described(found: Held | None, described: Held) -> None:
+    """
+    Refuse documents that are not those of their snapshot: its ``documents.parquet`` was replaced.
+
+    :param found: what there is; ``None``: it cannot be read
+    :param described: what ``snapshot.json`` says, or what there was before
+    :raises FileUnusable: when the two differ
+    """
+    there = {**dict.fromkeys(described, 0), **(found or {})}
+    wrong = [each for each, count in there.items() if found is None or count != described.get(each, 0)]
+    if wrong:
+        listed = "\n".join(
+            f"{name} of GSTIN {rtin}: {described.get((rtin, name), 0)} documents, and {there[rtin, name]} were read."
+            for rtin, name in sorted(wrong, key=str)[:_LISTED]
+        )
+        raise FileUnusable(
+            "documents.parquet", f"is not the one that snapshot.json describes.\n{listed}\nTake the snapshot again."
+        )

@@ -19,6 +19,7 @@ from airflow_provider_ims.exceptions import (
     GstnPermanentError,
 )
 from airflow_provider_ims.matching import output
+from airflow_provider_ims.matching.pairing import Pairing
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
 from airflow_provider_ims.operators.download import ImsDownloadOperator
 from airflow_provider_ims.operators.plan import ImsPlanOperator
@@ -392,6 +393,23 @@ def test_documents_that_are_not_those_of_the_snapshot_are_refused(company):
     Path(other["path"]).with_name("documents.parquet").replace(Path(first["path"]).with_name("documents.parquet"))
     with pytest.raises(GstnInvalidPayload, match="is not the one that snapshot.json describes"):
         company.reconcile(first)
+
+
+def test_a_snapshot_that_is_taken_anew_while_it_is_matched_is_refused(company, monkeypatch):
+    first = company.download()
+    company.simulator.gst.advance(5)
+    other = company.download("other")
+    assert other["documents"] == first["documents"]
+    whole, paired = Path(other["path"]).with_name("documents.parquet"), Pairing.run
+
+    def meanwhile(pairing: Pairing) -> None:
+        paired(pairing)
+        whole.replace(Path(first["path"]).with_name("documents.parquet"))
+
+    monkeypatch.setattr(Pairing, "run", meanwhile)
+    with pytest.raises(GstnInvalidPayload, match="is not the one that snapshot.json describes"):
+        company.reconcile(first)
+    assert not (company.folder / "reconciled" / "resets.parquet").exists()
 
 
 def test_books_that_cannot_be_read_are_rejected_with_their_reason(company):
