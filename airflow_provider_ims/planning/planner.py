@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from itertools import groupby
 from operator import itemgetter
@@ -30,7 +30,6 @@ from airflow_provider_ims.progress import ProgressLog
 from airflow_provider_ims.storage import StorageError
 from airflow_provider_ims.tables.database import (
     checked_memory_limit,
-    no_room,
     open_database,
     part_of,
     reading,
@@ -138,23 +137,13 @@ def make_plan(
     output.clear()
     try:
         for_tables = part_of(rules.memory_limit, _FOR_TABLES)
-        with _room(), workspace() as folder, open_database(folder, memory_limit=for_tables) as database:
+        with workspace() as folder, open_database(folder, memory_limit=for_tables) as database:
             return _Planner(sources, output, rules, folder, database, reached).run()
     except BaseException:
         # A request without a plan is never to be sent.
         with suppress(StorageError):
             output.withdraw()
         raise
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    try:
-        yield
-    except StorageError:
-        raise
-    except OSError as error:
-        raise no_room(error) from error
 
 
 class _Planner:

@@ -14,7 +14,6 @@ from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow,
 from airflow_provider_ims.planning.sources.table_rows import table_of, table_rows
 from airflow_provider_ims.planning.sources.text_lines import BadLine, text_lines
 from airflow_provider_ims.tables.appender import read_lines
-from airflow_provider_ims.tables.database import no_room
 from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.files import empty_file, opened
 
@@ -56,12 +55,7 @@ class CsvFile:
     def table(self, database: DuckDBPyConnection, copy: Path) -> Table | None:
         """Return the file as the database reads it, if every line of it is a row however CSV is read."""
         with opened(self._path, NOT_PLANNED) as stream:
-            try:
-                header = copy_plain(stream, copy, self._delimiter)
-            except OSError as error:
-                if error.errno is None:  # the source's
-                    raise
-                raise no_room(error) from error
+            header = copy_plain(stream, copy, self._delimiter)
         if header is None:
             return None
         kinds = ["VARCHAR"] * len(header)
