@@ -30,6 +30,7 @@ nox.options.stop_on_first_error = False
 
 ROOT = Path(__file__).parent
 TABLE = ROOT / "docs/compatibility.json"
+SAMPLE = ROOT / "example_dags/ims_reset_sample.json"
 
 
 class Airflow(NamedTuple):
@@ -86,7 +87,7 @@ def _cell(minor: str, python: str, dependencies: str) -> Callable[[nox.Session],
         }
         steps = {
             "install": lambda: _install(session, release, dependencies, airflow.until),
-            "metadata": lambda: _metadata(session),
+            "metadata": lambda: _metadata(session, commands=minor != "3.1"),
             "dags": lambda: _parse_dags(session),
         }
         if "without-tests" not in session.posargs:
@@ -160,8 +161,12 @@ def _environment(session: nox.Session) -> dict[str, str]:
     }
 
 
-def _metadata(session: nox.Session) -> str:
-    """Ask Airflow which provider, connection type and triggers it sees."""
+def _metadata(session: nox.Session, commands: bool) -> str:
+    """
+    Ask Airflow which provider, connection type and triggers it sees.
+
+    :param commands: the Airflow takes commands of providers; one of them is run
+    """
     for words, expected in (
         (("providers", "get", "airflow-provider-ims"), "airflow-provider-ims"),
         (("providers", "hooks"), "GstnHook"),
@@ -170,6 +175,8 @@ def _metadata(session: nox.Session) -> str:
         said = session.run("airflow", *words, "--output", "plain", env=_environment(session), silent=True)
         if expected not in str(said):
             raise ValueError(f"airflow {' '.join(words)} does not show {expected}")
+    if commands:
+        session.run("airflow", "ims", "check", str(SAMPLE), env=_environment(session), silent=True)
     return "passed"
 
 

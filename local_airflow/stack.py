@@ -219,6 +219,7 @@ class AirflowStack(AirflowApi, Service):
             "API__BASE_URL": self.url,
             "API__SECRET_KEY": secrets.token_urlsafe(32),
             "API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
+            "API_AUTH__JWT_ISSUER": "airflow",  # without one Airflow 3.1.3 gives none, and newer PyJWT refuses that
             # Nothing listens there (see COMPONENTS), but the default ports may be another Airflow's, which
             # the API server would ask for our logs.
             "LOGGING__WORKER_LOG_SERVER_PORT": log_ports[0],

@@ -1,4 +1,4 @@
-"""``airflow ims check | plan | reconcile``, where the Airflow takes commands of providers (3.2 and newer)."""
+"""``airflow ims check | plan | reconcile | doctor``, where the Airflow takes commands of providers (3.2 and newer)."""
 
 from __future__ import annotations
 
