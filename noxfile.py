@@ -213,6 +213,8 @@ def _test(session: nox.Session, *folders: str) -> dict[str, int]:
 
 
 def _keep(name: str, found: dict[str, object]) -> None:
+    """Write what was found into the table; what was left out this time stays as the same packages had it before."""
     table = json.loads(TABLE.read_text(encoding="utf-8")) if TABLE.exists() else {}
-    table[name] = found
+    before = table.get(name, {})
+    table[name] = {**before, **found} if before.get("install") == found["install"] else found
     TABLE.write_text(json.dumps(dict(sorted(table.items())), indent=1) + "\n", encoding="utf-8")
