@@ -84,3 +84,9 @@ def test_what_a_person_rejects_is_not_sent(story: Story):
     assert airflow.wait_for_run(DAG, run_id) == "success", errors(airflow, DAG, run_id)
     assert story.gst.counters()["resets"] == 0
     assert states(airflow, DAG, run_id)["plan"] == "skipped"
+    # Nor when somebody clears all but the question.
+    order = {"dry_run": False, "dag_run_id": run_id, "only_failed": False, "reset_dag_runs": True}
+    airflow.post(f"dags/{DAG}/clearTaskInstances", {**order, "task_ids": ["plan"], "include_downstream": True})
+    assert airflow.wait_for_run(DAG, run_id) == "success", errors(airflow, DAG, run_id)
+    assert story.gst.counters()["resets"] == 0
+    assert states(airflow, DAG, run_id)["plan"] == "skipped"
