@@ -11,8 +11,8 @@ from airflow_provider_ims.storage import CannotRead, Trouble, as_json, read_whol
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
-OWNER_FILE: Final = "written_by.json"
-"""Names the task instance that has written a folder's files, or writes them."""
+SUFFIX: Final = ".by.json"
+"""What the name of the file ends with that names the task instance which has written a result, or writes it."""
 
 _RUN: Final = ("dag_id", "run_id")
 
@@ -23,16 +23,17 @@ class FolderTaken(ValueError):
 
 class Owner:
     """
-    A task that writes to a folder which is for its result alone.
+    A task that writes to a folder in which there is to be one result of its kind.
 
     What a former run has written there is its to replace; what another task of the same run has written is not.
 
     :param folder: the folder
+    :param result: what is written: ``plan``
     :param by: names the task instance: ``dag_id``, ``run_id``, ``task_id``, ``map_index``; ``None``: nobody asks
     """
 
-    def __init__(self, folder: ObjectStoragePath, by: Mapping[str, Any] | None = None) -> None:
-        self._file = folder / OWNER_FILE
+    def __init__(self, folder: ObjectStoragePath, result: str, by: Mapping[str, Any] | None = None) -> None:
+        self._file = folder / f"{result}{SUFFIX}"
         self._by = dict(by or {})
 
     def take(self) -> None:
@@ -78,5 +79,5 @@ class Owner:
         return FolderTaken(
             f"{what} to the same output_path: {theirs}.\nThis one is {mine}.\nIt is {shown(self._file.parent)}"
             "\nGive each task a folder of its own, such as one with the map index in its name, or let one task do all."
-            f"\nThen clear both. If the other is gone since the run was cleared, remove {OWNER_FILE} there."
+            f"\nThen clear both. If the other is gone since the run was cleared, remove {self._file.name} there."
         )

@@ -51,7 +51,7 @@ class Output:
         self, path: ObjectStoragePath, folder: Path, *, workbooks: bool = False, by: Mapping[str, Any] | None = None
     ) -> None:
         self._path = path
-        self._owner = Owner(path, by)
+        self._owner = Owner(path, "reconciliation", by)
         self._folder = folder
         self._workbooks = workbooks
 

@@ -41,7 +41,6 @@ class ImsApprovalOperator(ApprovalOperator):
     def __init__(
         self, *, reconciliation: Any, calendar: Calendar | Mapping[str, Any] | None = None, **kwargs: Any
     ) -> None:
-        kwargs.pop("params", None)  # the DAG's own, which are no fields of this form
         super().__init__(subject="IMS: resets to approve", body="", **kwargs)
         self.reconciliation = reconciliation
         self.calendar = Calendar.of(calendar)

@@ -268,7 +268,8 @@ class ImsVerifyOperator(ShowsSummary):
         (templated)
     :param snapshot: what :class:`ImsDownloadOperator` returned after the reset, or the path of a snapshot, or a list of
         either, one for each GSTIN (templated)
-    :param output_path: directory for ``verified.csv``, of this task alone (templated)
+    :param output_path: directory for ``verified.csv``; one of another task of the same run in it is an error
+        (templated)
     :param plan: what :class:`ImsPlanOperator` returned, such as ``plan.output``. Then what Airflow still keeps of an
         earlier plan, from before the run was cleared, is left out, and the documents of a GSTIN whose task ended
         without an outcome are compared as ``unknown`` (templated)
@@ -334,7 +335,7 @@ class ImsVerifyOperator(ShowsSummary):
         counts: Counter[tuple[str, str]] = Counter()
         by_rtin: dict[str, Sums] = {}
         differences = 0
-        owner = Owner(target, instance_of(context))
+        owner = Owner(target, "verified", instance_of(context))
         with told_to_airflow("Nothing was verified."):
             owner.take()
             fresh = self._by_gstin(self.snapshot, self.max_age, plans)

@@ -40,7 +40,7 @@ class Output:
 
     def __init__(self, path: ObjectStoragePath, by: Mapping[str, Any] | None = None) -> None:
         self.path = path
-        self._owner = Owner(path, by)
+        self._owner = Owner(path, "plan", by)
 
     def clear(self) -> None:
         """

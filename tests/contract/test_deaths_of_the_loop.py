@@ -17,7 +17,7 @@ from airflow_provider_ims.hooks import gstn
 from airflow_provider_ims.matching import output
 from airflow_provider_ims.operators import download as download_operator
 from airflow_provider_ims.operators.download import ImsDownloadOperator
-from airflow_provider_ims.owner import OWNER_FILE
+from airflow_provider_ims.owner import SUFFIX
 from airflow_provider_ims.results import verified_files
 from tests.contract.task_instance import Killed, TaskInstance
 from tests.contract.test_deaths import Moments
@@ -41,7 +41,9 @@ def company(simulator: Any, tmp_path: Path) -> Company:
 
 def whole(folder: Path) -> list[str]:
     """The names of what is there, each of which must be whole: nothing else may bear a final name."""
-    names = [path.name for path in sorted(folder.iterdir()) if path.name != OWNER_FILE] if folder.exists() else []
+    names = (
+        [path.name for path in sorted(folder.iterdir()) if not path.name.endswith(SUFFIX)] if folder.exists() else []
+    )
     for name in names:
         path = folder / name
         if name.endswith(".parquet"):

@@ -24,7 +24,7 @@ from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
 from airflow_provider_ims.operators.download import ImsDownloadOperator
 from airflow_provider_ims.operators.plan import ImsPlanOperator
 from airflow_provider_ims.operators.reconcile import ImsReconcileOperator, ImsVerifyOperator
-from airflow_provider_ims.owner import OWNER_FILE
+from airflow_provider_ims.owner import SUFFIX
 from airflow_provider_ims.simulator import downloads
 from demo.company import ERP_COLUMNS, GSTINS, documents, write_books
 from tests.contract.task_instance import TaskInstance
@@ -159,7 +159,9 @@ def test_two_tasks_of_a_run_that_share_a_folder_are_told_and_a_retry_and_another
     def meanwhile(source: Path, path: Any) -> None:
         copied(source, path)
         if source.name == "rejects.csv":
-            Path(first["path"]).with_name(OWNER_FILE).write_text(json.dumps(vars(instance(0, "run-3")["ti"])))
+            Path(first["path"]).with_name(f"reconciliation{SUFFIX}").write_text(
+                json.dumps(vars(instance(0, "run-3")["ti"]))
+            )
 
     monkeypatch.setattr(output, "copy_whole", meanwhile)
     with pytest.raises(GstnInvalidRequest, match="Another task has begun to write to the same output_path") as told:
@@ -197,6 +199,10 @@ def test_verifications_that_share_a_folder_are_told_and_the_first_stays(company)
         verify(instance(1), outcomes)
     assert (folder / "verified.csv").read_bytes() == whole
     assert verify(instance(0), outcomes) == first
+    # Another kind of result may stand beside it.
+    folder = company.folder / "plan"
+    (folder / f"plan{SUFFIX}").write_text(json.dumps(vars(instance(0, task_id="plan")["ti"])))
+    assert verify(instance(0), outcomes)["documents"] == first["documents"]
 
 
 def test_a_folder_that_cannot_be_cleared_is_told_as_such(company):

@@ -149,3 +149,8 @@ def test_an_answer_to_something_that_airflow_has_lost_approves_nothing(person, t
     person.xcom.clear()
     with pytest.raises(GstnInvalidRequest, match="nobody knows what was answered"):
         person.answer("Approve")
+
+
+def test_fields_of_a_users_own_are_asked_for_as_airflow_does(person, tmp_path):
+    person.ask(reconciled(tmp_path / "one", "INV/1"), params={"why": "because"})
+    assert "why" in person.shown[0]["params"]
