@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 _HOME = tempfile.TemporaryDirectory(prefix="ims-tests-")
 
@@ -36,6 +37,27 @@ def pytest_configure(config: pytest.Config) -> None:
     # Not in pyproject.toml: pytest would import airflow for it before the environment above is set.
     config.addinivalue_line("markers", "takes_long: a story of tests/e2e that is to begin first")
     config.addinivalue_line("filterwarnings", "error::airflow.exceptions.RemovedInAirflow4Warning")
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a test after a text with half a character in it so that one process can tell another the name."""
+    if isinstance(val, str) and val != val.encode("utf-8", "ignore").decode():
+        return ascii(val)
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Iterator[Any]:
+    """Likewise what a test logged or was told."""
+    return _utf8((yield))
+
+
+def _utf8(data: Any) -> Any:
+    if isinstance(data, str):
+        return data.encode("utf-8", "backslashreplace").decode()
+    if isinstance(data, dict):
+        return {_utf8(key): _utf8(value) for key, value in data.items()}
+    return [_utf8(value) for value in data] if isinstance(data, list | tuple) else data
 
 
 @pytest.fixture(autouse=True)
