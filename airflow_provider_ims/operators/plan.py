@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import BaseOperator
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ImsPlanOperator"]
 
+MAX_AGE: Final = timedelta(hours=48)
+"""A snapshot of a day, and most of another day until a person answers."""
+
 
 class ImsPlanOperator(BaseOperator):
     """
@@ -70,6 +74,8 @@ class ImsPlanOperator(BaseOperator):
     :param allow_no_action: accept documents whose ``prev_status`` is ``N`` already
     :param allow_empty: a source without a row is no fault, such as the resets of a reconciliation that found none; the
         plan is an empty list then
+    :param max_age: how old the snapshots may be from which the resets were made, when ``source`` is what a
+        reconciliation or an approval returned; ``None``: any age
     :param report_formats: ``xlsx`` among them: the rejects are written as a workbook, too. ``csv`` is always written
     :param memory_limit: of the tables, such as ``512MB``; what is more goes to the worker's disk
     """
@@ -106,6 +112,7 @@ class ImsPlanOperator(BaseOperator):
         strict_gstin: bool = False,
         allow_no_action: bool = False,
         allow_empty: bool = False,
+        max_age: timedelta | None = MAX_AGE,
         report_formats: Sequence[str] = REPORT_FORMATS,
         memory_limit: str = MEMORY_LIMIT,
         **kwargs: Any,
@@ -133,6 +140,7 @@ class ImsPlanOperator(BaseOperator):
         self.strict_gstin = strict_gstin
         self.allow_no_action = allow_no_action
         self.allow_empty = allow_empty
+        self.max_age = max_age
         self.memory_limit = memory_limit
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
@@ -184,7 +192,7 @@ class ImsPlanOperator(BaseOperator):
         if self.sql is not None:
             return [Query(sql_hook(str(self.conn_id)).get_conn, self.sql, columns, self.parameters)]
         if is_returned(self.source):
-            resets = resets_to_plan(self.source, self.log)
+            resets = resets_to_plan(self.source, self.max_age, self.log)
             return [ParquetFile(place(each.path), columns, each.digest) for each in resets]
         return [file_source(path, columns, self.file_format, self.delimiter) for path in files_of(self.source)]
 

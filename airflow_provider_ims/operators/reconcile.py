@@ -186,7 +186,8 @@ class ImsReconcileOperator(ShowsSummary):
         Match and decide.
 
         :return: the content of ``reconciliation.json`` (see :func:`~airflow_provider_ims.matching.reconcile`) with
-            ``path``, ``resets_path``, ``review_path``, and ``notes``: what a person should know of the calendar
+            ``path``, ``resets_path``, ``review_path``, ``taken_at`` (of the oldest snapshot), and ``notes``: what a
+            person should know of the calendar
         :raises GstnInvalidPayload: when rows of the books are rejected, or a file is not what it must be
         :raises GstnInvalidRequest: when a snapshot cannot be worked on, an argument is wrong, or ``on_window`` is
             ``fail``
@@ -232,7 +233,13 @@ class ImsReconcileOperator(ShowsSummary):
         path = str(output / paths.get("review_xlsx_path", "review.csv"))
         events = ({"gstin": rtin, "path": path, **sums} for rtin, sums in by_rtin.items())
         AssetEvents(self, context).ims("reconciled", events)
-        told = {**{key: str(output / name) for key, name in paths.items()}, **summary, "notes": notes}
+        taken_at = min(each.head.taken_at for each in found).isoformat()
+        told = {
+            **{key: str(output / name) for key, name in paths.items()},
+            **summary,
+            "taken_at": taken_at,
+            "notes": notes,
+        }
         self.show_summary(told)
         return told
 

@@ -161,8 +161,8 @@ def usable(
         age = (now or datetime.now(UTC)) - each.head.taken_at
         if max_age is not None and age > max_age:
             problems.append(
-                f"The snapshot {each.head.snapshot} of GSTIN {each.head.gstin} is {_hours(age)} old, and at most"
-                f" {_hours(max_age)} is allowed (max_age): suppliers may have changed documents since."
+                f"The snapshot {each.head.snapshot} of GSTIN {each.head.gstin} is {in_hours(age)} old, and at most"
+                f" {in_hours(max_age)} is allowed (max_age): suppliers may have changed documents since."
                 "\nTake the snapshot again."
             )
         if each.head.missing and not allow_incomplete:
@@ -203,6 +203,7 @@ def _finished_at(source: object) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
 
 
-def _hours(span: timedelta) -> str:
+def in_hours(span: timedelta) -> str:
+    """Return a span of time in words: ``20.0 hours``, ``3.5 days``."""
     hours = span.total_seconds() / 3600
     return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"

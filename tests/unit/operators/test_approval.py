@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -62,15 +62,16 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Person:
     return person
 
 
-def reconciled(folder: Path, *numbers: str) -> dict[str, Any]:
+def reconciled(folder: Path, *numbers: str, taken_at: datetime | None = None) -> dict[str, Any]:
     """What a reconciliation returns whose resets are these documents; one that was there before is gone."""
     folder.mkdir(exist_ok=True)
     result = matched(folder, list(map(document, numbers)), list(map(booking, numbers)))
-    return {**result.summary, "resets_path": str(result.folder / "resets.parquet"), "review_path": "review.csv"}
+    paths = {"resets_path": str(result.folder / "resets.parquet"), "review_path": "review.csv"}
+    return {**result.summary, **paths, "taken_at": (taken_at or datetime.now(UTC)).isoformat()}
 
 
-def plan(source: Any, folder: Path) -> list[dict[str, Any]]:
-    return ImsPlanOperator(task_id="plan", source=source, output_path=str(folder / "plan")).execute({})
+def plan(source: Any, folder: Path, **arguments: Any) -> list[dict[str, Any]]:
+    return ImsPlanOperator(task_id="plan", source=source, output_path=str(folder / "plan"), **arguments).execute({})
 
 
 def test_what_was_approved_is_planned_and_who_approved_it_is_in_the_log(person, tmp_path, caplog, monkeypatch):
@@ -154,3 +155,16 @@ def test_an_answer_to_something_that_airflow_has_lost_approves_nothing(person, t
 def test_fields_of_a_users_own_are_asked_for_as_airflow_does(person, tmp_path):
     person.ask(reconciled(tmp_path / "one", "INV/1"), params={"why": "because"})
     assert "why" in person.shown[0]["params"]
+
+
+def test_what_was_found_long_ago_is_not_planned_when_somebody_clears_all_that_ever_failed(person, tmp_path):
+    old = reconciled(tmp_path / "old", "INV/1", taken_at=datetime.now(UTC) - timedelta(hours=50))
+    new = reconciled(tmp_path / "new", "INV/2", taken_at=datetime.now(UTC) - timedelta(hours=40))
+    approved = person.approve([new, old])
+    with pytest.raises(
+        GstnInvalidRequest, match=r"found 2\.1 days ago, and at most 2\.0 days is allowed \(max_age\)"
+    ) as told:
+        plan(approved, tmp_path)
+    assert old["resets_path"] in str(told.value)
+    assert plan(new, tmp_path)[0]["documents"] == 1
+    assert plan(approved, tmp_path, max_age=None)[0]["documents"] == 2
