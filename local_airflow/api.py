@@ -97,7 +97,7 @@ class AirflowApi:
         :param options: as for ``requests.request``
         """
         response = self._send(method, f"{self.url}/api/v2/{path}", **options)
-        if response.status_code == requests.codes.unauthorized and "Authorization" not in self._session.headers:
+        if response.status_code == requests.codes.unauthorized and "Authorization" not in response.request.headers:
             # Airflow before 3.2 wants a token even where everybody is an admin, and gives it to everybody.
             answer = self._checked(self._send("GET", f"{self.url}/auth/token"))
             self._session.headers["Authorization"] = f"Bearer {answer['access_token']}"
