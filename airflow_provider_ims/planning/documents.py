@@ -160,7 +160,7 @@ class Documents:
         :return: the number of rows that were read; ``None`` if the model has to look at every row
         """
         base = Place(source, 0).as_number()
-        rows = f"(SELECT * REPLACE (place + {base}::UBIGINT AS place) FROM {table.rows})"
+        rows = f"(SELECT * REPLACE (place + {base}::UBIGINT AS place) FROM {table.documents})"
         checked = checked_sql(rows, table.columns, text_amounts=text_amounts, allow_no_action=allow_no_action)
         if checked is None:
             return None
@@ -170,11 +170,10 @@ class Documents:
     def misfits(self, source: int, table: Table) -> Iterator[tuple[int, Sequence[Any]]]:
         """Yield the number and the cells of each row that :meth:`take` left to the model, in their order."""
         base = Place(source, 0).as_number()
-        cells = ", ".join(column.sql for column in table.columns)
         places = f"SELECT place - {base}::UBIGINT FROM document WHERE text IS NULL"
         if not list(self._asked(f"{places} LIMIT 1")):
             return  # and the source need not be read again
-        rows = f"SELECT place, {cells} FROM {table.rows} WHERE place IN ({places}) ORDER BY place"
+        rows = f"SELECT place, {', '.join(table.cells)} FROM {table.rows} WHERE place IN ({places}) ORDER BY place"
         for place, *row in self._asked(rows):
             yield place, row
         self._database.execute("DELETE FROM document WHERE text IS NULL")

@@ -15,7 +15,7 @@ from airflow_provider_ims.tables.errors import FileUnusable
 
 _EVERY_ROW = ("rtin", "section", *Document.model_fields)
 
-_BY_SECTION: Final[dict[str, dict[str, str]]] = {
+OF_SECTION: Final[dict[str, dict[str, str]]] = {
     section: {
         "number": model.number_field,
         "date": model.date_field,
@@ -28,6 +28,8 @@ _BY_SECTION: Final[dict[str, dict[str, str]]] = {
     }
     for section, model in SECTIONS.items()
 }
+"""For each section, what its fields are called that each section calls otherwise."""
+
 FOR_ALL: Final = ("number", "date", "original_number", "original_date")
 """Names of fields that each section calls otherwise; the row's section says which field is meant."""
 
@@ -204,7 +206,7 @@ class Columns:
             if field in self.map.fixed:
                 row.setdefault(field, self.map.fixed[field])
         section = row.get("section")
-        names = _BY_SECTION.get(section) if isinstance(section, str) else None
+        names = OF_SECTION.get(section) if isinstance(section, str) else None
         if names is None:  # the section is what is wrong with it
             return row
         known = SECTIONS[str(section)].model_fields
@@ -246,7 +248,7 @@ class Columns:
 
 
 _GENERAL_NAMES: Final = {
-    general: {names[general] for names in _BY_SECTION.values() if general in names} for general in FOR_ALL
+    general: {names[general] for names in OF_SECTION.values() if general in names} for general in FOR_ALL
 }
 
 
@@ -259,6 +261,6 @@ def lacking(fields: Iterable[str | None], section: object, fixed: Iterable[str] 
     """
     if not isinstance(section, str) or section not in SECTIONS:
         return []
-    names = _BY_SECTION[section]
+    names = OF_SECTION[section]
     there = {names.get(field, field) for field in (*fields, *fixed) if field is not None}
     return [name for name in SECTIONS[section].model_fields if name not in there]

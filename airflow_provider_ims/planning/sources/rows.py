@@ -81,12 +81,16 @@ class Table(NamedTuple):
 
     :param kind: what kind of file it is: ``Parquet``
     :param rows: SQL of its rows: ``place``, the number of a row, and its cells
-    :param columns: the columns of the cells
+    :param cells: the names of the cells in SQL
+    :param documents: SQL of the same rows: ``place``, and columns that are the API's fields
+    :param columns: those columns
     :param as_rows: makes rows of the cells that were not taken by the database: the number of each row, and its cells
     """
 
     kind: str
     rows: str
+    cells: Sequence[str]
+    documents: str
     columns: Sequence[Column]
     as_rows: Callable[[Iterable[tuple[int, Sequence[Any]]]], Iterator[NumberedRow]]
 

@@ -9,6 +9,7 @@ from airflow_provider_ims.planning.checks.checker import Checker
 from airflow_provider_ims.planning.checks.coercion import ROW_FIELDS
 from airflow_provider_ims.planning.checks.in_sql import Column
 from airflow_provider_ims.planning.sources.columns import Columns, lacking
+from airflow_provider_ims.planning.sources.in_fields import in_fields
 from airflow_provider_ims.planning.sources.rows import NumberedRow, Row, Table, Unreadable
 from airflow_provider_ims.tables.errors import FileUnusable
 
@@ -35,7 +36,7 @@ def table_rows(
     :raises FileUnusable: when the columns do not suffice, for every row or for the section of the first one
     """
     fields, carried = columns.of_header(header, name)
-    changes = _changes(columns, fields)
+    changes = columns.changes or not ROW_FIELDS.issuperset(field for field in fields if field is not None)
     valid = checker.cells_checker(fields, nothing) if checker and not changes and not carried else None
     is_first = True
     for number, row in cells:
@@ -90,21 +91,19 @@ def table_of(
     :param name: the table, for the error
     :param nothing: what stands in a cell without a value
     :param first: number of its first row
-    :return: ``None`` if values have to be changed that it has no SQL for
+    :return: ``None`` where Python has to say what a column means, row by row
     :raises FileUnusable: when the columns do not suffice
     """
     fields, carried = columns.of_header(header, name)
-    if _changes(columns, fields):
-        return None
     beside = dict(carried)
+    cells = [Column(f"c{at}", kind, fields[at], beside.get(at)) for at, kind in enumerate(kinds)]
+    found = in_fields(rows, cells, columns.map)
+    if found is None:
+        return None
     return Table(
         kind,
         rows,
-        [Column(f"c{at}", kind, fields[at], beside.get(at)) for at, kind in enumerate(kinds)],
-        lambda cells: table_rows(header, cells, columns=columns, name=name, nothing=nothing, first=first),
+        [cell.sql for cell in cells],
+        *found,
+        lambda misfits: table_rows(header, misfits, columns=columns, name=name, nothing=nothing, first=first),
     )
-
-
-def _changes(columns: Columns, fields: Iterable[str | None]) -> bool:
-    """Say whether fields get other values or names than they have."""
-    return columns.changes or not ROW_FIELDS.issuperset(field for field in fields if field is not None)

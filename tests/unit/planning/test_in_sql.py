@@ -71,6 +71,41 @@ def kind_of(name: str) -> str:
     return "number" if name.endswith("num") else "date" if name.endswith("dt") else name
 
 
+DOC_TYPES = {f"Type {section}": section for section in SECTIONS} | {"b2b": "b2b", "CREDIT": "b2bcn"}
+ERP: dict[str, Any] = {
+    "Doc Type": {"section": DOC_TYPES},
+    "Status": {"prev_status": {"Accepted": "A", "Rejected": "R", "Pending": "P"}},
+    "Bill No": "number",
+    "Bill Date": "date",
+    "Old No": "original_number",
+    "Old Date": "original_date",
+    "Supplier": "stin",
+    "srcform": {"value": "R1"},
+    "Remarks": None,
+}
+
+
+def as_erp(line: Mapping[str, str]) -> dict[str, str]:
+    """The same row as somebody's accounting system exports it; what that makes of odd values is odd, too."""
+    said = {"A": "Accepted", "R": "Rejected", "P": "pending"}
+    fields = ("rtin", "rtnprd", "pos", "val", "txval", "iamt", "camt", "samt", "cess", "inv_typ", "book_amount")
+    section = line["section"]
+    return {
+        "Doc Type": {"b2bcn": "CREDIT", "ecom": "type ECOM"}.get(
+            section, section if section == "b2b" else f"Type {section}"
+        ),
+        "Status": said.get(line["prev_status"], line["prev_status"]),
+        "Bill No": line.get("inum", line.get("nt_num", "")),
+        "Bill Date": line.get("idt", line.get("nt_dt", "")),
+        "Old No": line.get("oinum", line.get("ont_num", "whatever")),
+        "Old Date": line.get("oidt", line.get("ont_dt", "")),
+        "Supplier": line["stin"],
+        "Remarks": "none",
+        "trade_name": line["trade_name"],
+        **{name: line.get(name, "") for name in fields},
+    }
+
+
 def odd_rows(draw: st.DrawFn) -> list[dict[str, str]]:
     lines = []
     for _ in range(draw(st.integers(1, 30))):
@@ -98,12 +133,12 @@ def plan_of(file: Path, output: Path, **columns: Any) -> tuple[dict[str, bytes],
     return written(output), ""
 
 
-def both_ways(monkeypatch: pytest.MonkeyPatch, file: Path, output: Path) -> None:
+def both_ways(monkeypatch: pytest.MonkeyPatch, file: Path, output: Path, **columns: Any) -> None:
     """Plan a file in both ways, and compare."""
-    in_sql = plan_of(file, output)
+    in_sql = plan_of(file, output, **columns)
     for kind in (CsvFile, ParquetFile):
         monkeypatch.setattr(kind, "table", lambda *_: None)
-    assert in_sql == plan_of(file, output)
+    assert in_sql == plan_of(file, output, **columns)
     monkeypatch.undo()
 
 
@@ -122,6 +157,22 @@ def test_a_csv_file_makes_the_same_plan(
     with monkeypatch.context() as patch:
         patch.setattr("tests.unit.planning.test_in_sql.file_source", lambda *_: source)
         both_ways(patch, file, tmp_path / "plan")
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(each_odd_value(), False)
+@example(each_odd_value(), True)
+@given(st.composite(odd_rows)(), st.booleans())
+def test_a_table_under_the_user_s_own_names_makes_the_same_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[dict[str, str]], as_parquet: bool
+):
+    lines = [as_erp(line) for line in lines]
+    if as_parquet:
+        amounts = dict.fromkeys(("val", "txval", "iamt", "camt", "samt", "cess"), "DOUBLE")
+        file = parquet_of(tmp_path / "a.parquet", lines, amounts | {"Bill Date": "DATE", "Old Date": "DATE"})
+    else:
+        file = csv_file(tmp_path / "a.csv", lines)
+    both_ways(monkeypatch, file, tmp_path / "plan", names=ERP)
 
 
 TYPES = {
@@ -213,6 +264,41 @@ def test_what_is_carried_is_taken_too(tmp_path: Path, output: Path, monkeypatch:
     assert taken(monkeypatch, file, output, carry="all") == (3, 0)
     carried = (output / RTIN / "0001.carried.jsonl").read_text().splitlines()[1:]
     assert carried == [f'["a.csv line {at + 2}",{{"Voucher":"V/{at}"}}]' for at in range(3)]
+
+
+def test_rows_under_the_user_s_own_names_are_taken(tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch):
+    lines = [usual(section) | {NUMBER_FIELD[section]: section} for section in SECTIONS]
+    file = csv_file(tmp_path / "a.csv", [as_erp(line) for line in lines])
+    assert taken(monkeypatch, file, output, names=ERP) == (8, 1)  # "type ECOM" is no word that the user has listed so
+    [body] = chunks(output).values()
+    assert list(json.loads(body)["invdata"]) == list(SECTIONS)
+
+
+def test_a_word_is_what_it_stands_for_however_it_is_written(tmp_path: Path, output: Path):
+    file = csv_file(tmp_path / "a.csv", [row(inum="1"), row(inum="2", prev_status="accepted")])
+    plan_of(file, output, names={"prev_status": {"prev_status": {"a": "R", "Accepted": "P"}}})
+    [body] = chunks(output).values()
+    assert [document["prev_status"] for document in json.loads(body)["invdata"]["b2b"]] == ["R", "P"]
+
+
+def test_words_for_numbers_are_looked_up_row_by_row(tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch):
+    lines = [usual("b2b") | {"prev_status": "1"}]
+    amounts = dict.fromkeys(("val", "txval", "iamt", "camt", "samt", "cess"), "DOUBLE")
+    file = parquet_of(tmp_path / "a.parquet", lines, amounts | {"prev_status": "INTEGER"})
+    names = {"prev_status": {"prev_status": {"1": "A"}}}
+    assert taken(monkeypatch, file, output, names=names) == (None, 0)
+    assert len(chunks(output)) == 1
+
+
+def test_a_value_that_a_section_does_not_have_is_a_fault_under_any_names(tmp_path: Path, output: Path):
+    file = csv_file(tmp_path / "a.csv", [as_erp(usual("b2b")), as_erp(usual("ecom")) | {"inv_typ": "R"}])
+    plan_of(file, output, names=ERP)
+    assert reasons(output) == [("a.csv line 3", "inv_typ")]
+
+
+def test_a_field_that_two_columns_may_be_is_decided_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = csv_file(tmp_path / "a.csv", [line | {"number": line["inum"]} for line in rows(3)])
+    assert taken(monkeypatch, file, tmp_path / "plan") == (None, 0)
 
 
 def test_two_columns_of_one_name_are_carried_as_python_does(
