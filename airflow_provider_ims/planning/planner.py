@@ -220,6 +220,11 @@ class _Planner:
                 rows = self._documents.take(
                     index, table, text_amounts=source.text_amounts, allow_no_action=rules.allow_no_action
                 )
+                if rows is not None and rows != table.total:
+                    raise CountsDisagree(
+                        f"{source.name} has {table.total} rows, and the database has read {rows}: nothing may be sent."
+                        " This is a defect of airflow-provider-ims; please report it."
+                    )
                 if rows is not None:
                     checker.conversions.update(self._documents.conversions(index))
                     self._take(index, source, table.as_rows(self._documents.misfits(index, table)), checker)

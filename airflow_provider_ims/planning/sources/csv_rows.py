@@ -11,7 +11,7 @@ from airflow_provider_ims.planning.checks.checker import Checker
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.plain_lines import copy_plain
 from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow, Table, Unreadable
-from airflow_provider_ims.planning.sources.table_rows import table_of, table_rows
+from airflow_provider_ims.planning.sources.table_rows import Described, table_of, table_rows
 from airflow_provider_ims.planning.sources.text_lines import BadLine, text_lines
 from airflow_provider_ims.tables.appender import read_lines
 from airflow_provider_ims.tables.errors import FileUnusable
@@ -55,13 +55,14 @@ class CsvFile:
     def table(self, database: DuckDBPyConnection, copy: Path) -> Table | None:
         """Return the file as the database reads it, if every line of it is a row however CSV is read."""
         with opened(self._path, NOT_PLANNED) as stream:
-            header = copy_plain(stream, copy, self._delimiter)
-        if header is None:
+            lines = copy_plain(stream, copy, self._delimiter)
+        if lines is None:
             return None
-        kinds = ["VARCHAR"] * len(header)
-        cells = {"place": "UBIGINT"} | {f"c{at}": kind for at, kind in enumerate(kinds)}
+        cells = {"place": "UBIGINT"} | {f"c{at}": "VARCHAR" for at in range(len(lines.header))}
         rows = read_lines(copy, cells, delimiter=self._delimiter)
-        return table_of("CSV", rows, header, kinds, columns=self.columns, name=self.name, nothing="", first=2)
+        kinds = ["VARCHAR"] * len(lines.header)
+        described = Described("CSV", rows, lines.rows, lines.header, kinds, nothing="", first=2)
+        return table_of(described, columns=self.columns, name=self.name)
 
     def _cells(self, stream: IO[bytes]) -> Iterator[tuple[int, Sequence[Any] | Unreadable]]:
         bad: list[BadLine] = []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_provider_ims.planning.checks.checker import Checker
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow, Table
-from airflow_provider_ims.planning.sources.table_rows import table_of, table_rows
+from airflow_provider_ims.planning.sources.table_rows import Described, table_of, table_rows
 from airflow_provider_ims.tables.database import open_database, reading, rows_of, workspace
 from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.files import save
@@ -57,11 +57,13 @@ class ParquetFile:
         file = self._saved(copy)
         with reading(self.name, _KIND):
             names, kinds = self._described(database, file)
+            [(count,)] = database.execute(f"SELECT num_rows FROM parquet_file_metadata({literal(file)})").fetchall()
         if _NUMBER in map(str.casefold, names):  # the file's own column would hide what the database counts
             return None
         cells = ", ".join(f"{identifier(name)} AS c{at}" for at, name in enumerate(names))
         rows = f"(SELECT {_NUMBER} + 1 AS place, {cells} FROM read_parquet({literal(file)}, {_NUMBER} = true))"
-        return table_of(_KIND, rows, names, kinds, columns=self.columns, name=self.name, nothing=None, first=1)
+        described = Described(_KIND, rows, count, names, kinds, nothing=None, first=1)
+        return table_of(described, columns=self.columns, name=self.name)
 
     def _saved(self, copy: Path) -> Path:
         save(self._path, copy, NOT_PLANNED)

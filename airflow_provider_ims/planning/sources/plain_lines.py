@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 _BLOCK = 1 << 20
 _LONGEST: Final = 100_000
@@ -13,14 +13,26 @@ _LONGEST: Final = 100_000
 _MARK: Final = b"\xef\xbb\xbf"
 
 
-def copy_plain(stream: IO[bytes], copy: Path, delimiter: str) -> list[str] | None:
+class PlainLines(NamedTuple):
+    """
+    What was copied.
+
+    :param header: the names of the columns
+    :param rows: number of lines after the header
+    """
+
+    header: list[str]
+    rows: int
+
+
+def copy_plain(stream: IO[bytes], copy: Path, delimiter: str) -> PlainLines | None:
     """
     Copy the rows of a CSV file, each with the number of its line as one more cell before it.
 
     :param stream: the file
     :param copy: the local file to make
     :param delimiter: what stands between two cells
-    :return: the names of the columns; ``None`` if it takes a reader of CSV to say what is in the file: there are
+    :return: ``None`` if it takes a reader of CSV to say what is in the file: there are
         quotes, blank lines, rows with too many or too few cells, or bytes that are no UTF-8
     """
     if not (delimiter.isascii() and len(delimiter) == 1) or delimiter.isalnum() or delimiter in '"\r\n\0':
@@ -48,7 +60,7 @@ def copy_plain(stream: IO[bytes], copy: Path, delimiter: str) -> list[str] | Non
                 return None
             target.write(b"".join([numbered % pair for pair in enumerate(lines, number + 1)]))
             number += len(lines)
-    return header.decode().split(delimiter) if header is not None else None
+    return PlainLines(header.decode().split(delimiter), number - 1) if header is not None else None
 
 
 def _whole_lines(stream: IO[bytes]) -> Iterator[bytes]:

@@ -81,6 +81,7 @@ class Table(NamedTuple):
 
     :param kind: what kind of file it is: ``Parquet``
     :param rows: SQL of its rows: ``place``, the number of a row, and its cells
+    :param total: how many rows it has, however they are read
     :param cells: the names of the cells in SQL
     :param documents: SQL of the same rows: ``place``, and columns that are the API's fields
     :param columns: those columns
@@ -89,6 +90,7 @@ class Table(NamedTuple):
 
     kind: str
     rows: str
+    total: int
     cells: Sequence[str]
     documents: str
     columns: Sequence[Column]

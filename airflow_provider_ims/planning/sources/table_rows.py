@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_ims.planning.checks.checker import Checker
 from airflow_provider_ims.planning.checks.coercion import ROW_FIELDS
@@ -70,40 +70,44 @@ def table_rows(
         yield number, named
 
 
-def table_of(
-    kind: str,
-    rows: str,
-    header: Sequence[str],
-    kinds: Sequence[str],
-    *,
-    columns: Columns,
-    name: str,
-    nothing: object,
-    first: int,
-) -> Table | None:
+class Described(NamedTuple):
     """
-    Return a table that the database reads by itself.
+    A file that the database reads by itself, before it is known what its columns mean.
 
     :param kind: what kind of file it is
     :param rows: SQL of its rows: ``place``, and the cells as ``c0``, ``c1`` and so on
+    :param total: how many rows it has
     :param header: the names of the columns
     :param kinds: DuckDB's types of the columns
-    :param name: the table, for the error
     :param nothing: what stands in a cell without a value
     :param first: number of its first row
+    """
+
+    kind: str
+    rows: str
+    total: int
+    header: Sequence[str]
+    kinds: Sequence[str]
+    nothing: object
+    first: int
+
+
+def table_of(file: Described, *, columns: Columns, name: str) -> Table | None:
+    """
+    Return a file that the database reads by itself.
+
+    :param name: the file, for the error
     :return: ``None`` where Python has to say what a column means, row by row
     :raises FileUnusable: when the columns do not suffice
     """
-    fields, carried = columns.of_header(header, name)
+    fields, carried = columns.of_header(file.header, name)
     beside = dict(carried)
-    cells = [Column(f"c{at}", kind, fields[at], beside.get(at)) for at, kind in enumerate(kinds)]
-    found = in_fields(rows, cells, columns.map)
+    cells = [Column(f"c{at}", kind, fields[at], beside.get(at)) for at, kind in enumerate(file.kinds)]
+    found = in_fields(file.rows, cells, columns.map)
     if found is None:
         return None
-    return Table(
-        kind,
-        rows,
-        [cell.sql for cell in cells],
-        *found,
-        lambda misfits: table_rows(header, misfits, columns=columns, name=name, nothing=nothing, first=first),
-    )
+
+    def as_rows(misfits: Iterable[tuple[int, Sequence[Any]]]) -> Iterator[NumberedRow]:
+        return table_rows(file.header, misfits, columns=columns, name=name, nothing=file.nothing, first=file.first)
+
+    return Table(file.kind, file.rows, file.total, [cell.sql for cell in cells], *found, as_rows)

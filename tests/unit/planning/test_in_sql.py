@@ -13,14 +13,17 @@ from airflow.sdk import ObjectStoragePath
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.planning.documents import Documents
 from airflow_provider_ims.planning.errors import RowsRejected
 from airflow_provider_ims.planning.output import Output
 from airflow_provider_ims.planning.planner import Rules, make_plan
+from airflow_provider_ims.planning.sources import csv_rows
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.csv_rows import CsvFile
 from airflow_provider_ims.planning.sources.files import file_source
 from airflow_provider_ims.planning.sources.parquet_rows import ParquetFile
+from airflow_provider_ims.tables.appender import read_lines
 from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.sql import identifier, literal
 from tests.unit.builders import NUMBER_FIELD, RTIN, SECTIONS
@@ -346,6 +349,14 @@ def test_a_file_that_may_be_read_in_several_ways_is_read_row_by_row(
     file = csv_file(tmp_path / "a.csv", rows(3))
     file.write_bytes(file.read_text().replace(before, after).encode(errors="surrogateescape"))
     assert taken(monkeypatch, file, tmp_path / "plan") == (None, 0)
+
+
+def test_a_row_that_the_database_passes_over_is_noticed(tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch):
+    file = csv_file(tmp_path / "a.csv", rows(3))
+    monkeypatch.setattr(csv_rows, "read_lines", lambda *path, **how: f"(FROM {read_lines(*path, **how)} LIMIT 2)")
+    with pytest.raises(CountsDisagree, match=r"a\.csv has 3 rows, and the database has read 2"):
+        plan_of(file, output)
+    assert not chunks(output)
 
 
 def test_lines_do_not_depend_on_the_blocks_in_which_they_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
