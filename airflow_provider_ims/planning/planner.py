@@ -203,7 +203,7 @@ class _Planner:
         self._reached(self._plan.rows)
         if not rows:
             self._plan.warnings.append(f"{source.name} has no rows.")
-        for conversion, count in checker.conversions.items():
+        for conversion, count in sorted(checker.conversions.items()):  # the database tells no order
             self._plan.conversions[conversion] = self._plan.conversions.get(conversion, 0) + count
 
     def _read_table(self, index: int, source: Source, checker: Checker) -> int | None:

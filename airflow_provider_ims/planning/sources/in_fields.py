@@ -59,9 +59,9 @@ def _only(section: str, own: str, sql: str, column: str | None) -> str:
 
 
 def _worded(column: Column, names: ColumnMap) -> str:
-    """Return what the words of a column stand for; null for one that is not written as the user has listed it."""
+    """Return what a column's words stand for; an empty text, which no field takes, for one that is not listed so."""
     words = names.words.get(str(column.field))
-    if words is None:
+    if words is None or column.kind != "VARCHAR":  # the model looks at every row whose section has the field
         return column.sql
     cases = " ".join(f"WHEN {literal(word)} THEN {literal(value)}" for word, value in words.items())
-    return f"CASE {column.sql} {cases} END"
+    return f"CASE WHEN {column.sql} IS NOT NULL THEN CASE {column.sql} {cases} ELSE '' END END"

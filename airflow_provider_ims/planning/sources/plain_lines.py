@@ -38,7 +38,7 @@ def copy_plain(stream: IO[bytes], copy: Path, delimiter: str) -> PlainLines | No
     if not (delimiter.isascii() and len(delimiter) == 1) or delimiter.isalnum() or delimiter in '"\r\n\0':
         return None
     cut = delimiter.encode()
-    numbered = b"%d" + cut + b"%b\n"
+    numbered = b"%d" + cut.replace(b"%", b"%%") + b"%b\n"
     header: bytes | None = None
     number = 1
     with copy.open("xb") as target:

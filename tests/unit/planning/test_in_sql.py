@@ -262,6 +262,14 @@ def test_dates_in_another_form_are_taken_and_told(tmp_path: Path, output: Path, 
     }
 
 
+def test_conversions_are_told_in_one_order(tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch):
+    lines = [usual("b2bcn") | {"nt_dt": "2023-01-23"}, usual("b2b") | {"idt": "2023-01-23"}]
+    amounts = dict.fromkeys(("val", "txval", "iamt", "camt", "samt", "cess"), "DOUBLE")
+    file = parquet_of(tmp_path / "a.parquet", lines, amounts | {"nt_dt": "DATE"})
+    both_ways(monkeypatch, file, output)
+    assert len(json.loads((output / "plan.json").read_text())["conversions"]) == 2
+
+
 def test_what_is_carried_is_taken_too(tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch):
     file = csv_file(tmp_path / "a.csv", [line | {"Voucher": f"V/{at}"} for at, line in enumerate(rows(3))])
     assert taken(monkeypatch, file, output, carry="all") == (3, 0)
@@ -282,6 +290,26 @@ def test_a_word_is_what_it_stands_for_however_it_is_written(tmp_path: Path, outp
     plan_of(file, output, names={"prev_status": {"prev_status": {"a": "R", "Accepted": "P"}}})
     [body] = chunks(output).values()
     assert [document["prev_status"] for document in json.loads(body)["invdata"]["b2b"]] == ["R", "P"]
+
+
+def test_a_word_that_is_not_listed_is_a_value_where_a_section_has_no_such_field(
+    tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file = csv_file(tmp_path / "a.csv", [row(inv_typ="Regular"), row("ecom", inv_typ="Special"), row("ecom", inum="2")])
+    names = {"inv_typ": {"inv_typ": {"Regular": "R"}}}
+    both_ways(monkeypatch, file, output, names=names)
+    assert reasons(output) == [("a.csv line 3", "inv_typ")]
+
+
+@pytest.mark.parametrize("kind", ["INTEGER", "BOOLEAN"])
+def test_words_for_a_column_of_another_type_are_no_broken_file(
+    tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+):
+    lines = [usual("ecom"), usual("ecom") | {"inum": "2", "inv_typ": "1"}]
+    amounts = dict.fromkeys(("val", "txval", "iamt", "camt", "samt", "cess"), "DOUBLE")
+    file = parquet_of(tmp_path / "a.parquet", lines, amounts | {"inv_typ": kind})
+    both_ways(monkeypatch, file, output, names={"inv_typ": {"inv_typ": {"Regular": "R"}}})
+    assert reasons(output) == [("a.parquet row 2", "inv_typ")]
 
 
 def test_words_for_numbers_are_looked_up_row_by_row(tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch):
@@ -357,6 +385,17 @@ def test_a_row_that_the_database_passes_over_is_noticed(tmp_path: Path, output: 
     with pytest.raises(CountsDisagree, match=r"a\.csv has 3 rows, and the database has read 2"):
         plan_of(file, output)
     assert not chunks(output)
+
+
+def test_any_sign_may_stand_between_two_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for cut in "\t|;' \\%^~$@\x1f":
+        names = list(row())
+        file = tmp_path / "a.csv"
+        file.write_text("".join(cut.join(map(str, cells)) + "\n" for cells in (names, row().values())))
+        source = CsvFile(ObjectStoragePath(str(file)), Columns(), cut)
+        with monkeypatch.context() as patch:
+            patch.setattr("tests.unit.planning.test_in_sql.file_source", lambda *_, found=source: found)
+            assert taken(patch, file, tmp_path / "plan") == (1, 0)
 
 
 def test_lines_do_not_depend_on_the_blocks_in_which_they_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
