@@ -139,7 +139,8 @@ def reading(name: str, kind: str) -> Iterator[None]:
     except duckdb.Error as error:
         if _is_want_of_room(error):
             raise
-        said = str(error).strip().splitlines()[0][:200]
+        # In quotes stand what is in the file, which is nobody's business here, and where its copy was.
+        said = re.sub(r'"[^"]*("|$)', '"..."', str(error).strip().splitlines()[0])[:200]
         raise FileUnusable(name, f"is not a whole {kind} file ({said}); write it again") from None
 
 

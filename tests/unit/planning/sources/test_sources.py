@@ -439,6 +439,19 @@ def test_a_broken_parquet_file_is_named(tmp_path: Path):
     assert "is not a whole Parquet file" in problem(path)
 
 
+def test_an_error_about_a_parquet_file_never_quotes_it(tmp_path: Path):
+    import pyarrow
+    from pyarrow import parquet
+
+    latin = pyarrow.array([b"s3cret caf\xe9"], pyarrow.binary()).view(pyarrow.string())
+    parquet.write_table(
+        pyarrow.table({name: [value] for name, value in row().items()} | {"Note": latin}), tmp_path / "a.parquet"
+    )
+    said = problem(tmp_path / "a.parquet", columns={"Note": None})
+    assert "is not a whole Parquet file" in said
+    assert "s3cret" not in said
+
+
 def test_parquet_needs_no_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = parquet_file(tmp_path / "a.parquet", [row()])
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
