@@ -47,6 +47,8 @@ used for a `DeadlineAlert`, and the form of the connection does not show the fie
 *Extra* as JSON ([connection.md](connection.md)).
 
 Airflow 3.1.0 to 3.1.2 are not supported: their form for a one-time password does not work with this package.
+Airflow 3.1.3 that is installed without its constraints gets a PyJWT with which nobody can log in ("Issuer (iss) must be
+a string"): set `[api_auth] jwt_issuer`, or install it with its constraints.
 """
 
 WORDS = {"of-its-time": "of its time"}
