@@ -216,6 +216,7 @@ class _Planner:
             table = source.table(self._database, copy)
             if table is None:
                 return None
+            progress = ProgressLog(log, f"rows of {self._names[index]}")
             with reading(source.name, table.kind):
                 rows = self._documents.take(
                     index, table, text_amounts=source.text_amounts, allow_no_action=rules.allow_no_action
@@ -226,6 +227,7 @@ class _Planner:
                         " This is a defect of airflow-provider-ims; please report it."
                     )
                 if rows is not None:
+                    progress.reached(rows)
                     checker.conversions.update(self._documents.conversions(index))
                     self._take(index, source, table.as_rows(self._documents.misfits(index, table)), checker)
             return rows
