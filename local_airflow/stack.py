@@ -169,9 +169,12 @@ class AirflowStack(AirflowApi, Service):
         config = self.home / "config"
         config.mkdir(exist_ok=True)
         imports = "".join(f"    import {module}\n" for module in self._preload)
-        # Tasks come after the scheduler that forks them: kept from hearing that a task has deferred until that is
-        # resumed, it takes the task for one that ended without a word.
-        behind = "    os.register_at_fork(after_in_child=lambda: os.nice(5))\n"
+        # Tasks come after the scheduler and its workers: kept from hearing that a task has deferred until that is
+        # resumed, the scheduler takes the task for one that ended without a word.
+        behind = (
+            "    scheduler = os.getpid()\n"
+            "    os.register_at_fork(after_in_child=lambda: os.getppid() == scheduler or os.nice(10))\n"
+        )
         program = f"import os\nimport sys\n\n{SQLITE_CONNECT_ARGS}\nif 'scheduler' in sys.argv:\n{behind}{imports}"
         (config / "airflow_local_settings.py").write_text(program)
 
