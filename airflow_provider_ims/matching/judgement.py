@@ -14,13 +14,13 @@ from airflow_provider_ims.matching.reasons import DOUBLED, UNFILED, UNKNOWN_ACTI
 from airflow_provider_ims.matching.sendable import unsendable_sql
 from airflow_provider_ims.matching.snapshots import documents_sql
 from airflow_provider_ims.models.faults import CountsDisagree
+from airflow_provider_ims.tables.database import rows_of
 from airflow_provider_ims.tables.documents import DOCUMENT_COLUMNS
 from airflow_provider_ims.tables.sql import identifier, literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_BATCH = 1000
 _NAMED = 5  # candidates in a reason
 
 
@@ -170,9 +170,8 @@ class Judgement:
         )
         found = self._database.execute(sql)
         names = [column[0] for column in found.description or ()]
-        while batch := found.fetchmany(_BATCH):
-            for values in batch:
-                yield dict(zip(names, values, strict=True))
+        for values in rows_of(found):
+            yield dict(zip(names, values, strict=True))
 
 
 def _fits_equally(many: str, other: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -16,8 +15,9 @@ from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.models.faults import CountsDisagree
 from airflow_provider_ims.owner import Owner
 from airflow_provider_ims.storage import copy_whole, remove, write_whole
-from airflow_provider_ims.tables.database import no_room
+from airflow_provider_ims.tables.database import no_room, rows_of
 from airflow_provider_ims.tables.documents import MONEY, RUPEES, TAXES, Held, check_described
+from airflow_provider_ims.tables.files import digest_of
 from airflow_provider_ims.tables.sql import copy_to_parquet, identifier, literal
 from airflow_provider_ims.workbooks.columns import columns_of
 from airflow_provider_ims.workbooks.writer import Workbook
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _LARGEST: Final = 10
-_BATCH: Final = 1000
 _ROW_GROUP: Final = 30_720
 
 FILES: Final = (
@@ -87,9 +86,8 @@ class Output:
         try:
             with Workbook(local) as book:
                 sheet = book.sheet(name, columns_of(str(column[0]) for column in found.description or ()))
-                while batch := found.fetchmany(_BATCH):
-                    for row in batch:
-                        sheet.write(row)
+                for row in rows_of(found):
+                    sheet.write(row)
         except OSError as error:
             raise no_room(error) from error
         copy_whole(local, self._path / local.name)
@@ -130,7 +128,7 @@ class Output:
         found_out = {
             "largest": _largest(database, source),
             "by_rtin": _by_rtin(database),
-            "resets_digest": _digest_of(resets),
+            "resets_digest": digest_of(resets),
         }
         whole = {**summary, **_counts(database), **found_out}
         _write_csv(database, _review_sql(source), review)
@@ -141,11 +139,6 @@ class Output:
         self._owner.check()
         write_whole(self._path / FILES[-1], json.dumps(whole, indent=1, ensure_ascii=False).encode())
         return whole
-
-
-def _digest_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _count_together(database: DuckDBPyConnection, source: str) -> None:

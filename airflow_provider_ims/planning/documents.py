@@ -264,7 +264,7 @@ class Documents:
         self._database.execute("DELETE FROM document WHERE place IN (SELECT place FROM left_out)")
 
     def _asked(self, question: str) -> Iterator[Any]:
-        return rows_of(self._database, question)
+        return rows_of(self._database.execute(question))
 
 
 def _read(text: str) -> dict[str, Any]:

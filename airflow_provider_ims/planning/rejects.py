@@ -102,7 +102,7 @@ class Rejects:
                 sheet.write(line)
 
     def _lines(self) -> Iterator[tuple[str, ...]]:
-        for place, told in rows_of(self._database, "SELECT place, told FROM reject ORDER BY place, number"):
+        for place, told in rows_of(self._database.execute("SELECT place, told FROM reject ORDER BY place, number")):
             yield self._name_of(place_of(place)), *json.loads(told)
 
 

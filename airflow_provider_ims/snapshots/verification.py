@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from airflow_provider_ims.models.documents import SECTIONS
 from airflow_provider_ims.snapshots.snapshot import Snapshot
 from airflow_provider_ims.spreadsheets import read_sheet
+from airflow_provider_ims.tables.database import rows_of
 from airflow_provider_ims.tables.documents import MONEY, RUPEES, check_described
 from airflow_provider_ims.tables.sql import identifier, literal
 
@@ -22,7 +23,6 @@ VERIFICATIONS: Final[tuple[Verification, ...]] = ("verified", "not_reset", "chan
 _KEY: Final = ("section", "stin", "number", "date", "rtnprd")
 _SAID: Final = (*_KEY, "outcome", "code", "message", "reference_id")
 _COMPARED: Final = (*MONEY, "pos")
-_BATCH: Final = 1000
 _NOTHING_SAID: Final = "The task that sends its GSTIN's resets ended without saying what became of it."
 
 COLUMNS: Final = (
@@ -112,9 +112,8 @@ def verify(database: DuckDBPyConnection, reported: Reported, folder: Path) -> It
     )
     names = [str(column[0]) for column in found.description or ()]
     places = [names.index(name) for name in COLUMNS]
-    while batch := found.fetchmany(_BATCH):
-        for row in batch:
-            yield tuple(row[place] for place in places)
+    for row in rows_of(found):
+        yield tuple(row[place] for place in places)
 
 
 def _look_for_missed(database: DuckDBPyConnection) -> None:

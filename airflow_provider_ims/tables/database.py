@@ -111,14 +111,12 @@ def open_database(
         connection.close()
 
 
-def rows_of(database: DuckDBPyConnection, question: str) -> Iterator[Any]:
+def rows_of(found: DuckDBPyConnection) -> Iterator[Any]:
     """
-    Yield the rows of a query, few of which are in memory at any time.
+    Yield the rows that a query found, few of which are in memory at any time.
 
-    :param database: runs nothing else until the last row has been read
-    :param question: the query
+    :param found: what ``execute`` returned; it runs nothing else until the last row has been read
     """
-    found = database.execute(question)
     while batch := found.fetchmany(_BATCH):
         yield from batch
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import hashlib
 import re
 import shutil
 import zlib
@@ -118,6 +119,12 @@ def save(path: ObjectStoragePath, copy: Path, then: str = NOT_WRITTEN) -> None:
             raise no_room(error) from error
     if not copy.stat().st_size:
         raise empty_file(str(path))
+
+
+def digest_of(local: Path) -> str:
+    """Return the SHA-256 of a local file's bytes."""
+    with local.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def empty_file(name: str) -> FileUnusable:

@@ -224,8 +224,8 @@ def _pattern(name: str, field: FieldInfo, *, allow_no_action: bool, lengths: boo
     for constraints in field.metadata:
         pattern = getattr(constraints, "pattern", None)
         if pattern:
-            longest = constraints.max_length
-            length = f'(?=[^"]{{0,{longest}}}")' if longest and lengths else ""
+            most_letters = longest(field)
+            length = f'(?=[^"]{{0,{most_letters}}}")' if most_letters and lengths else ""
             return f"{length}(?:{pattern.removeprefix('^').removesuffix('$')})"
     raise TypeError(f"There is no pattern for {name}; teach it to {__name__}.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,7 +12,7 @@ from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow,
 from airflow_provider_ims.planning.sources.table_rows import Described, table_of, table_rows
 from airflow_provider_ims.tables.database import open_database, reading, rows_of, workspace
 from airflow_provider_ims.tables.errors import FileUnusable
-from airflow_provider_ims.tables.files import save
+from airflow_provider_ims.tables.files import digest_of, save
 from airflow_provider_ims.tables.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class ParquetFile:
             file = self._saved(folder / "rows.parquet")
             with reading(self.name, _KIND):
                 names, _ = self._described(database, file)
-                cells = enumerate(rows_of(database, f"FROM read_parquet({literal(file)})"), 1)
+                cells = enumerate(rows_of(database.execute(f"FROM read_parquet({literal(file)})")), 1)
                 yield from table_rows(names, cells, columns=self.columns, name=self.name, nothing=None, checker=checker)
 
     def table(self, database: DuckDBPyConnection, copy: Path) -> Table | None:
@@ -71,11 +70,7 @@ class ParquetFile:
         return copy
 
     def _look_for_another(self, copy: Path) -> None:
-        if self._digest is None:
-            return
-        with copy.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != self._digest:
+        if self._digest is not None and (found := digest_of(copy)) != self._digest:
             raise FileUnusable(
                 self.name,
                 f"is not the one that was decided on. Its digest is {found[:12]}, not {self._digest[:12]}:\nthe"
