@@ -33,7 +33,8 @@ def measure() -> dict[str, float]:
     Measure, and print a small table.
 
     :return: for both patterns, one reset at a time: ``slots.*_seconds_per_reset`` (of a worker slot) and
-        ``slots.*_overhead_seconds_per_reset`` (run time beyond the service's own)
+        ``slots.*_overhead_seconds_per_reset`` (run time beyond the service's own), and the floor of three tasks, of
+        which one waits without a worker: ``slots.two_empty_tasks_seconds``
     """
     with (
         tempfile.TemporaryDirectory(prefix="ims-bench-") as name,
@@ -46,9 +47,11 @@ def measure() -> dict[str, float]:
             (folder / "dags" / dags.name).symlink_to(dags, target_is_directory=True)
         env = {"AIRFLOW_CONN_GSTN_DEFAULT": server.connection_json, "AIRFLOW_VAR_IMS_FOLDER": name}
         with AirflowStack(folder / "home", folder / "dags", env) as airflow:
+            floor = _run_each(airflow, "bench_nothing", [{}] * RUNS)
             single = _run_each(airflow, "ims_reset", [{"payload": _request(folder, n)} for n in range(RUNS)])
             bulk = _run_each(airflow, "bench_bulk", [{"source": _documents(folder), "output_path": name}], CHUNKS)
     result = {
+        "slots.two_empty_tasks_seconds": floor[0],
         "slots.three_tasks_seconds_per_reset": single[0],
         "slots.three_tasks_overhead_seconds_per_reset": single[1],
         "slots.bulk_seconds_per_reset": bulk[0],
@@ -58,6 +61,7 @@ def measure() -> dict[str, float]:
     print(f"One reset of {TASK_SECONDS:.0f} s at the service, on a real Airflow (LocalExecutor, SQLite):")
     for label, (slot, overhead) in (("three tasks", single), ("bulk, a request", bulk)):
         print(f"  {label:<16} {slot:5.1f} s of a worker slot, {overhead:5.1f} s beyond the service's own")
+    print(f"  {'two empty tasks':<16} {floor[0]:5.1f} s of a worker slot: what Airflow takes for nothing")
     return result
 
 

@@ -95,8 +95,8 @@ def amount(value: str, column: str, kind: str) -> str:
     # The text of a float is the shortest one that reads back as it: 1.005 stays 1.005 and is not 1.00499.
     plain = f"NOT (contains({value}, 'e') OR contains({value}, 'E') OR contains({value}, '_'))"
     return (
-        f"CASE WHEN {plain} AND try_cast({value} AS {_FINE}) IS NOT NULL THEN try_cast(try_cast({value} AS {_FINE})"
-        f" AS {RUPEES}) WHEN {value} IS NULL THEN NULL ELSE {_written_for_people(value)} END"
+        f"coalesce(CASE WHEN {plain} THEN try_cast(try_cast({value} AS {_FINE}) AS {RUPEES}) END,"
+        f" CASE WHEN {value} IS NOT NULL THEN {_written_for_people(value)} END)"
     )
 
 

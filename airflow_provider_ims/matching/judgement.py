@@ -98,26 +98,22 @@ class Judgement:
         )
         match = f"CASE WHEN p.id IS NULL THEN 'only_in_ims' WHEN p.book IS NULL THEN 'ambiguous' ELSE {matches} END"
         known = ", ".join(map(literal, ACTIONS))
-        # To look at all fields of all documents would cost as much as matching them.
-        unsendable = f"CASE WHEN d.action <> 'N' THEN {unsendable_sql()} END"
         reason = (
-            "CASE WHEN p.id IS NULL THEN 'no row of the books fits' WHEN p.book IS NOT NULL THEN"
-            f" {pair_sql()} {_fits_equally('rows of the books', 'document')}"
-            f" || CASE WHEN d.id IN (FROM doubled) THEN '; {DOUBLED}' ELSE '' END"
-            f" || CASE WHEN d.action IN ({known}) THEN '' ELSE '; {UNKNOWN_ACTION}' END"
-            f" || CASE WHEN d.filed = false THEN '; {UNFILED}' WHEN d.filed IS NULL THEN '; {UNKNOWN_FILED}'"
-            " ELSE '' END"
+            "concat(CASE WHEN p.id IS NULL THEN 'no row of the books fits' WHEN p.book IS NOT NULL THEN"
+            f" {pair_sql()} {_fits_equally('rows of the books', 'document')},"
+            f" CASE WHEN d.id IN (FROM doubled) THEN '; {DOUBLED}' END,"
+            f" CASE WHEN coalesce(d.action, '') NOT IN ({known}) THEN '; {UNKNOWN_ACTION}' END,"
+            f" CASE WHEN d.filed = false THEN '; {UNFILED}' WHEN d.filed IS NULL THEN '; {UNKNOWN_FILED}' END)"
         )
         return (
             f"SELECT d.id AS doc_id, {document}, {book}, {match} AS match, coalesce({rules}, '') AS rule,"
-            f" {reason} AS reason, coalesce(p.candidates, 0) AS candidates, d.id IN (FROM doubled) AS is_doubled,"
-            f" {unsendable} AS unsendable"
+            f" {reason} AS reason, coalesce(p.candidates, 0) AS candidates, d.id IN (FROM doubled) AS is_doubled"
             f" FROM ({documents_sql(self._documents)}) d LEFT JOIN doc_found p ON p.id = d.id"
             " LEFT JOIN books b ON b.id = p.book"
             f" UNION ALL SELECT NULL, {nothing}, {book},"
             f" CASE WHEN p.id IS NULL THEN 'only_in_books' ELSE 'ambiguous' END, coalesce({rules}, ''),"
             " CASE WHEN p.id IS NULL THEN 'no document in IMS fits'"
-            f" {_fits_equally('documents', 'row of the books')}, coalesce(p.candidates, 0), false, NULL"
+            f" {_fits_equally('documents', 'row of the books')}, coalesce(p.candidates, 0), false"
             " FROM (FROM books ANTI JOIN pair ON pair.book = books.id) b LEFT JOIN book_found p ON p.id = b.id"
         )
 
@@ -138,12 +134,13 @@ class Judgement:
         judged, overruled = f"({self._joined(raw=True)}) r", ""
         if self._overruled:
             decision, overruled = f"coalesce(o.decision, {decision})", " LEFT JOIN overruled o ON o.id = r.doc_id"
-        cannot = "decision = 'reset' AND unsendable IS NOT NULL"
         return (
             "SELECT * EXCLUDE (doc_id, is_doubled, unsendable) REPLACE ("
-            f"CASE WHEN {cannot} THEN reason || {literal(f'; {UNSENDABLE}: ')} || unsendable ELSE reason END AS reason,"
-            f" CASE WHEN {cannot} THEN 'review' ELSE decision END AS decision)"
-            f" FROM (SELECT r.*, {decision} AS decision FROM {judged}{overruled})"
+            f"concat(reason, {literal(f'; {UNSENDABLE}: ')} || unsendable) AS reason,"
+            " CASE WHEN unsendable IS NULL THEN decision ELSE 'review' END AS decision)"
+            # To look at all fields of all documents would cost as much as matching them.
+            f" FROM (SELECT *, CASE WHEN decision = 'reset' THEN {unsendable_sql()} END AS unsendable"
+            f" FROM (SELECT r.*, {decision} AS decision FROM {judged}{overruled}))"
         )
 
     def _ask(self, answers: Path) -> None:
@@ -165,8 +162,7 @@ class Judgement:
     def _documents_as_rows(self) -> Iterator[dict[str, Any]]:
         # On the same connection, which alone sees its temporary tables; nothing else runs on it meanwhile.
         sql = (
-            f"SELECT * EXCLUDE (unsendable), {self._decisions.sql()} AS decision FROM ({self._joined(raw=False)}) r"
-            " WHERE doc_id IS NOT NULL"
+            f"SELECT *, {self._decisions.sql()} AS decision FROM ({self._joined(raw=False)}) r WHERE doc_id IS NOT NULL"
         )
         found = self._database.execute(sql)
         names = [column[0] for column in found.description or ()]

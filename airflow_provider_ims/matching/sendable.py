@@ -21,39 +21,36 @@ _COLUMN: Final = {
 """The column of a snapshot that a field comes from, where it is not called like it."""
 
 
-def unsendable_sql(document: str = "d.") -> str:
+def unsendable_sql() -> str:
     """
     Return the SQL of the fields of a document that a request does not take as they are, or null.
 
-    The rules are those of the models. A tax that is not in the record is none, and is sent as 0; one that is there and
-    cannot be read is neither.
-
-    :param document: what stands before the names of the columns of a snapshot
+    It names the columns of a snapshot. The rules are those of the models. A tax that is not in the record is none, and
+    is sent as 0; one that is there and cannot be read is neither.
     """
     sections: dict[tuple[str, str], list[str]] = {}
     for section, model in SECTIONS.items():
         for name, field in model.model_fields.items():
             if name == "prev_status":
                 continue  # it is what makes the decision
-            column = document + _COLUMN.get(name, name)
-            sections.setdefault((name, _misfit(name, column, field, document)), []).append(section)
+            misfit = _misfit(name, _COLUMN.get(name, name), field)
+            sections.setdefault((name, misfit), []).append(section)
     faults = []
     for (name, misfit), of_sections in sections.items():
         listed = ", ".join(map(literal, of_sections))
-        only = "" if len(of_sections) == len(SECTIONS) else f"{document}section IN ({listed}) AND "
+        only = "" if len(of_sections) == len(SECTIONS) else f"section IN ({listed}) AND "
         faults.append(f"CASE WHEN {only}({misfit}) THEN {literal(name)} END")
     return f"nullif(concat_ws(', ', {', '.join(faults)}), '')"
 
 
-def _misfit(name: str, column: str, field: FieldInfo, document: str) -> str:
+def _misfit(name: str, column: str, field: FieldInfo) -> str:
     """Return the SQL of whether a column's value is none that a field takes."""
     said = next((rule for rule in field.metadata if isinstance(rule, (StringConstraints, Limit))), None)
     if isinstance(said, Limit):
         absent = f"{column} IS NULL"
         if name in TAXES:
             path = literal(f"$.{name}")
-            raw = f"{document}raw"
-            absent += f" AND contains({raw}, '\"{name}\"') AND json_extract_string({raw}, {path}) IS NOT NULL"
+            absent += f" AND contains(raw, '\"{name}\"') AND json_extract_string(raw, {path}) IS NOT NULL"
         return f"({absent}) OR {column} < 0 OR {column} > {said.most}"
     misfits = [f"{column} IS NULL"]
     if words := [word for word in get_args(field.annotation) if isinstance(word, str)]:
