@@ -48,12 +48,7 @@ def run(given: argparse.Namespace, screen: Screen) -> ExitCode:
     for warning in warnings:
         screen.warn(warning)
     _tell(summary, given.output, screen)
-    if summary["rejected"]:
-        screen.say(
-            f"{summary['rejected']:,} rows of the books were skipped; they are in {given.output / 'rejects.csv'}"
-        )
-        return ExitCode.FAULTS
-    return ExitCode.GOOD
+    return ExitCode.FAULTS if summary["rejected"] else ExitCode.GOOD
 
 
 def _tell(summary: dict[str, Any], output: Path, screen: Screen) -> None:

@@ -17,6 +17,7 @@ __all__ = ["approval_text"]
 _ACTIONS: Final = {"A": "accepted", "R": "rejected", "P": "pending", "N": "no action"}
 _LONGEST_CELL: Final = 60
 _MOST_DIGESTS: Final = 10
+_MOST_WARNINGS: Final = 10
 
 
 class ApprovalText(NamedTuple):
@@ -61,6 +62,7 @@ def approval_text(
         + _of_rejected(resets),
         *(f"**{text}**" for text in dates.warnings(rtins, now)),
         *dates.notes(rtins, now),
+        _list(found),
         _decisions(counts),
     ]
     largest = sorted(
@@ -72,6 +74,14 @@ def approval_text(
     parts += _files(found)
     parts.append(f"Approve: these documents are reset{_and_no_others(found)}. Reject: nothing is sent.")
     return ApprovalText(subject, "\n\n".join(part for part in parts if part))
+
+
+def _list(found: Sequence[Mapping[str, Any]]) -> str:
+    """Return what is not wrong but worth a look, such as rows of the books that were skipped."""
+    said = [text for each in found for text in each.get("warnings", ())]
+    more = len(said) - _MOST_WARNINGS
+    lines = [f"- {_escaped(text)}" for text in said[:_MOST_WARNINGS]]
+    return "\n".join([*lines, *([f"- and {more:,} more"] if more > 0 else [])])
 
 
 def _and_no_others(found: Sequence[Mapping[str, Any]]) -> str:
@@ -132,7 +142,10 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]], right: Seque
 def _cell(value: object) -> str:
     """Return a text as Markdown shows it: what a supplier wrote is neither markup nor the end of a cell."""
     text = " ".join(str(value).split())
-    text = text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
+    return _escaped(text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…")
+
+
+def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>()#!|~&])", r"\\\1", text)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +19,7 @@ from airflow_provider_ims.matching.snapshots import Snapshots, read_documents
 from airflow_provider_ims.matching.sources import Books
 from airflow_provider_ims.models.choices import check_choice
 from airflow_provider_ims.models.faults import CountsDisagree, Fault
+from airflow_provider_ims.models.printable import counted
 from airflow_provider_ims.tables.database import MEMORY_LIMIT, open_database, workspace
 from airflow_provider_ims.tables.documents import Held, check_described
 from airflow_provider_ims.tables.errors import FileUnusable
@@ -26,6 +27,7 @@ from airflow_provider_ims.tables.files import local_file
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
+    from duckdb import DuckDBPyConnection
 
 OnInvalid = Literal["fail", "skip"]
 
@@ -119,11 +121,12 @@ def reconcile(
             if read.rejected and (options.on_invalid == "fail" or not read.kept):
                 raise _rows_rejected(read, first_rejects(database, read, _SHOWN), rejects)
             Pairing(database, rules or MatchRules()).run()
+            warnings = [*found.warnings, *read.warnings, *_skipped(read, rejects), *_of_another_period(database)]
             judgement = Judgement(database, snapshots, read, decisions or Decisions(), folder)
-            return result.write(database, judgement, read, found.held, _summary(found, read))
+            return result.write(database, judgement, read, found.held, _summary(found, read, warnings))
 
 
-def _summary(found: Snapshots, read: BooksRead) -> dict[str, Any]:
+def _summary(found: Snapshots, read: BooksRead, warnings: list[str]) -> dict[str, Any]:
     return {
         "documents": found.documents,
         "book_rows": read.kept,
@@ -131,8 +134,40 @@ def _summary(found: Snapshots, read: BooksRead) -> dict[str, Any]:
         "left_out": read.left_out,
         "rtins": found.rtins,
         "snapshots": found.snapshots,
-        "warnings": [*found.warnings, *read.warnings],
+        "warnings": warnings,
     }
+
+
+def _skipped(read: BooksRead, rejects: str) -> Iterator[str]:
+    """Yield what to say of rows of the books that were matched with nothing."""
+    if read.rejected:
+        were = counted(
+            read.rejected, "row of the books cannot be read and was", "rows of the books cannot be read and were"
+        )
+        yield f"{were} skipped: {rejects}"
+    if read.left_out:
+        were = counted(
+            read.left_out,
+            "row of the books is of another GSTIN and was",
+            "rows of the books are of other GSTINs and were",
+        )
+        yield f"{were} left out"
+
+
+def _of_another_period(database: DuckDBPyConnection) -> Iterator[str]:
+    """Yield what to say of books that have nothing to do with the documents."""
+    [(found, *dates)] = database.execute(
+        "SELECT (SELECT count(*) FROM pair) + (SELECT count(*) FROM tie), d.first, d.last, b.first, b.last"
+        " FROM (SELECT min(date) AS first, max(date) AS last FROM docs) d,"
+        " (SELECT min(date) AS first, max(date) AS last FROM books) b"
+    ).fetchall()
+    if found or None in dates:
+        return
+    of_docs, of_books = (f"{first:%d-%m-%Y} to {last:%d-%m-%Y}" for first, last in (dates[:2], dates[2:]))
+    yield (
+        f"No row of the books fits any document: the documents are of {of_docs}, the books of {of_books}."
+        " Are these the right books?"
+    )
 
 
 def _look_at(read: BooksRead, books: Sequence[Books], options: Options) -> None:
@@ -156,8 +191,7 @@ def _rows_rejected(read: BooksRead, first: Sequence[tuple[Any, ...]], path: str)
     all_of_them = read.rejected == read.rows
     remedy = "Mend them" + ("" if all_of_them else ', or leave them out with on_invalid="skip"')
     lines = [
-        f"{'All' if all_of_them else f'{read.rejected} of'} {read.rows} rows of the books cannot be read; nothing was"
-        " matched.",
+        f"{read.rejected} of {counted(read.rows, 'row')} of the books cannot be read; nothing was matched.",
         f"All of them are in {path}.",
         f"{remedy}. The first:",
     ]

@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ims._compat import AirflowSkipException
 from airflow_provider_ims.exceptions import (
@@ -26,6 +28,7 @@ from airflow_provider_ims.operators.plan import ImsPlanOperator
 from airflow_provider_ims.operators.reconcile import ImsReconcileOperator, ImsVerifyOperator
 from airflow_provider_ims.owner import SUFFIX
 from airflow_provider_ims.simulator import downloads
+from airflow_provider_ims.storage import place, read_whole, write_whole
 from demo.company import ERP_COLUMNS, GSTINS, documents, write_books
 from tests.contract.task_instance import TaskInstance
 from tests.unit.matching.builders import read
@@ -418,7 +421,8 @@ def test_a_snapshot_that_is_taken_anew_while_it_is_matched_is_refused(company, m
     assert not (company.folder / "reconciled" / "resets.parquet").exists()
 
 
-def test_books_that_cannot_be_read_are_rejected_with_their_reason(company):
+def test_books_that_cannot_be_read_are_rejected_with_their_reason_and_told(company, caplog, monkeypatch):
+    monkeypatch.setattr(ImsReconcileOperator, "log", logging.getLogger("task"))
     with company.books.open("a", newline="") as file:
         file.write(f"{GSTIN},24AABCK1000D1Z5,RE,1E+05,04/10/2026,100,18,0,0,0,V9,CC1\r\n")
         file.write("27ZZZZZ9999Z1Z5,24AABCK1000D1Z5,RE,7,04/10/2026,100,18,0,0,0,V10,CC1\r\n")
@@ -428,8 +432,23 @@ def test_books_that_cannot_be_read_are_rejected_with_their_reason(company):
     assert not (company.folder / "reconciled" / "reconciliation.json").exists()
     found = company.reconcile(snapshot, on_invalid="skip")
     assert found["rejected"] == 2
+    rejects = company.folder / "reconciled" / "rejects.csv"
+    assert f"2 rows of the books cannot be read and were skipped: {rejects}" in caplog.text
     with (company.folder / "reconciled" / "rejects.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 2
+
+
+def test_the_loop_with_all_its_files_in_an_object_store(company):
+    # No provider of Airflow's brings this store: fsspec alone knows it.
+    company.folder = ObjectStoragePath(f"memory://loop-{uuid4().hex}")
+    books = str(company.folder / "books.csv")
+    write_whole(place(books), company.books.read_bytes())
+    found = company.reconcile(company.download(), books=books)
+    verified = company.verify(company.reset(company.plan(found)), [company.download("after")])
+    assert (verified["documents"], verified["differences"]) == (found["decisions"]["reset"], 0)
+    assert verified["path"].startswith("memory://")
+    rows = csv.DictReader(read_whole(verified["path"]).decode().splitlines())
+    assert {row["action"] for row in rows} == {"N"}
 
 
 def test_an_empty_snapshot_makes_only_rows_of_the_books(company):

@@ -189,7 +189,7 @@ def test_rejects_stop_everything_unless_the_user_says_otherwise(tmp_path: Path):
         matched(tmp_path, [document()], [booking("OK"), booking("BAD", txval="x")])
     assert caught.value.faults[0].place == "books.csv line 3: txval"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["rejects.csv"]
-    with pytest.raises(RowsRejected, match="All 1 rows"):
+    with pytest.raises(RowsRejected, match="1 of 1 row of"):
         matched(tmp_path, [document()], [booking("BAD", txval="x")], on_invalid="skip")
 
 
@@ -212,7 +212,7 @@ def test_a_booking_that_another_file_takes_back(tmp_path: Path):
         text_file(tmp_path, csv_text(booking()), "april.csv"),
         text_file(tmp_path, csv_text(booking(txval="-1000.00", iamt="-180.00")), "may.csv"),
     ]
-    with pytest.raises(RowsRejected, match="All 2 rows"):
+    with pytest.raises(RowsRejected, match="2 of 2 rows"):
         reconcile([snapshot], sources, ObjectStoragePath(str(tmp_path / "out")), options=Options(on_invalid="skip"))
 
 
@@ -220,6 +220,14 @@ def test_rows_of_other_gstins_are_left_out_if_the_user_says_so(tmp_path: Path):
     books = [booking(), booking("X", rtin=OTHER), booking("Y", rtin=OTHER, txval="unreadable")]
     found = matched(tmp_path, [document()], books, other_gstins="leave_out")
     assert (found.summary["left_out"], found.summary["rejected"], found.summary["book_rows"]) == (2, 0, 1)
+    assert found.summary["warnings"] == ["2 rows of the books are of other GSTINs and were left out"]
+
+
+def test_books_of_another_period_are_told_with_the_dates_of_both(tmp_path: Path):
+    documents = [document("1"), document("2", date="2026-10-30")]
+    [told] = matched(tmp_path, documents, [booking("1", date="2025-01-04")]).summary["warnings"]
+    assert "documents are of 04-10-2026 to 30-10-2026, the books of 04-01-2025 to 04-01-2025" in told
+    assert matched(tmp_path, documents, [booking("1")]).summary["warnings"] == []
 
 
 def test_lines_that_are_no_rows_are_rejected_and_the_others_keep_their_numbers(tmp_path: Path):

@@ -44,7 +44,9 @@ def test_a_person_is_told_what_is_reset_and_what_it_means(tmp_path: Path):
     ]
     books = [booking(f"INV/{n}", iamt=f"{n}80.00", txval=f"{n}000.00") for n in (1, 2)]
     summary = matched(tmp_path, documents, books).summary
+    summary["warnings"] = [f"{count} rows of the books were *skipped*" for count in range(12)]
     text = approval_text(summary, at=datetime(2026, 11, 19, 6, tzinfo=UTC))
+    assert "- 9 rows of the books were \\*skipped\\*\n- and 2 more" in text.body
     assert text.subject == "IMS: put 2 documents with ₹460.00 of tax back to no action (1 GSTIN)"
     assert "deemed **accepted**" in text.body
     assert "2 of them are rejected now" in text.body
