@@ -46,6 +46,8 @@ _ADVICE = {
     Trouble.PASSES: "Try again later.",
 }
 
+_ON_A_DISK = "; this path is on the worker's own disk, and what another worker wrote to its own is not seen here"
+
 _OF_ERRNO = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), Trouble.FULL),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), Trouble.FORBIDDEN),
@@ -84,6 +86,8 @@ class StorageError(OSError):
         self.advice = _ADVICE[self.trouble]
         now = " now" if self.passes else ""
         self.why = f"{self.trouble} ({_said(self.reason)})"
+        if self.trouble is Trouble.MISSING and str(path).partition("://")[0] in {"file", str(path)}:
+            self.why += _ON_A_DISK
         super().__init__(f"{shown(path)} cannot be {self._what}{now}: {self.why}.{self._left} {self.advice}")
 
     @property

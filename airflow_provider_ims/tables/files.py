@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, NamedTuple, cast
 
-from airflow_provider_ims.storage import CannotRead, shown
+from airflow_provider_ims.storage import CannotRead, filesystem, shown
 from airflow_provider_ims.tables.database import no_room
 from airflow_provider_ims.tables.errors import NOT_WRITTEN, FileUnavailable, FileUnusable, TableError
 
@@ -171,7 +171,7 @@ def opened(path: ObjectStoragePath, then: str = NOT_WRITTEN) -> Iterator[IO[byte
     """
     try:
         try:
-            stream = cast("IO[bytes]", path.open("rb"))
+            stream = cast("IO[bytes]", filesystem(path).open(path.path, "rb"))
         except Exception as error:  # each object store has exceptions of its own
             raise CannotRead(path, error) from error
         with stream:

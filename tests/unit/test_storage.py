@@ -101,6 +101,14 @@ def test_a_local_place_and_a_path_of_python_are_places(tmp_path: Path):
     assert read_whole(place(local)) == read_whole(place(tmp_path / "a")) == b"data"
 
 
+@pytest.mark.usefixtures("store")
+def test_a_file_that_another_worker_may_have_on_its_own_disk_is_told_as_such(tmp_path: Path):
+    for given, is_local in ((tmp_path / "a", True), (f"file://{tmp_path}/a", True), ("memory://bucket/a", False)):
+        with pytest.raises(CannotRead, match="it is not there") as caught:
+            read_whole(place(given))
+        assert ("what another worker wrote to its own is not seen here" in str(caught.value)) == is_local
+
+
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
 def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int):
     target = tmp_path / "a.json"

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import ObjectStoragePath
+from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 from airflow_provider_ims.models import ResetPayload
 from airflow_provider_ims.planning.errors import PlanError, RowsRejected
@@ -106,7 +107,7 @@ def test_storage_that_fails_is_worth_another_try(tmp_path: Path, monkeypatch: py
         raise TimeoutError("the storage does not answer")
 
     source = file_source(ObjectStoragePath(str(json_lines(tmp_path / "a.jsonl", [row()]))), Columns())
-    monkeypatch.setattr(ObjectStoragePath, "open", fail)
+    monkeypatch.setattr(AbstractFileSystem, "open", fail)
     with pytest.raises(FileUnavailable, match="Try again later"):
         list(source.rows())
 
@@ -125,7 +126,7 @@ def test_a_store_that_goes_away_while_it_is_read_is_worth_another_try(
         def read(self, size: int = -1) -> bytes:
             raise ReadTimeoutError("no answer")
 
-    monkeypatch.setattr(ObjectStoragePath, "open", lambda *arguments, **options: Away())
+    monkeypatch.setattr(AbstractFileSystem, "open", lambda *arguments, **options: Away())
     with pytest.raises(FileUnavailable, match=rf"{name} cannot be read now: .*ReadTimeoutError.*Nothing was planned"):
         list(file_source(ObjectStoragePath(str(tmp_path / name)), Columns()).rows())
 
