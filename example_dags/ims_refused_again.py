@@ -14,6 +14,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
+from airflow_provider_ims.exceptions import GstnInvalidRequest
 from airflow_provider_ims.file_names import below
 from airflow_provider_ims.models.gstin import GSTIN_PATTERN
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
@@ -25,6 +26,8 @@ from airflow_provider_ims.operators.reconcile import ImsVerifyOperator
 @task
 def earlier(results: str, params: dict[str, Any] | None = None) -> dict[str, str]:
     """Return what the earlier reset left behind, in the form that the verification takes."""
+    if "://" in results:
+        raise GstnInvalidRequest(f"{results} is in an object store; this DAG works on a disk that all workers share.")
     return {"rtin": (params or {})["gstin"], "csv_path": results}
 
 

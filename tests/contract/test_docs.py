@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ims.exceptions import GstnResetPartial, GstnSessionExpired
+from airflow_provider_ims.exceptions import GstnInvalidRequest, GstnResetPartial, GstnSessionExpired
 from airflow_provider_ims.hooks.gstn import GstnAsyncHook, GstnHook
 from airflow_provider_ims.operators.plan import ImsPlanOperator
 from airflow_provider_ims.simulator.options import Document
@@ -90,6 +90,8 @@ def test_what_was_refused_is_sent_again_as_gstn_holds_it_now(simulator, tmp_path
     verified = company.verify([outcome], last, on_difference="warn")
     nothing = module.still_to_reset.function(verified["path"], last["path"], str(tmp_path / "third" / "rows.parquet"))
     assert read(Path(nothing)) == []
+    with pytest.raises(GstnInvalidRequest, match="on a disk that all workers share"):
+        module.earlier.function("s3://bucket/ims/result.csv")
 
 
 def change_action(simulator: Any, named: tuple[str, str, str], action: str) -> None:

@@ -57,6 +57,12 @@ def test_the_readme_leads_to_every_page(page: Path):
     assert f"docs/{page.name})" in readme or f"({page.name})" in (DOCS / "architecture.md").read_text()
 
 
+def test_the_tests_that_pages_name_are_there():
+    named = {name for page in DOCS.glob("*.md") for name in re.findall(r"tests/[\w/]+\.py", page.read_text())}
+    assert len(named) > 30
+    assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
+
+
 def test_the_page_on_refused_documents_has_the_remedies_of_the_table_of_codes():
     codes = rows("refused.md")
     assert len(codes) == 4
