@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_provider_ims._compat import BaseDeadlineReference
-from airflow_provider_ims.models.calendar import INDIA, Filing, Overrides, period_dates, period_of
+from airflow_provider_ims.models.calendar import INDIA, LATE_DAYS, Calendar, Filing, Overrides, period_dates
 from airflow_provider_ims.models.choices import check_choice
 
 __all__ = ["PeriodDate", "ReturnPeriodDeadline"]
@@ -31,6 +31,8 @@ class ReturnPeriodDeadline(BaseDeadlineReference):
     :param filing: how often the company files GSTR-3B: ``monthly`` or ``quarterly``
     :param gstin: the company's GSTIN, or the first two digits of it; needed for quarterly filers only
     :param overrides: days that GSTN has moved; see :data:`~airflow_provider_ims.models.calendar.Overrides`
+    :param late_days: how many days after its due date a period is still the one in preparation: a run that begins then
+        is late already, and one that begins later has until the next period's date
     :raises RuntimeError: below Airflow 3.2, which cannot keep a reference of others
     :raises ValueError: when an argument is wrong
     """
@@ -44,6 +46,7 @@ class ReturnPeriodDeadline(BaseDeadlineReference):
         filing: Filing = "monthly",
         gstin: str | None = None,
         overrides: Overrides | None = None,
+        late_days: int = LATE_DAYS,
     ) -> None:
         if BaseDeadlineReference is object:
             raise RuntimeError("ReturnPeriodDeadline needs Airflow 3.2 or newer: an older one keeps only its own.")
@@ -52,6 +55,8 @@ class ReturnPeriodDeadline(BaseDeadlineReference):
         self.filing = filing
         self.gstin = gstin
         self.overrides = _as_text(overrides)
+        self.late_days = late_days
+        self._calendar = Calendar(filing, self.overrides, late_days=late_days)
         for period in {"032026", *self.overrides}:  # a wrong argument is told when the DAG is read
             period_dates(period, filing=filing, state=gstin, overrides=self.overrides)
 
@@ -61,9 +66,7 @@ class ReturnPeriodDeadline(BaseDeadlineReference):
 
         :param begun: when the run begins, a time with its zone
         """
-        period = period_of(begun, filing=self.filing)
-        dates = period_dates(period, filing=self.filing, state=self.gstin, overrides=self.overrides)
-        day: date = getattr(dates, self.which)
+        day: date = getattr(self._calendar.dates(self.gstin or "", begun), self.which)
         return datetime.combine(day + timedelta(days=1), time(), INDIA).astimezone(UTC)
 
     def serialize_reference(self) -> dict[str, Any]:
@@ -74,6 +77,7 @@ class ReturnPeriodDeadline(BaseDeadlineReference):
             "filing": self.filing,
             "gstin": self.gstin,
             "overrides": self.overrides,
+            "late_days": self.late_days,
         }
 
     @classmethod
@@ -84,6 +88,7 @@ class ReturnPeriodDeadline(BaseDeadlineReference):
             filing=reference_data["filing"],
             gstin=reference_data["gstin"],
             overrides=reference_data["overrides"],
+            late_days=reference_data.get("late_days", LATE_DAYS),  # what an earlier version kept has none
         )
 
     def __eq__(self, other: object) -> bool:

@@ -152,6 +152,17 @@ RECONCILE = Command(
             help="rows of the books for a GSTIN without a snapshot (default: %(default)s)",
         ),
         _argument("--date-order", choices=("DMY", "MDY"), help="of dates such as 04/10/2026"),
+        _argument(
+            "--filing",
+            choices=("monthly", "quarterly"),
+            help="how often GSTR-3B is filed, for what is said of its due date (default: monthly)",
+        ),
+        _argument(
+            "--calendar",
+            type=Path,
+            metavar="FILE.json",
+            help="the operator's argument `calendar`: filing, days that GSTN has moved, ...",
+        ),
         _argument("--max-age", type=float, default=24, metavar="HOURS", help="oldest snapshot (default: %(default)s)"),
         _argument("--allow-incomplete", action="store_true", help="take snapshots of some sections"),
         _argument("--allow-empty-books", action="store_true", help="books without a row are no fault"),

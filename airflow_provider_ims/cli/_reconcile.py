@@ -17,6 +17,7 @@ from airflow_provider_ims.storage import local_place
 
 def run(given: argparse.Namespace, screen: Screen) -> ExitCode:
     """Match and decide."""
+    calendar = _calendar(given)
     found = usable(
         [local_place(path.absolute()) for path in given.snapshot],
         max_age=timedelta(hours=given.max_age),
@@ -47,12 +48,11 @@ def run(given: argparse.Namespace, screen: Screen) -> ExitCode:
     warnings = [*(text for each in found for text in each.head.warnings), *summary["warnings"]]
     for warning in warnings:
         screen.warn(warning)
-    _tell(summary, given.output, screen)
+    _tell(summary, given.output, calendar, screen)
     return ExitCode.FAULTS if summary["rejected"] else ExitCode.GOOD
 
 
-def _tell(summary: dict[str, Any], output: Path, screen: Screen) -> None:
-    calendar = Calendar()
+def _tell(summary: dict[str, Any], output: Path, calendar: Calendar, screen: Screen) -> None:
     now = datetime.now(UTC)
     notes = (
         [*calendar.warnings(summary["rtins"], now), *calendar.notes(summary["rtins"], now)]
@@ -89,3 +89,13 @@ def _rules(path: Path | None) -> MatchRules:
         return MatchRules(**json_object(path, "--rules"))
     except TypeError as error:
         raise WrongUsage(f"--rules {path}: {error}") from None
+
+
+def _calendar(given: argparse.Namespace) -> Calendar:
+    arguments = dict(json_object(given.calendar, "--calendar")) if given.calendar else {}
+    if given.filing:
+        arguments["filing"] = given.filing
+    try:
+        return Calendar.of(arguments)
+    except ValueError as error:
+        raise WrongUsage(f"--calendar {given.calendar}: {error}" if given.calendar else str(error)) from None

@@ -9,11 +9,21 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, Final, Literal
 
 from airflow_provider_ims.models.choices import check_choice
+from airflow_provider_ims.models.printable import counted
 
 __all__ = ["Calendar", "period_dates", "period_of"]
 
 INDIA: Final = timezone(timedelta(hours=5, minutes=30), "IST")
 """India's time: one zone, no summer time."""
+
+LATE_DAYS: Final = 5
+"""
+How many days after its due date a period is still the one in preparation.
+
+Who has missed the date files within days, since interest and a late fee run by the day, and until then a reset counts:
+so a person is warned. Five days hold a week-end and the working days around it. Who filed in time waits no longer than
+that for a task that fails with a warning.
+"""
 
 Filing = Literal["monthly", "quarterly"]
 
@@ -26,6 +36,9 @@ OnWindow = Literal["warn", "fail", "ignore"]
 # Telangana, Andhra Pradesh (inferred: due-dates; override it where it is wrong).
 _DUE_22: Final = frozenset(str(code) for code in range(22, 38))
 
+_DUE_LAST: Final = "07"
+"""Any state of those whose date is the later one."""
+
 _PERIOD: Final = re.compile(r"(0[1-9]|1[0-2])(20[0-9]{2})")
 
 
@@ -34,12 +47,14 @@ class PeriodDates:
     """
     The dates of one return period, each the last or the only day, in India.
 
+    :param period: MMYYYY
     :param monthly_suppliers: last day on which a monthly supplier's GSTR-1 enters this period's GSTR-2B: the 11th
     :param quarterly_suppliers: the same for invoices that quarterly suppliers furnish (IFF, GSTR-5): the 13th
     :param draft_2b: day on which GSTR-2B is drawn: the 14th. After it a reset shows there only once it is recomputed
     :param due_3b: last day for GSTR-3B; filing it ends all actions of the period
     """
 
+    period: str
     monthly_suppliers: date
     quarterly_suppliers: date
     draft_2b: date
@@ -91,20 +106,45 @@ def period_dates(
         if name not in days:
             raise ValueError(f"{period}: {name!r} is no date of a period; there are {', '.join(days)}")
         days[name] = _day(period, name, value)
-    return PeriodDates(**days)
+    return PeriodDates(period, **days)
 
 
-def period_of(at: datetime, *, filing: Filing = "monthly") -> str:
+def period_of(
+    at: datetime,
+    *,
+    filing: Filing = "monthly",
+    state: str | None = None,
+    overrides: Overrides | None = None,
+    late_days: int = LATE_DAYS,
+) -> str:
     """
-    Return the return period whose GSTR-3B is being prepared: the month before, or the quarter that ended last.
+    Return the return period whose GSTR-3B is being prepared: the first one that is due, or was due some days ago only.
+
+    That is the month before, or the quarter that ended last, until its GSTR-3B was due and ``late_days`` have gone by;
+    from then on the month, or the quarter, that runs.
 
     :param at: a time with its zone
     :param filing: how often the recipient files GSTR-3B
+    :param state: a GSTIN or its first two digits, for quarterly filers; without it the later of their dates counts
+    :param overrides: days that are not the usual ones
+    :param late_days: how many days after its due date a period is still the one in preparation
+    :raises ValueError: when an argument is wrong
     """
-    last = day_in_india(at).replace(day=1) - timedelta(days=1)
-    while filing == "quarterly" and last.month % 3:
-        last = last.replace(day=1) - timedelta(days=1)
-    return f"{last.month:02}{last.year}"
+    _check_days("late_days", late_days)
+    day = day_in_india(at)
+
+    def is_open(period: str) -> bool:
+        dates = period_dates(period, filing=filing, state=state or _DUE_LAST, overrides=overrides)
+        return day <= dates.due_3b + timedelta(days=late_days)
+
+    length = _length(filing)
+    month = day.month - 1 - (day.month - 1) % length
+    period = f"{month or 12:02}{day.year - (not month)}"
+    while is_open(earlier := _later(period, -length)):
+        period = earlier
+    while not is_open(period):
+        period = _later(period, length)
+    return period
 
 
 def pending_until(period: str, *, filing: Filing = "monthly", state: str | None = None) -> date:
@@ -116,10 +156,7 @@ def pending_until(period: str, *, filing: Filing = "monthly", state: str | None 
 
     :param period: MMYYYY, the period in whose GSTR-2B it came
     """
-    month, year = _month(period)
-    later = month + (1 if filing == "monthly" else 3)
-    following = f"{(later - 1) % 12 + 1:02}{year + (later - 1) // 12}"
-    return period_dates(following, filing=filing, state=state).due_3b
+    return period_dates(_later(period, _length(filing)), filing=filing, state=state).due_3b
 
 
 @dataclass(frozen=True)
@@ -130,11 +167,13 @@ class Calendar:
     :param filing: how often GSTR-3B is filed
     :param overrides: days that are not the usual ones
     :param close_days: how many days before the due date a person is warned
+    :param late_days: how many days after the due date a person is warned; then the next period is in preparation
     """
 
     filing: Filing = "monthly"
     overrides: Overrides | None = None
     close_days: int = 2
+    late_days: int = LATE_DAYS
 
     @classmethod
     def of(cls, given: Calendar | Mapping[str, Any] | None) -> Calendar:
@@ -152,7 +191,11 @@ class Calendar:
 
     def __post_init__(self) -> None:
         check_choice("filing", self.filing, Filing)
-        for period in self.overrides or {}:
+        _check_days("late_days", self.late_days)
+        moved = self.overrides or {}
+        if not isinstance(moved, Mapping) or not all(isinstance(days, Mapping) for days in moved.values()):
+            raise ValueError(f"overrides is {self.overrides!r}; it takes return period -> date -> day")
+        for period in moved:
             state = "27" if self.filing == "quarterly" else None
             if self.filing == "monthly" or _month(period)[0] % 3 == 0:
                 period_dates(period, filing=self.filing, state=state, overrides=self.overrides)
@@ -166,13 +209,27 @@ class Calendar:
         """
         found: dict[PeriodDates, list[str]] = {}
         for gstin in sorted(set(gstins)):
-            dates = period_dates(self.period(at), filing=self.filing, state=gstin, overrides=self.overrides)
-            found.setdefault(dates, []).append(gstin)
+            found.setdefault(self.dates(gstin, at), []).append(gstin)
         return found
 
-    def period(self, at: datetime) -> str:
-        """Return the return period whose GSTR-3B is being prepared, MMYYYY."""
-        return period_of(at, filing=self.filing)
+    def dates(self, gstin: str, at: datetime) -> PeriodDates:
+        """
+        Return the dates of the period whose GSTR-3B is being prepared.
+
+        :param gstin: own GSTIN
+        :param at: a time with its zone
+        """
+        period = self.period(at, gstin)
+        return period_dates(period, filing=self.filing, state=gstin, overrides=self.overrides)
+
+    def period(self, at: datetime, gstin: str | None = None) -> str:
+        """
+        Return the return period whose GSTR-3B is being prepared, MMYYYY; see :func:`period_of`.
+
+        :param at: a time with its zone
+        :param gstin: own GSTIN, or the first two digits of it; matters for quarterly filers only
+        """
+        return period_of(at, filing=self.filing, state=gstin, overrides=self.overrides, late_days=self.late_days)
 
     def notes(self, gstins: Iterable[str], at: datetime) -> list[str]:
         """
@@ -181,11 +238,11 @@ class Calendar:
         :param gstins: own GSTINs of the documents
         :param at: a time with its zone
         """
-        period = _spelt(self.period(at))
+        of_dates = self.of_gstins(gstins, at)
         return [
-            f"GSTR-2B of {period} was drawn on {_day_spelt(dates.draft_2b)}. It does not show what is reset now:"
-            f" compute it again on the GST portal before GSTR-3B is filed{_for(own, self.of_gstins(gstins, at))}."
-            for dates, own in self.of_gstins(gstins, at).items()
+            f"GSTR-2B of {_spelt(dates.period)} was drawn on {_day_spelt(dates.draft_2b)}. It does not show what is"
+            f" reset now: compute it again on the GST portal before GSTR-3B is filed{_for(own, of_dates)}."
+            for dates, own in of_dates.items()
             if dates.is_drawn(at) and dates.days_left(at) >= 0
         ]
 
@@ -196,15 +253,15 @@ class Calendar:
         :param gstins: own GSTINs of the documents
         :param at: a time with its zone
         """
-        period = _spelt(self.period(at))
         of_dates = self.of_gstins(gstins, at)
         told = []
         for dates, own in of_dates.items():
+            period = _spelt(dates.period)
             left, due = dates.days_left(at), f"{_day_spelt(dates.due_3b)}{_for(own, of_dates)}"
             if left < 0:
                 told.append(
-                    f"GSTR-3B of {period} was due on {due}, {-left} days ago. Once it is filed, GSTN takes no action on"
-                    " the documents of its period."
+                    f"GSTR-3B of {period} was due on {due}, {counted(-left, 'day')} ago. Once it is filed, GSTN takes"
+                    " no action on the documents of its period. If it is not, compute GSTR-2B again before it is."
                 )
             elif left <= self.close_days:
                 when = "today" if left == 0 else "tomorrow" if left == 1 else f"in {left} days"
@@ -244,6 +301,21 @@ def _month(period: str) -> tuple[int, int]:
     if not found:
         raise ValueError(f"{period!r} is no return period; it is written MMYYYY, such as 102026")
     return int(found[1]), int(found[2])
+
+
+def _length(filing: Filing) -> int:
+    return 1 if filing == "monthly" else 3
+
+
+def _later(period: str, months: int) -> str:
+    month, year = _month(period)
+    years, month = divmod(month - 1 + months, 12)
+    return f"{month + 1:02}{year + years}"
+
+
+def _check_days(name: str, days: object) -> None:
+    if not isinstance(days, int) or isinstance(days, bool) or days < 0:
+        raise ValueError(f"{name} is {days!r}; it takes a number of days: 0 or more")
 
 
 def _quarterly_due(state: str | None) -> int:

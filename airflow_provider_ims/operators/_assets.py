@@ -147,10 +147,9 @@ class AssetEvents:
 
 def _dates(calendar: Calendar | None, told: dict[str, Any]) -> dict[str, Any]:
     calendar = calendar or Calendar()
-    now = datetime.now(UTC)
-    [dates] = calendar.of_gstins([told["gstin"]], now)
+    dates = calendar.dates(told["gstin"], datetime.now(UTC))
     return {
-        "rtnprd": calendar.period(now),
+        "rtnprd": dates.period,
         "filing": calendar.filing,
         "draft_2b": dates.draft_2b,
         "due_3b": dates.due_3b,

@@ -204,7 +204,7 @@ class ImsBulkResetOperator(ShowsSummary):
             for chunk in chunks_of(plan)
         )
         with GstnHook(self.gstn_conn_id, gstin=plan.rtin) as hook:
-            end_dry_run(context, hook, requests, self.log)
+            end_dry_run(context, hook, requests, self.log, calendar=self.calendar)
 
     def on_kill(self) -> None:
         """Say what becomes of the reset that runs when the task is ended from outside."""

@@ -431,6 +431,17 @@ def test_close_to_the_due_date_it_warns_and_sends_or_fails_and_sends_nothing(sim
         assert ("GSTR-2B of October 2026 was drawn on 14 November 2026" in caplog.text) == warns
 
 
+@pytest.mark.parametrize(("filing", "day"), [("quarterly", 15), ("quarterly", 29), ("monthly", 26)])
+def test_between_two_due_dates_a_task_that_fails_close_to_one_sends(
+    simulator, tmp_path, monkeypatch, filing: str, day: int
+):
+    monkeypatch.setattr(CLOCK, november(day))
+    simulator.gst.open_session(RTIN)
+    plan_entry = planned(tmp_path, [["INV-1"]])
+    summary = bulk(simulator, plan_entry, on_window="fail", calendar={"filing": filing}).attempt()
+    assert summary["reset"] == 1
+
+
 def test_what_was_begun_before_the_window_is_brought_to_its_end(task, simulator, monkeypatch):
     task.arguments["on_window"] = "fail"
     monkeypatch.setattr(CLOCK, november(5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,18 @@ def test_bulk_reads_every_request_and_sends_none(simulator: Any, tmp_path: Path)
     Path(entry["chunks"][2]["path"]).write_text("{}")
     with pytest.raises(GstnInvalidRequest, match="0003.json"):
         bulk(simulator, entry, dry_run=True).attempt()
+
+
+def test_bulk_says_what_the_companys_own_calendar_says(simulator: Any, tmp_path: Path, monkeypatch: Any):
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime(2026, 11, 19, 12, tzinfo=UTC)
+
+    monkeypatch.setattr("airflow_provider_ims.operators._dry_run.datetime", Clock)
+    entry = three_requests(tmp_path)
+    assert "GSTR-3B of October 2026 is due tomorrow" in tried(bulk(simulator, entry, dry_run=True))["notes"][0]
+    assert tried(bulk(simulator, entry, dry_run=True, calendar={"filing": "quarterly"}))["notes"] == []
 
 
 def test_what_was_sent_before_is_told(simulator: Any, tmp_path: Path, no_jitter: Any):

@@ -31,6 +31,7 @@ dag = DAG(
 # [END howto_deadline]
 
 BEGUN = datetime(2026, 11, 5, 20, tzinfo=INDIA)
+EARLIER = datetime(2026, 10, 5, 20, tzinfo=INDIA)
 
 
 class Session:
@@ -72,10 +73,12 @@ def test_airflow_keeps_the_example_and_works_out_when_it_is_late():
     [
         (ReturnPeriodDeadline(), BEGUN, datetime(2026, 11, 21, tzinfo=INDIA)),
         (ReturnPeriodDeadline("draft_2b"), BEGUN, datetime(2026, 11, 15, tzinfo=INDIA)),
-        (ReturnPeriodDeadline(), datetime(2026, 11, 30, 18, 29, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=INDIA)),
-        (ReturnPeriodDeadline(), datetime(2026, 11, 30, 18, 30, tzinfo=UTC), datetime(2026, 12, 21, tzinfo=INDIA)),
-        (ReturnPeriodDeadline(filing="quarterly", gstin="27"), BEGUN, datetime(2026, 10, 23, tzinfo=INDIA)),
-        (ReturnPeriodDeadline(filing="quarterly", gstin="09"), BEGUN, datetime(2026, 10, 25, tzinfo=INDIA)),
+        (ReturnPeriodDeadline(), datetime(2026, 11, 25, 18, 29, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=INDIA)),
+        (ReturnPeriodDeadline(), datetime(2026, 11, 25, 18, 30, tzinfo=UTC), datetime(2026, 12, 21, tzinfo=INDIA)),
+        (ReturnPeriodDeadline(late_days=0), datetime(2026, 11, 21, tzinfo=INDIA), datetime(2026, 12, 21, tzinfo=INDIA)),
+        (ReturnPeriodDeadline(filing="quarterly", gstin="27"), EARLIER, datetime(2026, 10, 23, tzinfo=INDIA)),
+        (ReturnPeriodDeadline(filing="quarterly", gstin="09"), EARLIER, datetime(2026, 10, 25, tzinfo=INDIA)),
+        (ReturnPeriodDeadline(filing="quarterly", gstin="27"), BEGUN, datetime(2027, 1, 23, tzinfo=INDIA)),
     ],
 )
 def test_it_is_the_end_of_the_day_in_india(reference: ReturnPeriodDeadline, begun: datetime, at: datetime):
@@ -99,11 +102,18 @@ def test_a_run_that_is_not_in_the_tables_begins_now():
         ({"filing": "quarterly"}, "first two digits"),
         ({"overrides": {"102026": {"due_3b": "25-11-2026"}}}, "a day such as"),
         ({"overrides": ["102026"]}, "overrides is"),
+        ({"late_days": -1}, "late_days is -1"),
     ],
 )
 def test_a_wrong_argument_is_told_when_the_dag_is_read(arguments: dict[str, Any], words: str):
     with pytest.raises(ValueError, match=words):
         ReturnPeriodDeadline(**arguments)
+
+
+def test_what_an_earlier_version_kept_is_read():
+    of_now = ReturnPeriodDeadline("draft_2b").serialize_reference()
+    of_then = {name: value for name, value in of_now.items() if name != "late_days"}
+    assert ReturnPeriodDeadline.deserialize_reference(of_then) == ReturnPeriodDeadline("draft_2b")
 
 
 def test_equal_references_are_equal():

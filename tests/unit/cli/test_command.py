@@ -6,6 +6,7 @@ import argparse
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,36 @@ def test_snapshots_are_matched_with_the_books_without_airflow(ims: Any, tmp_path
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"resets.parquet", "reconciliation.json"}
     code, found = ims("check", tmp_path / "out" / "resets.parquet")
     assert (code, found["documents"]) == (0, 1)
+
+
+def test_how_the_company_files_decides_what_is_said_of_the_due_date(
+    ims: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime(2026, 11, 19, 12, tzinfo=UTC)
+
+    monkeypatch.setattr("airflow_provider_ims.cli._reconcile.datetime", Clock)
+    (tmp_path / "books.csv").write_text(BOOKS)
+    (tmp_path / "moved.json").write_text(
+        '{"overrides": {"102026": {"draft_2b": "2026-11-20", "due_3b": "2026-11-25"}}}'
+    )
+    (tmp_path / "wrong.json").write_text('{"overrides": {"102026": {"due": "2026-11-25"}}}')
+    taken = snapshot(tmp_path / "snapshot", DOCUMENT)
+    words = ("reconcile", "--snapshot", taken, "--books", tmp_path / "books.csv", "--output", tmp_path / "out")
+    words += ("--max-age", "1000000")
+    _, found = ims(*words)
+    assert "GSTR-3B of October 2026 is due tomorrow, on 20 November 2026" in found["notes"][0]
+    _, found = ims(*words, "--filing", "quarterly")
+    assert (found["decisions"], found["notes"]) == ({"reset": 1}, [])
+    _, found = ims(*words, "--calendar", tmp_path / "moved.json")
+    assert (found["decisions"], found["notes"]) == ({"reset": 1}, [])
+    code, found = ims(*words, "--calendar", tmp_path / "moved.json", "--filing", "quarterly")
+    assert (code, found["notes"]) == (0, [])
+    code, found = ims(*words, "--calendar", tmp_path / "wrong.json")
+    assert code == 2
+    assert "wrong.json: 102026: 'due' is no date of a period" in found["error"]
 
 
 def test_a_table_of_decisions_is_read_from_a_file(ims: Any, tmp_path: Path):
