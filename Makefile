@@ -4,6 +4,7 @@
 # make lint   ruff and mypy --strict
 # make docs   build the guides and the reference as a site in build/docs, warnings are errors
 # make matrix ONLY=3.1-py311  every Airflow, Python and set of dependencies, or those that begin so; E2E=1 adds a real Airflow's tests, QUICK=1 leaves the long ones out
+# make locks  write requirements/ again, after a change of constraints.txt or of the dependencies in pyproject.toml
 # make wheel  build sdist and wheel, install the wheel into an empty environment and ask Airflow for the provider
 # make days   live N simulated days (10,000) on all cores; make days-mutants sees whether they notice a broken package
 # make mutants MODULE=models/result.py   break that module (or all) in one small place at a time: does a test notice?
@@ -18,7 +19,7 @@ READY := $(VENV)/.ready
 # With Celery and an object store's provider, which the other tests do not have.
 CLUSTER := .venv-cluster
 
-.PHONY: demo test browser lint docs matrix wheel cluster bench days days-mutants mutants setup clean
+.PHONY: demo test browser lint docs matrix wheel locks cluster bench days days-mutants mutants setup clean
 
 setup: $(READY)
 
@@ -27,12 +28,12 @@ define set-up
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on the PATH."; exit 1; }
 	@echo "Setting up $(1) with $$($(PYTHON) --version) ($(3), once)"
 	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
-	@$(1)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(1)/bin/python -m pip install --quiet --constraint constraints.txt --editable . --group $(2)
+	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements/$(2).txt
+	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(1)/.ready
 endef
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml requirements/dev.txt
 	$(call set-up,$(VENV),dev,about a minute)
 
 demo: $(READY)
@@ -71,11 +72,11 @@ cluster: $(CLUSTER)/.ready
 	@$(CLUSTER)/bin/python -m pytest -q tests/object_store
 	@$(CLUSTER)/bin/python -m local_airflow.cluster_run --gstins $(GSTINS) --kills $(KILLS)
 
-$(CLUSTER)/.ready: pyproject.toml constraints.txt
+$(CLUSTER)/.ready: pyproject.toml requirements/cluster.txt
 	$(call set-up,$(CLUSTER),cluster,some minutes)
 
 bench: $(READY)
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group bench
 	@$(BIN)/python -m bench
 
 docs: $(READY)
@@ -83,8 +84,14 @@ docs: $(READY)
 	@echo "The site begins at build/docs/index.html"
 
 matrix: $(READY)
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --group matrix
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group matrix
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m nox $(if $(E2E)$(QUICK),-- $(if $(E2E),e2e) $(if $(QUICK),without-tests))
+
+# What constraints.txt says of all that a group needs, with the digest of each file, for every Python and system.
+locks: $(READY)
+	@for group in dev cluster; do \
+	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --generate-hashes \
+		--constraint constraints.txt --group $$group pyproject.toml --output-file requirements/$$group.txt || exit 1; done
 
 wheel: $(READY)
 	.ci/check-wheel $(BIN)/python

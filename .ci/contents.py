@@ -24,6 +24,7 @@ IN_SDIST = {
     "SECURITY.md",
     "CONTRIBUTING.md",
     "constraints.txt",
+    "requirements/dev.txt",
     "pyproject.toml",
 }
 STRAY = re.compile(r"__pycache__|\.pyc$|\.log$|\.db$|(^|/)\.(env|git|venv|nox|demo)(/|$)|^docs/reference/")

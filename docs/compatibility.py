@@ -20,8 +20,8 @@ HEAD = """\
 <!-- This page is written by `python -m docs.compatibility` from docs/compatibility.json. Do not edit it. -->
 
 Airflow 3.1.3 and newer, Python 3.11 to 3.13; 3.14, which Airflow 3.3 takes, was not tried. `make matrix` installs each
-combination into an environment of its own, asks Airflow for the provider, has it parse the example DAGs, and runs the unit
-and contract tests; this is what it found last.
+combination into an environment of its own, asks Airflow for the provider, has it parse the example DAGs, and runs the
+unit and contract tests; this is what it found last.
 
 | dependencies | what is installed |
 |---|---|

@@ -63,6 +63,33 @@ def test_what_is_imported_is_declared():
     assert foreign - declared - set(COMES_WITH) == set()
 
 
+@pytest.mark.parametrize("group", ["dev", "cluster"])
+def test_what_is_installed_here_and_by_ci_has_digests_and_is_what_the_constraints_say(group: str):
+    root = PACKAGE.parent
+    pinned = dict(re.findall(r"^([^=#\s]+)==(\S+)$", (root / "constraints.txt").read_text(), re.MULTILINE))
+    pinned = {plain(name): version for name, version in pinned.items()}
+    locked = {}
+    for entry in re.split(r"\n(?=\S)", (root / "requirements" / f"{group}.txt").read_text().strip()):
+        found = re.match(r"([\w.-]+)==(\S+)", entry)
+        assert found, entry
+        assert "--hash=sha256:" in entry, entry
+        locked[plain(found[1])] = found[2]
+    assert {name: version for name, version in locked.items() if version != pinned.get(name, version)} == {}
+    about = tomllib.loads((root / "pyproject.toml").read_text())
+    wanted, groups = names(about["project"]["dependencies"]), [group]
+    for each in groups:
+        for entry in about["dependency-groups"][each]:
+            if isinstance(entry, str):
+                wanted |= names([entry])
+            else:
+                groups.append(entry["include-group"])
+    assert wanted - set(locked) == set(), "run: make locks"
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 @pytest.mark.parametrize("name", COMES_WITH)
 def test_what_is_not_declared_comes_with_what_is(name: str):
     assert name in names(requires(COMES_WITH[name]) or [])
