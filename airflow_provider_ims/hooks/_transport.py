@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -192,15 +193,22 @@ def _verify(settings: Settings) -> bool | str:
 
 
 def _trust(bundle: str) -> ssl.SSLContext:
-    folder = Path(bundle).is_dir()
     try:
-        return ssl.create_default_context(cafile=None if folder else bundle, capath=bundle if folder else None)
+        file = Path(bundle).stat()
+        return _certificates(bundle, (file.st_mtime_ns, file.st_size))
     except OSError as error:  # an SSLError is one
         raise GstnInvalidConnection(
             f"{bundle!r} is no readable CA bundle ({type(error).__name__}). Nothing was sent.\n"
             "It is what verify_ssl of the connection says, or the environment's REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE.\n"
             "Give the absolute path of a file with certificates in PEM form; or true, and neither variable."
         ) from None
+
+
+@lru_cache(maxsize=4)
+def _certificates(bundle: str, _as_it_is: Hashable) -> ssl.SSLContext:
+    """Read a bundle, once while it is as it is: a system's takes 25 ms, and each attempt of a task opens a session."""
+    folder = Path(bundle).is_dir()
+    return ssl.create_default_context(cafile=None if folder else bundle, capath=bundle if folder else None)
 
 
 def _proxies(settings: Settings) -> dict[str, str]:

@@ -175,3 +175,10 @@ async def test_a_bundle_of_the_environment_that_cannot_be_read_is_named(own, ask
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "nowhere.pem"))
     with pytest.raises(GstnInvalidConnection, match=r"nowhere\.pem"):
         await ask_over_tls(True)
+
+
+async def test_a_bundle_that_has_changed_since_the_last_session_is_read_again(own, ask_over_tls, tmp_path):
+    bundle = tmp_path / "bundle.pem"
+    for content, answers in ((Path(certifi.where()), False), (own, True), (Path(certifi.where()), False)):
+        bundle.write_bytes(content.read_bytes())
+        assert await ask_over_tls(str(bundle)) is answers
