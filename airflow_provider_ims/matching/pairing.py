@@ -69,7 +69,8 @@ class Pairing:
         run = self._database.execute
         run(f"CREATE OR REPLACE TEMP TABLE candidate AS {self._candidates(docs, books, key, passes)}")
         if not self._count("candidate"):
-            pass
+            if self._left == _LEFT:
+                return
         elif not key[2] and key[1] in {"number", "normalised"} and key[0] == "gstin":
             self._choose_beyond_doubt(is_last=key[1] == "normalised")
         else:

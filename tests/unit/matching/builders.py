@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb  # noqa: TID253
 from airflow.sdk import ObjectStoragePath
+from pyarrow import parquet  # noqa: TID253
 
 from airflow_provider_ims.matching import BookFile, Decisions, MatchRules, Options, reconcile
 from airflow_provider_ims.tables.documents import DOCUMENT_COLUMNS
@@ -75,11 +76,10 @@ def write_documents(path: Path, documents: Sequence[Mapping[str, Any]]) -> Objec
     lines = path.with_suffix(".jsonl")
     lines.write_text("\n".join(map(json.dumps, documents)) + "\n" if documents else "")
     columns = ", ".join(f"'{name}': '{kind}'" for name, kind in DOCUMENT_COLUMNS.items())
-    with duckdb.connect() as database:
-        database.execute(
-            f"COPY (SELECT * FROM read_json('{lines}', format='newline_delimited', columns={{{columns}}}))"
-            f" TO '{path}' (FORMAT parquet)"
-        )
+    duckdb.execute(
+        f"COPY (SELECT * FROM read_json('{lines}', format='newline_delimited', columns={{{columns}}}))"
+        f" TO '{path}' (FORMAT parquet)"
+    )
     return ObjectStoragePath(str(path))
 
 
@@ -123,10 +123,8 @@ class Result:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """Read a Parquet file."""
-    with duckdb.connect() as database:
-        found = database.execute(f"SELECT * FROM read_parquet('{path}')")
-        names = [column[0] for column in found.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    return rows
 
 
 def matched(
