@@ -6,9 +6,9 @@ import csv
 import datetime as dt
 import io
 import json
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pyarrow import parquet  # noqa: TID253
 
 from .service import Doc
 from .storage import DayFileSystem
@@ -109,18 +109,12 @@ def _head(flow: Any) -> dict[str, Any] | None:
 
 
 def _rows(flow: Any) -> list[tuple[Any, ...]] | None:
-    import duckdb
-
     content = _file(f"{flow.snapshots}/{flow.plan.rtin}/documents.parquet")
     if content is None:
         return None
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as database:
-        path = Path(folder) / "documents.parquet"
-        path.write_bytes(content)
-        query = (
-            "SELECT section, stin, number, rtnprd, strftime(date, '%d-%m-%Y'), action, snapshot FROM read_parquet(?)"
-        )
-        return database.execute(query, [str(path)]).fetchall()
+    columns = ["section", "stin", "number", "rtnprd", "date", "action", "snapshot"]
+    rows = parquet.read_table(io.BytesIO(content), columns=columns, use_threads=False).to_pylist()
+    return [tuple(f"{each:%d-%m-%Y}" if isinstance(each, dt.date) else each for each in row.values()) for row in rows]
 
 
 def _file(path: str) -> bytes | None:
