@@ -46,8 +46,9 @@ class AirflowStack(AirflowApi, Service):
     :param env: environment of every component, on top of this process's own without its AIRFLOW variables
     :param parallelism: how many tasks run at once
     :param database_url: SQLAlchemy URL of the metadata database; a SQLite file in `home` by default
-    :param preload: modules that the scheduler imports before it forks its workers, so that not every task has to;
-        with Airflow's own (:data:`TASK_MODULES`) a task takes half the CPU
+    :param preload: modules that the scheduler imports before it forks its workers, so that not every task has to, and
+        the DAG processor before it forks for each file; with Airflow's own (:data:`TASK_MODULES`) a task takes half
+        the CPU
     :param base_path: the path under which Airflow is served, as behind a proxy: ``/airflow``
     """
 
@@ -175,7 +176,9 @@ class AirflowStack(AirflowApi, Service):
             "    scheduler = os.getpid()\n"
             "    os.register_at_fork(after_in_child=lambda: os.getppid() == scheduler or os.nice(10))\n"
         )
-        program = f"import os\nimport sys\n\n{SQLITE_CONNECT_ARGS}\nif 'scheduler' in sys.argv:\n{behind}{imports}"
+        program = f"import os\nimport sys\n\n{SQLITE_CONNECT_ARGS}\nif 'scheduler' in sys.argv:\n{behind}"
+        if self._preload:
+            program += f"if {{'scheduler', 'dag-processor'}} & {{*sys.argv}}:\n{imports}"
         (config / "airflow_local_settings.py").write_text(program)
 
     def _start(self, name: str) -> None:

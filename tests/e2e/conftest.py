@@ -14,6 +14,7 @@ To add a test, choose the first of these that will do:
    ``simulator`` is reset before each test; ``forget_sessions`` makes Airflow forget its tokens.
 3. With ``quiet``, too, it runs after the stories: for what ends a component of Airflow or needs all of the machine.
 4. With ``alone`` it runs last. Only here may a test assume that nobody else uses Airflow's pools and variables.
+   After all others come those of test_airflow_away.py, whose ``broken_airflow`` has settings of its own.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def turn(item: pytest.Item) -> int:
         names = getattr(item, "fixturenames", ())
+        if "broken_airflow" in names:
+            return 5
         if "alone" in names:
             return 4
         if is_long(item):

@@ -34,26 +34,15 @@ def server() -> Iterator[SimulatorServer]:
 
 
 @pytest.fixture(scope="module")
-def broken_airflow(airflow: AirflowStack, stories: Stories, server: SimulatorServer) -> Iterator[AirflowStack]:
+def broken_airflow(airflow: AirflowStack, stories: Stories, server: SimulatorServer) -> AirflowStack:
     """The Airflow of all, with a connection in its database; its tasks soon give up a question, and late themselves."""
     stories.wait_for_all()
     add_connection(airflow, CONNECTION, server)
     patience = {"EXECUTION_API_RETRIES": "2", "EXECUTION_API_TIMEOUT": "3", "MAX_FAILED_HEARTBEATS": "100"}
-    with settings_of_tasks(airflow, {f"AIRFLOW__WORKERS__{name}": value for name, value in patience.items()}):
-        yield airflow
-
-
-@contextmanager
-def settings_of_tasks(airflow: AirflowStack, environment: dict[str, str]) -> Iterator[None]:
-    """Let a new scheduler start the tasks, and in the end once more one without these settings."""
-    airflow.environment |= environment
-    airflow.kill("scheduler")
+    airflow.environment |= {f"AIRFLOW__WORKERS__{name}": value for name, value in patience.items()}
+    airflow.kill("scheduler")  # the new one starts tasks with these settings
     airflow.start("scheduler")
-    yield
-    for name in environment:
-        del airflow.environment[name]
-    airflow.kill("scheduler")
-    airflow.start("scheduler")
+    return airflow
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,6 @@ with DAG(dag_id="waits_while_airflow_is_away", schedule=None):
         reference_id="{{ dag_run.conf['reference_id'] }}",
         gstn_conn_id="{{ dag_run.conf['gstn_conn_id'] }}",
         deferrable=True,
-        poke_interval=5,
+        poke_interval=1,
         timeout=600,
     )
