@@ -12,6 +12,7 @@ from airflow_provider_ims.matching.columns import CREDIT_NOTE, FIELDS, BookColum
 from airflow_provider_ims.matching.errors import MatchError
 from airflow_provider_ims.matching.sources import Books, Local, Raw
 from airflow_provider_ims.models.choices import check_choice
+from airflow_provider_ims.tables.blank_rows import filled_sql
 from airflow_provider_ims.tables.documents import AMOUNTS, MONEY, RUPEES, TAXES
 from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.sql import literal
@@ -42,7 +43,7 @@ class BooksRead:
     """
     What was read.
 
-    :param rows: number of rows in the sources
+    :param rows: number of rows in the sources; those in which no cell is filled are none
     :param kept: number of rows in the table ``books``
     :param rejected: number of rows among the rejects
     :param left_out: number of rows of other own GSTINs, which were left out
@@ -156,6 +157,7 @@ class BooksReader:
         kept = ["key", *(f"x{place}" for place in range(len(carried)))]
         values = [*self._values(raw, header), ("key", "t_id" if "id" in header.position else "NULL::VARCHAR")]
         order, dashes = self._order(source, raw, header)
+        filled = filled_sql((f"c{place}", kind) for place, kind in enumerate(raw.types))
         negative = " OR ".join(f"{name} < 0" for name in MONEY)
         positive = negative.replace("<", ">")
         complete = " AND ".join(f"{name} IS NOT NULL" for name in ("rtin", "stin", "kind", "number", "date", *AMOUNTS))
@@ -171,7 +173,7 @@ class BooksReader:
             f" coalesce(({negative}) AND kind <> '{CREDIT_NOTE}', false) AS is_negative,"
             f" coalesce(({negative}) AND ({positive}) AND kind = '{CREDIT_NOTE}', false) AS is_mixed"
             f" FROM (SELECT n, {', '.join(kept[1:] + [f'{sql} AS {name}' for name, sql in values])}"
-            f" FROM (SELECT rowid AS n, *, {', '.join(texts)} FROM {raw.table})))"
+            f" FROM (SELECT rowid AS n, *, {', '.join(texts)} FROM {raw.table} WHERE {filled})))"
         )
         [(rows, bad, of_others)] = database.execute(
             f"SELECT count(*), count(*) FILTER (NOT coalesce(is_good, false)),"
@@ -179,7 +181,7 @@ class BooksReader:
         ).fetchall()
         if self._others == "leave_out":
             self._read.left_out += of_others
-        self._read.rows += rows + len(raw.unread)
+        self._read.rows += rows + sum(bad.is_filled for bad in raw.unread)
         if bad:
             self._reject(source, raw, header)
         database.execute(f"DROP TABLE {raw.table}")
@@ -297,6 +299,8 @@ class BooksReader:
         self._database.execute("CREATE OR REPLACE TEMP TABLE shift (threshold BIGINT, skipped BIGINT)")
         for count, bad in enumerate(raw.unread):
             self._database.execute("INSERT INTO shift VALUES (?, ?)", [bad.number - count, count + 1])
+            if not bad.is_filled:
+                continue
             self._database.execute(
                 "INSERT INTO reject VALUES (?, ?, NULL, NULL, NULL, 0, NULL, ?, ?)",
                 [source, bad.number, bad.text, bad.rule],

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from airflow_provider_ims.tables.blank_rows import BLANKS
 from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.files import format_of, local_file, utf8_text, with_like_line_ends
 from airflow_provider_ims.tables.queries import answered
@@ -29,11 +30,13 @@ class Unread:
     :param number: its number
     :param text: what stands there, or its beginning
     :param rule: what should stand there
+    :param is_filled: whether a cell of it is filled; if not, it is no row
     """
 
     number: int
     text: str
     rule: str
+    is_filled: bool = True
 
 
 @dataclass(frozen=True)
@@ -208,15 +211,17 @@ class _Csv:
             " max_line_size=4000000, parallel=true)"
         )
         _fetched(database, self.name, f"CREATE TEMP TABLE {table} AS SELECT * FROM {reader}")
-        unread = self._unread(database, table, len(header))
+        unread = self._unread(database, table, len(header), delimiter)
         return Raw(self.name, table, header, ["VARCHAR"] * len(header), self.first, unread, list(self.notes))
 
-    def _unread(self, database: DuckDBPyConnection, table: str, width: int) -> list[Unread]:
+    def _unread(self, database: DuckDBPyConnection, table: str, width: int, delimiter: str) -> list[Unread]:
+        blanks = literal(f'{BLANKS}"{delimiter}')
         found = database.execute(
-            f"SELECT DISTINCT ON (line) line, error_type, left(csv_line, 200) FROM {table}_errors ORDER BY line"
+            f"SELECT DISTINCT ON (line) line, error_type, left(csv_line, 200), trim(csv_line, {blanks}) <> ''"
+            f" FROM {table}_errors ORDER BY line"
         ).fetchall()
         unread = []
-        for line, kind, text in found:
+        for line, kind, text, is_filled in found:
             if kind == "UNQUOTED VALUE":
                 raise FileUnusable(
                     self.name, f"line {line}: a quote is opened here that is never closed, so rows cannot be told apart"
@@ -224,7 +229,7 @@ class _Csv:
             rule = f"as many cells as the heading has columns: {width}"
             if kind not in {"MISSING COLUMNS", "TOO MANY COLUMNS"}:
                 rule = f"a line of a CSV file ({kind.lower()})"
-            unread.append(Unread(line - (2 - self.first), str(text or "").strip(), rule))
+            unread.append(Unread(line - (2 - self.first), str(text or "").strip(), rule, is_filled is not False))
         return unread
 
 

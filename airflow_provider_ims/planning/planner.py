@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from airflow_provider_ims.models.choices import check_choice
 from airflow_provider_ims.models.documents import SECTIONS
@@ -49,6 +49,8 @@ _FOR_TABLES = 0.85
 """How much of the memory DuckDB is told to keep to; the rest is for the requests that are being filled, and itself."""
 
 _SHOWN = 10
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +97,7 @@ class Plan:
     What is to be sent.
 
     :param gstins: for each GSTIN, sorted, its requests
-    :param rows: number of rows that were read
+    :param rows: number of rows that were read; those in which no cell is filled are none
     :param documents: number of documents in the chunks
     :param rejected: number of rows in the rejects
     :param rejects: path of the rejects
@@ -229,7 +231,9 @@ class _Planner:
                 if rows is not None:
                     progress.reached(rows)
                     checker.conversions.update(self._documents.conversions(index))
-                    self._take(index, source, table.as_rows(self._documents.misfits(index, table)), checker)
+                    misfits = _Counted(self._documents.misfits(index, table))
+                    taken = self._take(index, source, table.as_rows(misfits), checker)
+                    rows -= misfits.count - taken  # those in which no cell is filled, which only this tells
             return rows
         finally:
             copy.unlink(missing_ok=True)
@@ -330,6 +334,19 @@ class _Planner:
 
     def _name_of(self, place: Place) -> str:
         return f"{self._names[place.source]} {self._sources[place.source].unit} {place.row}"
+
+
+class _Counted(Generic[T]):
+    """Counts what it yields."""
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = items
+        self.count = 0
+
+    def __iter__(self) -> Iterator[T]:
+        for item in self._items:
+            self.count += 1
+            yield item
 
 
 def _short_names(sources: Sequence[Source]) -> list[str]:

@@ -15,6 +15,7 @@ from airflow_provider_ims.planning.checks.checker import Checker, Valid
 from airflow_provider_ims.planning.sources.columns import Columns
 from airflow_provider_ims.planning.sources.rows import NOT_PLANNED, NumberedRow, Unreadable
 from airflow_provider_ims.planning.sources.text_lines import BadLine, text_lines
+from airflow_provider_ims.tables.blank_rows import is_blank
 from airflow_provider_ims.tables.errors import FileUnusable
 from airflow_provider_ims.tables.files import empty_file, opened
 
@@ -62,7 +63,7 @@ class _JsonSource:
         self.columns = columns
 
     def rows(self, checker: Checker | None = None) -> Iterator[NumberedRow]:
-        """Yield each row with its number."""
+        """Yield each row with its number; an object in which nothing is filled is none."""
         columns = self.columns
         plain = first = True
         if not columns.is_plain({}):
@@ -78,6 +79,8 @@ class _JsonSource:
                 if not isinstance(item, dict):
                     row = item if isinstance(item, Unreadable) else Unreadable(item, "a JSON object with fields")
                     yield number, row
+                    continue
+                if is_blank(item.values()):
                     continue
                 if first:
                     columns.check_first(item, self.name)

@@ -11,6 +11,7 @@ from airflow_provider_ims.planning.checks.in_sql import Column
 from airflow_provider_ims.planning.sources.columns import Columns, lacking
 from airflow_provider_ims.planning.sources.in_fields import in_fields
 from airflow_provider_ims.planning.sources.rows import NumberedRow, Row, Table, Unreadable
+from airflow_provider_ims.tables.blank_rows import is_blank
 from airflow_provider_ims.tables.errors import FileUnusable
 
 
@@ -25,14 +26,15 @@ def table_rows(
     first: int | None = None,
 ) -> Iterator[NumberedRow]:
     """
-    Turn the cells of a table into rows.
+    Turn the cells of a table into rows; where no cell is filled, there is none.
 
     :param header: the names of the columns
     :param cells: the number of each row, with its cells in the order of the header
     :param name: the table, for the error
     :param nothing: what stands in a cell without a value
     :param checker: what it finds valid as it stands comes as such
-    :param first: number of the table's first row, if not all rows are among the cells
+    :param first: number of the table's first row, if not all rows are among the cells; all in which no cell is filled
+        are
     :raises FileUnusable: when the columns do not suffice, for every row or for the section of the first one
     """
     fields, carried = columns.of_header(header, name)
@@ -48,6 +50,10 @@ def table_rows(
             continue
         if isinstance(row, Unreadable):
             yield number, row
+            continue
+        if is_blank(row):
+            if number == first:
+                first += 1
             continue
         if len(row) != len(fields):
             yield number, Unreadable(len(row), f"as many cells as the header has columns: {len(fields)}")

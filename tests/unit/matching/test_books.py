@@ -240,6 +240,46 @@ def test_lines_that_are_no_rows_are_rejected_and_the_others_keep_their_numbers(t
     assert [row["book_place"] for row in found.rows if row["book_place"]] == [f"books.csv line {n}" for n in (2, 4, 6)]
 
 
+def test_rows_in_which_no_cell_is_filled_are_none(tmp_path: Path):
+    text = csv_text(*(booking(f"N{place}") for place in range(3)), booking("Wrong", date="x"))
+    header, first, *others = text.split("\n")
+    short, quoted = ",,", '"",""," "' + "," * 7
+    lines = [header, "," * 9, first, " ,\t," + "," * 7, short, "\xa0", *others[:-1], quoted, others[-1], "," * 9, ""]
+    found = read_books(tmp_path, text_file(tmp_path, "\n".join(lines)), on_invalid="skip")
+    assert [row["place"] for row in found.rejects] == ["books.csv line 10"]
+    assert [row["book_place"] for row in found.rows if row["book_place"]] == [f"books.csv line {n}" for n in (3, 7, 8)]
+    assert (found.summary["book_rows"], found.summary["rejected"]) == (3, 1)
+
+
+def test_nothing_in_any_cell_is_nothing_in_other_files_too(tmp_path: Path):
+    full = booking() | {"txval": 1000.0, "note": None}
+    nothing: list[dict[str, Any]] = [dict.fromkeys(full), dict.fromkeys(full, " "), {}]
+    array = text_file(tmp_path, json.dumps([*nothing, full]), "books.json")
+    parquet = tmp_path / "books.parquet"
+    rows = text_file(tmp_path, json.dumps(full) + "\n" + json.dumps(nothing[0]), "books.jsonl")
+    duckdb.execute(
+        f"COPY (SELECT * REPLACE (coalesce(txval, 'nan'::DOUBLE) AS txval)"
+        f" FROM '{rows.path}' ORDER BY number NULLS FIRST) TO '{parquet}'"
+    )
+    for source, place in (
+        (array, "books.json item 4"),
+        (BookFile(ObjectStoragePath(str(parquet))), "books.parquet row 2"),
+    ):
+        found = read_books(tmp_path, source)
+        assert (found.of("INV/1")["book_place"], found.summary["rejected"]) == (place, 0)
+
+
+@pytest.mark.parametrize("cell", ["x", "0"])
+def test_a_row_of_the_books_with_one_filled_cell_is_one(cell: str, tmp_path: Path):
+    text = csv_text(booking()) + "\n" + "," * 9 + cell
+    assert read_books(tmp_path, text_file(tmp_path, text), on_invalid="skip").summary["rejected"] == 1
+
+
+def test_books_of_rows_in_which_nothing_is_filled_are_empty(tmp_path: Path):
+    with pytest.raises(FileUnusable, match="no rows"):
+        read_books(tmp_path, text_file(tmp_path, csv_text() + "\n" + "," * 9))
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_encodings(encoding: str, tmp_path: Path):
     text = csv_text(booking() | {"Name": "Café"}).replace("cess", "cess,Name")

@@ -62,7 +62,12 @@ def each_odd_value() -> list[dict[str, str]]:
         for name in sorted(usual(section), key="rtin".__eq__):
             for value in ODD.get(kind_of(name), ODD["cess"]):
                 lines.append(usual(section) | {NUMBER_FIELD[section]: f"D-{len(lines)}", name: value})
-    return lines
+    return [blank(), *lines, blank("\t"), blank("\xa0")]
+
+
+def blank(cell: str = "") -> dict[str, str]:
+    """A row in which no cell is filled, as stands below those that a spreadsheet exports."""
+    return {name: cell if name == "inum" else "" for name in ("rtin", "section", "inum", "trade_name")}
 
 
 def usual(section: str) -> dict[str, str]:
@@ -90,6 +95,8 @@ ERP: dict[str, Any] = {
 
 def as_erp(line: Mapping[str, str]) -> dict[str, str]:
     """The same row as somebody's accounting system exports it; what that makes of odd values is odd, too."""
+    if not line["section"] and not line.get("stin"):
+        return dict.fromkeys(as_erp(usual("b2b")), " ")
     said = {"A": "Accepted", "R": "Rejected", "P": "pending"}
     fields = ("rtin", "rtnprd", "pos", "val", "txval", "iamt", "camt", "samt", "cess", "inv_typ", "book_amount")
     section = line["section"]
@@ -112,6 +119,9 @@ def as_erp(line: Mapping[str, str]) -> dict[str, str]:
 def odd_rows(draw: st.DrawFn) -> list[dict[str, str]]:
     lines = []
     for _ in range(draw(st.integers(1, 30))):
+        if draw(st.integers(0, 4)) == 0:
+            lines.append(blank(draw(st.sampled_from(["", " ", "\xa0\t"]))))
+            continue
         section = draw(st.sampled_from(SECTIONS))
         line = usual(section)
         for name in draw(st.lists(st.sampled_from(sorted(line)), max_size=2)):
@@ -252,6 +262,31 @@ def test_rows_of_every_section_are_taken_from_a_parquet_file(tmp_path: Path, mon
     amounts = {"val": "DOUBLE", "txval": "DECIMAL(15,2)", "iamt": "BIGINT", "camt": "FLOAT", "samt": "INTEGER"}
     file = parquet_of(tmp_path / "a.parquet", lines, {**amounts, "cess": "DOUBLE", "idt": "VARCHAR"})
     assert taken(monkeypatch, file, tmp_path / "plan") == (24, 0)
+
+
+def test_rows_without_a_filled_cell_are_none_and_count_as_none(tmp_path: Path, output: Path):
+    lines = [blank(), *rows(1), blank(" "), row(pos="7"), blank()]
+    names = list(dict.fromkeys(name for line in lines[1:] for name in line))
+    kinds = dict.fromkeys(("val", "txval", "iamt", "camt", "samt", "cess"), "DOUBLE")
+    texts = [{name: str(value) for name, value in line.items()} for line in lines[1:]]
+    for file, first in (
+        (csv_file(tmp_path / "a.csv", lines, names), 1),
+        (parquet_of(tmp_path / "a.parquet", [texts[0], dict.fromkeys(names, " "), *texts[1:]], kinds), 0),
+    ):
+        plan_of(file, output)
+        plan = json.loads((output / "plan.json").read_text())
+        assert (plan["rows"], plan["documents"], plan["rejected"]) == (2, 1, 1)
+        unit = "row" if first == 0 else "line"
+        assert reasons(output) == [(f"{file.name} {unit} {4 + first}", "pos")]
+
+
+def test_the_first_row_that_is_one_says_which_columns_are_needed(
+    tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+):
+    without = [{name: value for name, value in line.items() if name != "inv_typ"} for line in rows(3)]
+    file = csv_file(tmp_path / "a.csv", [blank(), blank(), *without], [*without[0], "trade_name"])
+    assert "has no column for inv_typ, which section b2b needs (row 4)" in plan_of(file, output)[1]
+    both_ways(monkeypatch, file, output)
 
 
 def test_dates_in_another_form_are_taken_and_told(tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch):

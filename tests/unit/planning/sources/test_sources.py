@@ -392,6 +392,40 @@ def test_blank_lines_of_a_csv_file_are_no_rows(tmp_path: Path):
     assert len(read(path)) == 1
 
 
+def without_a_filled_cell(folder: Path) -> list[Any]:
+    """Sources with three rows, of which the second is the only one with a filled cell."""
+    full, names = row(), list(row())
+    nothing: list[Any] = [dict.fromkeys(names), dict.fromkeys(names, " \t\xa0"), {}]
+    csv_path = csv_file(folder / "quoted.csv", [{}, full, {}], names)
+    csv_path.write_text(csv_path.read_text() + '"","  ",\n')  # and a line that is short
+    array = folder / "array.json"
+    array.write_text(json.dumps([*nothing, full, {name: float("nan") for name in names}]))
+    database = folder / "rows.sqlite"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"CREATE TABLE documents ({', '.join(names)})")
+        marks = ", ".join("?" * len(names))
+        for each in (nothing[0], nothing[1], full):
+            connection.execute(f"INSERT INTO documents VALUES ({marks})", list(each.values()))
+        connection.commit()
+    return [
+        *(file_source(ObjectStoragePath(str(path)), Columns()) for path in (csv_path, array)),
+        file_source(ObjectStoragePath(str(json_lines(folder / "a.jsonl", [*nothing, full]))), Columns()),
+        Query(lambda: sqlite3.connect(database), "SELECT * FROM documents", Columns()),
+    ]
+
+
+@pytest.mark.parametrize(("which", "number"), [(0, 3), (1, 4), (2, 4), (3, 3)])
+def test_a_row_in_which_no_cell_is_filled_is_none(tmp_path: Path, which: int, number: int):
+    [(found, fields)] = without_a_filled_cell(tmp_path)[which].rows()
+    assert (found, fields["inum"]) == (number, row()["inum"])
+
+
+def test_a_row_of_which_any_cell_is_filled_is_one(tmp_path: Path, output: Path):
+    lines = [*rows(1), {"cess": "0"}, {"trade_name": "x"}]
+    plan_of(output, csv_file(tmp_path / "a.csv", lines), on_invalid="skip")
+    assert {place for place, _ in reasons(output)} == {"a.csv line 3", "a.csv line 4"}
+
+
 def test_a_csv_file_may_have_another_delimiter(tmp_path: Path):
     path = csv_file(tmp_path / "a.csv", rows(1))
     path.write_text(path.read_text().replace(",", ";"))
