@@ -15,10 +15,12 @@ from airflow_provider_ims.exceptions import GstnError, GstnTaskNotFound
 from airflow_provider_ims.hooks.gstn import RESET, GstnHook
 from airflow_provider_ims.models.error_codes import Kind
 from airflow_provider_ims.models.payload import ResetPayload
+from airflow_provider_ims.models.printable import counted
 from airflow_provider_ims.models.result import ResetResult
 from airflow_provider_ims.protocol import access, tasks
 from airflow_provider_ims.protocol.access import Build
 from airflow_provider_ims.protocol.errors import ServiceError
+from airflow_provider_ims.protocol.kept_token import KeptToken
 from airflow_provider_ims.protocol.wire import SMALL_REPLY, Reply, Request
 from airflow_provider_ims.sessions.store import MemorySessionStore
 
@@ -42,9 +44,15 @@ class _RecordingHook(GstnHook):
     """Keeps every call in a transcript; logs in anew, with a token of its own that it logs out at the end."""
 
     def __init__(self, gstn_conn_id: str, gstin: str) -> None:
-        super().__init__(gstn_conn_id, gstin=gstin, read_attempts=1, store=MemorySessionStore())
+        self._kept = MemorySessionStore()
+        super().__init__(gstn_conn_id, gstin=gstin, read_attempts=1, store=self._kept)
         self.step = ""
         self.transcript = Transcript()
+
+    def organisations(self) -> int:
+        """Return for how many organisations the user may act, as the login said: names are nobody's business here."""
+        tokens = map(KeptToken.of_text, self._kept.kept.values())
+        return max((len(kept.token.organisations) for kept in tokens if kept), default=0)
 
     def ask(self, build: Build, read: Callable[[Reply], Any]) -> Any:
         return self._call(build, read)
@@ -120,7 +128,7 @@ class Examination:
             }
             self.transcript = hook.transcript
             self._take("health", hook, lambda: _health(hook))
-            if self._take("login and ping", hook, lambda: hook.ask(access.ping, access.read_ping) or "pong"):
+            if self._take("login and ping", hook, lambda: _ping(hook)):
                 self._take("session", hook, self._session)
                 self._take("unknown task", hook, lambda: _unknown_task(hook))
                 self._download(hook)
@@ -201,6 +209,11 @@ class Examination:
             waited += pause
             count += 1
         raise ServiceError(Kind.NOT_READY, f"task {reference_id}, after {self._wait:.0f} s still {word!r}")
+
+
+def _ping(hook: _RecordingHook) -> str:
+    hook.ask(access.ping, access.read_ping)
+    return f"pong; the user may act for {counted(hook.organisations(), 'organisation')}"
 
 
 def _health(hook: _RecordingHook) -> str:

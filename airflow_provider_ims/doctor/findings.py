@@ -66,6 +66,39 @@ def _not_seen(_: Transcript) -> Seen:
     return _NOTHING
 
 
+_WITHOUT_AN_ENVELOPE = {"health", "liveness", "logout"}
+"""Calls of whose reply only the HTTP status counts."""
+
+
+def _envelope(transcript: Transcript) -> Seen:
+    of_form: dict[str, set[str]] = {}
+    for each in transcript.answers:
+        if not each.status or each.kind in _WITHOUT_AN_ENVELOPE:
+            continue
+        if each.body is None and each.status >= 300:  # maybe of a proxy
+            continue
+        form = _form_of(each)
+        if not form:
+            held = (
+                ", ".join(sorted(map(str, each.body))) or "nothing" if isinstance(each.body, Mapping) else "no object"
+            )
+            return _no(f"{each.kind}: HTTP {each.status} with {held}")
+        of_form.setdefault(form, set()).add(each.kind)
+    told = (f"{form}: {', '.join(sorted(kinds))}" for form, kinds in sorted(of_form.items()))
+    return _yes("; ".join(told)) if of_form else _NOTHING
+
+
+def _form_of(answered: Answered) -> str:
+    """Return in which envelope a reply is; empty if in none."""
+    body = answered.body
+    if not isinstance(body, Mapping) or str(body.get("status", 1)) not in {"0", "1"}:
+        return ""
+    succeeded = answered.status < 300 and not body.get("error") and str(body.get("status")) != "0"
+    if not ("data" in body if succeeded else answered.outer_code):
+        return ""
+    return "with status" if "status" in body else "without status"
+
+
 def _ping(transcript: Transcript) -> Seen:
     for each in _of(transcript, "ping"):
         if each.status == 200 and each.data is not None:
@@ -301,6 +334,7 @@ def _report_keys(transcript: Transcript) -> Seen:
 
 
 _LOOKS: dict[str, Callable[[Transcript], Seen]] = {
+    "envelope": _envelope,
     "ping-method": _ping,
     "token-minutes": _token_minutes,
     "login-refusal": _not_seen,

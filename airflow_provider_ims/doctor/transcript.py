@@ -37,7 +37,7 @@ _WORDS = {
 _COUNTS = {"pages", "total", "pending", "proc_cnt", "err_cnt", "status", "status-code", "expiry"}
 _HEADERS = ("content-type", "content-encoding", "retry-after", "server", "x-simulator")
 _MOST_ITEMS = 5
-"""Items of a list that are kept; ``more`` beside the exchange says how many were not."""
+"""Items of a list that are kept."""
 
 
 class Answered(NamedTuple):

@@ -89,10 +89,11 @@ def read_data(reply: Reply, call: str) -> Any:
     """
     Return the ``data`` of a reply, in either envelope.
 
-    The envelopes are ``{"data"|"error"}`` and the one with ``"status": "0"|"1"``, as text or number. The body
-    decides, not the HTTP status: a 200 can carry an error, and a 502 can carry a business answer of GSTN. What bears
-    no code of the service's is not its answer, whatever its HTTP status: a page of a proxy, or of another host. It
-    says nothing of the login, the request or the task.
+    The envelopes are ``{"data"|"error"}`` and the one with ``"status": "0"|"1"``, as text or number; that a reply is in
+    one of them, whatever the call, is inferred (envelope). The body decides, not the HTTP status: a 200 can carry an
+    error, and a 502 can carry a business answer of GSTN. What bears no code of the service's is not its answer,
+    whatever its HTTP status: a page of a proxy, or of another host. It says nothing of the login, the request or the
+    task.
 
     :param reply: the reply
     :param call: what was being done, for the error

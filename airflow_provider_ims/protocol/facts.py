@@ -25,6 +25,7 @@ class Fact(NamedTuple):
 
 
 FACTS: tuple[Fact, ...] = (
+    Fact("envelope", "A reply is an object with data or error, and with or without a status of 1 or 0 beside them."),
     Fact("ping-method", "The authenticated ping is a GET."),
     Fact(
         "token-minutes",

@@ -96,6 +96,7 @@ def verdicts(found: dict[str, Finding], verdict: Verdict) -> set[str]:
     ("options", "saw"),
     [
         ({}, {"status-shape": "data.status", "pages": "the first of 1 is page 0", "page-sections": "b2bcna"}),
+        ({}, {"envelope": "with status: download, page, result, status; without status: login, ping"}),
         ({"status_shape": "nested"}, {"status-shape": "data.task.status"}),
         ({"first_page": 1}, {"pages": "the first of 1 is page 1"}),
         ({"download_keys": "gstn"}, {"page-sections": "cna"}),
@@ -111,6 +112,25 @@ def test_each_shape_of_the_simulator_is_confirmed_as_it_is(service: Simulator, o
     unseen = NOT_SEEN_EVER | {"no-documents", "gstn-refusal", "reset-words", "reset-counts", "report-keys"}
     by_the_way = {"error-codes", "result-too-early"}  # a page that is not there has a code; a task that is not, none
     assert verdicts(found, Verdict.NOT_SEEN) - by_the_way == unseen
+
+
+def test_for_how_many_organisations_the_user_may_act_is_told_without_their_names(service: Simulator):
+    told = []
+    for more, second in enumerate((None, "0b6f3c5e-8a52-4f0e-9a63-6d1c1f0a7b11")):
+        service.gst.options.second_org_id = second
+        examination = Examination("gstn_default", RTIN, sleep=service.gst.advance)
+        examination.run()
+        told.append(next(each.told for each in examination.steps if each.name == "login and ping"))
+        assert told[more].endswith(("may act for 1 organisation", "may act for 2 organisations")[more])
+    assert not any("Example Organisation" in each or service.gst.options.org_id in each for each in told)
+
+
+@pytest.mark.parametrize("body", [[], {"data": {}, "status": "2"}, {"status": "0", "data": None, "error": None}])
+def test_an_answer_in_no_known_envelope_is_named(service: Simulator, deviations: list[Deviation], body: Any):
+    deviations.append(instead("/status/", lambda status, before: (status, body)))
+    found = examined(service)["envelope"]
+    assert found.verdict is Verdict.CONTRADICTED
+    assert found.saw.startswith("status: HTTP 404 with ")
 
 
 @pytest.mark.parametrize(("empty", "saw"), [("pages", "0 pages"), ("error", "HTTP 200, RET11416")])
@@ -158,6 +178,7 @@ def on_pages(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[in
 
 REFUSED = {"gstn-err": {"code": "AUTH158", "message": "x"}}
 DEVIATIONS = {
+    "envelope": [instead("ims-invoices", lambda s, b: (s, {"status": "1", "result": b["data"]}))],
     "ping-method": [instead("GET /authenticate", lambda *_: (405, error("err-method-not-allowed")))],
     "token-minutes": [instead("POST .*authtokens", with_data(expiry=4_000_000_000_000))],
     "gstin-header": [
