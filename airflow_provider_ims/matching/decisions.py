@@ -93,6 +93,8 @@ class Decisions:
         table: dict[str, dict[str, str]] = {}
         for row in reader:
             match, action, decision = (str(row[name] or "").strip() for name in ("match", "action", "decision"))
+            if not (match or action or decision):  # a spreadsheet leaves such rows below its own
+                continue
             every = [one for one in ACTIONS if not (one == "N" and decision == "reset")]
             table.setdefault(match, {}).update(dict.fromkeys(every if action in {"", "*"} else [action], decision))
         return cls(table, function)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ims.matching import Decisions, MatchError
 from tests.unit.docs.test_pages import rows
 from tests.unit.matching.builders import OTHER, Result, booking, document, matched, read
 
@@ -81,6 +82,13 @@ def test_a_document_that_is_only_saved_is_kept_and_said_so(of_all_cells: Result,
     row = of_all_cells.of(number_of(match, action))
     assert (row["match"], row["decision"]) == (match, "keep")
     assert row["reason"].endswith("its supplier has saved it but not filed it, so it is kept as it is")
+
+
+def test_a_table_of_decisions_may_have_empty_rows():
+    text = "match,action,decision\n,,\nprobable,P,reset\n , ,\n\n"
+    assert Decisions.of_csv(text) == Decisions({"probable": {"P": "reset"}})
+    with pytest.raises(MatchError, match="'' is no match"):
+        Decisions.of_csv(text + ",P,reset\n")
 
 
 def test_rows_of_the_books_alone_are_kept_but_for_those_that_fit_several_documents(of_all_cells: Result):
