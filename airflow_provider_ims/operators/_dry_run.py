@@ -42,7 +42,7 @@ def end_dry_run(
     requests: Iterable[WouldSend],
     log: Any,
     *,
-    calendar: Calendar | None = None,
+    calendar: Calendar,
     call: Call[Any, Any] = RESET,
 ) -> NoReturn:
     """
@@ -76,7 +76,6 @@ def end_dry_run(
         )
     session, until = _session(hook, rtin)
     now = datetime.now(UTC)
-    calendar = calendar or Calendar()
     notes = [*calendar.warnings([rtin], now), *calendar.notes([rtin], now)]
     summary = {
         **{"rtin": rtin, "outcome": "dry_run", "documents": documents, "requests": count, "bytes": size},

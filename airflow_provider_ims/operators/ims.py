@@ -23,6 +23,7 @@ from airflow_provider_ims.exceptions import (
 )
 from airflow_provider_ims.hooks.gstn import DOWNLOAD, RESET, Call, GstnHook
 from airflow_provider_ims.links import LINKS
+from airflow_provider_ims.models.calendar import Calendar
 from airflow_provider_ims.models.choices import check_choice
 from airflow_provider_ims.models.payload import ImsRequest, ResetPayload
 from airflow_provider_ims.models.result import ResetResult
@@ -95,6 +96,8 @@ class ImsResetOperator(BaseOperator):
         nothing is sent, and the task goes on with that one. Empty: send (templated)
     :param dry_run: send nothing: say what would be sent, whether the service answers, whether there is a session, and
         what the calendar says; the task is skipped then, and with it those after it (templated)
+    :param calendar: how the company files, for what a dry run says:
+        :class:`~airflow_provider_ims.models.calendar.Calendar` or its arguments
     :param deferrable: wait for GSTN (busy, download) in the triggerer; the default is Airflow's
         ``[operators] default_deferrable``
     :param emit_assets: tell Airflow's assets what happened; see :mod:`airflow_provider_ims.assets`
@@ -121,6 +124,7 @@ class ImsResetOperator(BaseOperator):
         audit_path: str | None = None,
         attach_to: str | None = None,
         dry_run: bool | str = False,
+        calendar: Calendar | Mapping[str, Any] | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         emit_assets: bool = True,
         **kwargs: Any,
@@ -139,6 +143,7 @@ class ImsResetOperator(BaseOperator):
         self.attach_to = attach_to
         # Airflow's operators have a method of this name, which shows rendered fields and nothing calls.
         self.dry_run = dry_run  # type: ignore[assignment,method-assign]
+        self.calendar = Calendar.of(calendar)
         self.deferrable = deferrable
         self.emit_assets = declare_assets(self, emit_assets)
 
@@ -157,7 +162,7 @@ class ImsResetOperator(BaseOperator):
         if is_true("dry_run", self.dry_run):  # type: ignore[arg-type]
             with GstnHook(self.gstn_conn_id, gstin=payload.rtin) as hook:
                 request = WouldSend("The request", payload, journal.read(KEY))
-                end_dry_run(context, hook, [request], self.log, call=self.call)
+                end_dry_run(context, hook, [request], self.log, calendar=self.calendar, call=self.call)
         for doubt in payload.doubtful_gstins():
             self.log.warning("%s", doubt)
         self.log.info(

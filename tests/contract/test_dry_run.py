@@ -76,7 +76,9 @@ def test_bulk_reads_every_request_and_sends_none(simulator: Any, tmp_path: Path)
         bulk(simulator, entry, dry_run=True).attempt()
 
 
-def test_bulk_says_what_the_companys_own_calendar_says(simulator: Any, tmp_path: Path, monkeypatch: Any):
+def test_it_says_what_the_companys_own_calendar_says(
+    simulator: Any, sample: dict[str, Any], tmp_path: Path, monkeypatch: Any
+):
     class Clock(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> datetime:
@@ -85,7 +87,11 @@ def test_bulk_says_what_the_companys_own_calendar_says(simulator: Any, tmp_path:
     monkeypatch.setattr("airflow_provider_ims.operators._dry_run.datetime", Clock)
     entry = three_requests(tmp_path)
     assert "GSTR-3B of October 2026 is due tomorrow" in tried(bulk(simulator, entry, dry_run=True))["notes"][0]
-    assert tried(bulk(simulator, entry, dry_run=True, calendar={"filing": "quarterly"}))["notes"] == []
+    quarterly: dict[str, Any] = {"dry_run": True, "calendar": {"filing": "quarterly"}}
+    assert tried(bulk(simulator, entry, **quarterly))["notes"] == []
+    one = {"task_id": "reset", "payload": sample}
+    assert "is due tomorrow" in tried(TaskInstance(simulator, ImsResetOperator, **one, dry_run=True))["notes"][0]
+    assert tried(TaskInstance(simulator, ImsResetOperator, **one, **quarterly))["notes"] == []
 
 
 def test_what_was_sent_before_is_told(simulator: Any, tmp_path: Path, no_jitter: Any):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ims._compat import AirflowSkipException
+from airflow_provider_ims.models.calendar import Calendar
 from airflow_provider_ims.operators._dry_run import WouldSend, end_dry_run
 from tests.unit.builders import RTIN, numbered, payload
 
@@ -26,6 +27,6 @@ def test_it_counts_as_a_person_does(
     context: Any = {"ti": SimpleNamespace(xcom_push=lambda **_: None)}
     first_line = f"Dry run: {documents} of GSTIN {RTIN} would be reset. Nothing was sent."
     with caplog.at_level(logging.INFO), pytest.raises(AirflowSkipException) as skipped:
-        end_dry_run(context, HOOK, would_send, logging.getLogger("a task"))
+        end_dry_run(context, HOOK, would_send, logging.getLogger("a task"), calendar=Calendar())
     assert str(skipped.value) == first_line
     assert f"{first_line}\n{told}" in caplog.text
