@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from airflow_provider_ims.tables.blank_rows import BLANKS
 from airflow_provider_ims.tables.errors import FileUnusable
-from airflow_provider_ims.tables.files import format_of, local_file, utf8_text, with_like_line_ends
+from airflow_provider_ims.tables.files import (
+    format_of,
+    local_file,
+    utf8_text,
+    with_like_line_ends,
+    with_rows_for_empty_lines,
+)
 from airflow_provider_ims.tables.queries import answered
 from airflow_provider_ims.tables.sql import identifier, literal
 
@@ -144,7 +150,7 @@ class BookFile:
         if text.encoding == "cp1252" and self.encoding is None:
             notes.append(f"{self.name} is not UTF-8; it was read as Windows' cp1252. Say otherwise with encoding=...")
         if kind == "csv":
-            return _Csv(self.name, with_like_line_ends(text.path, folder), self.delimiter, tuple(notes))
+            return _Csv(self.name, with_like_line_ends(text.path, folder), folder, self.delimiter, tuple(notes))
         return _Json(self.name, text.path, "array" if kind == "json" else "newline_delimited", tuple(notes))
 
 
@@ -180,13 +186,14 @@ class BookQuery:
             writer = csv.writer(file)
             writer.writerow(header)
             writer.writerows(rows)
-        return _Csv(self.name, local, ",", (), first=1)
+        return _Csv(self.name, local, folder, ",", (), first=1)
 
 
 @dataclass(frozen=True)
 class _Csv:
     name: str
     path: Path
+    folder: Path
     delimiter: str | None
     notes: tuple[str, ...]
     first: int = 2
@@ -204,8 +211,9 @@ class _Csv:
                 " the heading, and which delimiter is it?",
             )
         columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(header)))
+        whole = with_rows_for_empty_lines(self.path, self.folder, delimiter.encode() * (len(header) - 1))
         reader = (
-            f"read_csv({literal(self.path)}, delim={literal(delimiter)}, quote='\"', escape='\"', header=true,"
+            f"read_csv({literal(whole)}, delim={literal(delimiter)}, quote='\"', escape='\"', header=true,"
             f" auto_detect=false, columns={{{columns}}}, ignore_errors=true, store_rejects=true,"
             f" rejects_table='{table}_errors', rejects_scan='{table}_scans', rejects_limit=0,"
             " max_line_size=4000000, parallel=true)"

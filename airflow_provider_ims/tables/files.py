@@ -247,6 +247,42 @@ def with_like_line_ends(local: Path, folder: Path) -> Path:
     return copy
 
 
+def with_rows_for_empty_lines(local: Path, folder: Path, row: bytes) -> Path:
+    """
+    Return a CSV file without empty lines, which DuckDB would not count: itself, or a copy with rows in their place.
+
+    A file with cells of several lines is left as it is: in there, an empty line is none.
+
+    :param local: the file, all of whose lines end alike
+    :param folder: where a copy is put
+    :param row: what stands in the line of a row in which no cell is filled
+    """
+    if not _has_empty_lines(local):
+        return local
+    copy = folder / f"{len(list(folder.iterdir()))}-rows-{local.name}"
+    with local.open("rb") as source, copy.open("xb") as target:
+        for line in source:
+            if line.count(b'"') % 2:
+                break
+            target.write(row + line if line in _EMPTY_LINES else line)
+        else:
+            return copy
+    copy.unlink()
+    return local
+
+
+def _has_empty_lines(local: Path) -> bool:
+    held = b""
+    with local.open("rb") as stream:
+        while data := stream.read(_CHUNK):
+            piece = held + data
+            if b"\n\n" in piece or b"\n\r\n" in piece:
+                return True
+            held = piece[-2:]
+    return False
+
+
+_EMPTY_LINES: Final = (b"\n", b"\r\n")
 _LINE_END = re.compile(rb"\r+\n?")  # \r\r\n is what a program makes of \r\n that ends lines once more
 
 

@@ -251,6 +251,24 @@ def test_rows_in_which_no_cell_is_filled_are_none(tmp_path: Path):
     assert (found.summary["book_rows"], found.summary["rejected"]) == (3, 1)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("number", ["N", '"N, quoted"'])
+def test_empty_lines_are_counted_though_they_are_no_rows(end: str, number: str, tmp_path: Path):
+    header, *rows = csv_text(*(booking(number.replace("N", f"N{place}")) for place in range(3))).split("\n")
+    text = end.join([header, "", rows[0], "", "", rows[1], "too,few", "", rows[2], "", ""])
+    found = read_books(tmp_path, text_file(tmp_path, text), on_invalid="skip")
+    assert [row["place"] for row in found.rejects] == ["books.csv line 7"]
+    assert [row["book_place"] for row in found.rows if row["book_place"]] == [f"books.csv line {n}" for n in (3, 6, 9)]
+
+
+def test_an_empty_line_of_a_cell_with_several_stays_in_it(tmp_path: Path):
+    text = csv_text(booking() | {"Narration": '"one\n\ntwo"'}, booking("X") | {"Narration": ""}).replace(
+        "cess", "cess,Narration"
+    )
+    found = read_books(tmp_path, text_file(tmp_path, text + "\n\n"))
+    assert found.of("INV/1")["book_Narration"] == "one\n\ntwo"
+
+
 def test_nothing_in_any_cell_is_nothing_in_other_files_too(tmp_path: Path):
     full = booking() | {"txval": 1000.0, "note": None}
     nothing: list[dict[str, Any]] = [dict.fromkeys(full), dict.fromkeys(full, " "), {}]
