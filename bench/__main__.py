@@ -39,6 +39,8 @@ TARGETS = {
     "reconcile.probable_recall": (0.95, "at least"),
     "download.ratio_to_floor": (1.5, "at most"),
     "download.peak_mb_1m": (200, "at most"),
+    "slots.three_tasks_seconds_per_reset": (2.5, "at most"),
+    "slots.three_tasks_overhead_seconds_per_reset": (10, "at most"),
     "waits.core_fraction": (0.25, "at most"),
     "waits.longest_block_ms": (100, "at most"),
 }

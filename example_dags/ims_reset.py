@@ -8,7 +8,7 @@ from airflow.sdk import DAG, Param
 
 from airflow_provider_ims.file_names import below
 from airflow_provider_ims.operators.ims import ImsResetOperator, ImsResultOperator
-from airflow_provider_ims.sensors.ims import ImsTaskSensor
+from airflow_provider_ims.sensors.ims import CAN_START_FROM_TRIGGER, ImsTaskSensor
 
 # [START howto_ims_reset]
 with DAG(
@@ -18,7 +18,7 @@ with DAG(
     max_active_runs=1,  # GSTN works on one reset per GSTIN at a time
     tags=["gst", "ims"],
     params={
-        "payload": Param(type="string", minLength=1, description="Name of the reset request (JSON) in the folder"),
+        "payload": Param("", type="string", description="Name of the reset request (JSON) in the folder"),
         "dry_run": Param(False, type="boolean", description="Say what would be sent, and send nothing"),
         "force_resubmit": Param(
             "false",
@@ -51,6 +51,8 @@ with DAG(
         task_id="wait",
         reference_id=reset.output,
         deferrable=True,
+        start_from_trigger=CAN_START_FROM_TRIGGER,  # begun and ended without a worker: Airflow 3.3.1 and newer
+        end_from_trigger=CAN_START_FROM_TRIGGER,
         timeout=timedelta(hours=6),
     )
 

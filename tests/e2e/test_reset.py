@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_ims.simulator.gst import Gst
 from airflow_provider_ims.simulator.options import InjectedFault, NextTask
 from airflow_provider_ims.simulator.server import SimulatorServer
+from airflow_provider_ims.waits.watch import ids_of
 from local_airflow.stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
 from tests.e2e.conftest import folder_of, forget_sessions, wait_until
@@ -50,13 +51,14 @@ def test_one_reset_is_sent_waited_for_without_a_worker_and_accounted_for(alone, 
     pool = airflow.get("pools/default_pool")
     assert (pool["deferred_slots"], pool["running_slots"], pool["queued_slots"]) == (1, 0, 0)
 
+    wait_until(lambda: gst.counters()["status_calls"])
     finish_tasks(gst)
     assert airflow.wait_for_run("ims_reset", run_id) == "success"
 
     summary = airflow.xcom("ims_reset", run_id, "result")
     reference_id = airflow.xcom("ims_reset", run_id, "reset")
     assert (summary["outcome"], summary["processed"], summary["errors"]) == ("processed", 8, 0)
-    assert summary["reference_id"] == airflow.xcom("ims_reset", run_id, "wait") == reference_id
+    assert [summary["reference_id"]] == ids_of(airflow.xcom("ims_reset", run_id, "wait")) == [reference_id]
     assert {name: count["reset"] for name, count in summary["sections"].items()} == dict.fromkeys(
         json.loads(SAMPLE_FILE.read_text())["invdata"], 1
     )
@@ -66,7 +68,7 @@ def test_one_reset_is_sent_waited_for_without_a_worker_and_accounted_for(alone, 
 
     counters = gst.counters()
     assert (counters["resets"], counters["reset_calls"]) == (1, 1)
-    # Reset, first poll, trigger and result share one token.
+    # Reset, trigger and result share one token.
     assert counters["logins"] == 1
 
     log = airflow.task_log("ims_reset", run_id, "wait")
