@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airflow_provider_ims._compat import AirflowSkipException
 from airflow_provider_ims.assets import IMS_ALIAS, Sums
 from airflow_provider_ims.bulk.plan_entry import plan_of
 from airflow_provider_ims.exceptions import (
+    GstnError,
     GstnInvalidPayload,
     GstnInvalidRequest,
     GstnPermanentError,
@@ -50,7 +51,7 @@ from airflow_provider_ims.operators._window import look_at_the_calendar
 from airflow_provider_ims.owner import FolderTaken, Owner
 from airflow_provider_ims.results.verified_files import VerifiedFiles
 from airflow_provider_ims.snapshots.errors import SnapshotUnavailable, SnapshotUnusable
-from airflow_provider_ims.snapshots.snapshot import MAX_AGE, FoundSnapshot, several, usable
+from airflow_provider_ims.snapshots.snapshot import MAX_AGE, FoundSnapshot, newest_of_each_place, several, usable
 from airflow_provider_ims.snapshots.verification import COLUMNS, VERIFICATIONS, Held, Reported, verify
 from airflow_provider_ims.storage import StorageError, names_in, place
 from airflow_provider_ims.tables.database import MEMORY_LIMIT, checked_memory_limit, open_database, workspace
@@ -263,13 +264,48 @@ class ImsReconcileOperator(ShowsSummary):
 OnDifference = Literal["fail", "warn"]
 
 
+class Snapshots(NamedTuple):
+    """
+    What outcomes are compared with.
+
+    :param fresh: GSTIN -> its snapshot
+    :param earlier: GSTIN -> the one from which its requests were made, if it was given
+    :param wrong: GSTIN, or what was given in place of a snapshot -> why it cannot be compared with
+    """
+
+    fresh: dict[str, FoundSnapshot]
+    earlier: dict[str, FoundSnapshot]
+    wrong: dict[str, str]
+
+
+class Compared:
+    """What a comparison has found so far: ``not_compared`` holds GSTINs, ``faults`` says why, for who must act."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.by_rtin: dict[str, Sums] = {}
+        self.differences = 0
+        self.not_compared: dict[str, None] = {}
+        self.faults: list[str] = []
+
+    def add(self, rtin: str, row: Mapping[str, Any]) -> None:
+        """Count a document, a row of ``verified.csv``."""
+        outcome, word = row["outcome"], row["verification"]
+        self.counts[outcome, word] += 1
+        is_gone = word == "gone"
+        tax = (row[f"{name}_{'sent' if is_gone else 'now'}"] for name in TAXES)
+        self.by_rtin.setdefault(rtin, Sums.empty()).add(word, tax)
+        self.differences += outcome == "reset" and not is_gone and row["action"] != "N"
+
+
 class ImsVerifyOperator(ShowsSummary):
     """
     Compare what bulk said of each document with a fresh snapshot.
 
     Each document is ``verified`` (it stands at "no action"), ``not_reset``, ``changed_by_supplier`` (an amount or the
     place of supply is another one than was sent, whatever its action) or ``gone`` (its supplier took it back).
-    ``verified.csv`` has all of them.
+    ``verified.csv`` has all of them. A GSTIN without a snapshot that can tell keeps no other from being compared; the
+    task names it, and fails.
 
     :param outcomes: what :class:`ImsBulkResetOperator` returned, or a list of it, such as the output of a mapped task
         (templated)
@@ -328,64 +364,88 @@ class ImsVerifyOperator(ShowsSummary):
         Compare.
 
         :return: ``path`` of ``verified.csv``, ``documents``, the number of each word, ``differences`` (documents that
-            were said to be reset and do not stand at "no action") and ``counts`` (``outcome``, ``verification``,
-            ``documents``). On failure it is pushed to XCom before the task fails
+            were said to be reset and do not stand at "no action"), ``not_compared`` (GSTINs whose documents could not
+            be looked at) and ``counts`` (``outcome``, ``verification``, ``documents``). On failure it is pushed to XCom
+            before the task fails
         :raises AirflowSkipException: when nothing was sent
         :raises GstnPermanentError: when there are differences and ``on_difference`` is ``fail``
         :raises GstnInvalidRequest: when a snapshot is missing, was taken before the last request was sent, or does not
-            hold what is to be compared
+            hold what is to be compared: with all that is wrong, once the documents of all other GSTINs are compared
+        :raises GstnTransientError: when a file cannot be read or written now; nothing was compared
         """
         entries: list[Any] = several(self.plan) if self.plan is not None else []
         plans = {plan.rtin: plan for plan in map(plan_of, entries)} or None
         outcomes = self._outcomes(plans)
         target = folder("output_path", self.output_path)
-        counts: Counter[tuple[str, str]] = Counter()
-        by_rtin: dict[str, Sums] = {}
-        differences = 0
         owner = Owner(target, "verified", instance_of(context))
         with told_to_airflow("Nothing was verified."):
             owner.take()
-            fresh = self._by_gstin(self.snapshot, self.max_age, plans)
-            earlier = self._by_gstin(self.before, None, plans) if self.before is not None else {}
-            for warning in [text for each in fresh.values() for text in each.head.warnings]:
-                self.log.warning("%s", warning)
+            snapshots = self._snapshots(plans)
             with workspace() as local:
                 with VerifiedFiles(local, workbook="xlsx" in self.report_formats) as files:
-                    for number, outcome in enumerate(outcomes):
-                        own = local / str(number)
-                        own.mkdir()
-                        reported = self._fetch(outcome, fresh, earlier, own)
-                        with open_database(own, readable=reported.files, memory_limit=self.memory_limit) as database:
-                            for row in verify(database, reported, own):
-                                found = dict(zip(COLUMNS, row, strict=True))
-                                self._check_section(found["section"], fresh[reported.rtin])
-                                counts[found["outcome"], found["verification"]] += 1
-                                when = "sent" if found["verification"] == "gone" else "now"
-                                tax = (found[f"{name}_{when}"] for name in TAXES)
-                                by_rtin.setdefault(reported.rtin, Sums.empty()).add(found["verification"], tax)
-                                is_there = found["verification"] != "gone"
-                                differences += found["outcome"] == "reset" and is_there and found["action"] != "N"
-                                files.write(row)
+                    found = self._compare(outcomes, snapshots, files, local)
+                if not found.by_rtin and found.faults:
+                    raise SnapshotUnusable("\n".join(found.faults))
                 owner.check()
                 paths = files.copy_to(target)
-        summary = {**self._summary(paths["path"], counts, differences), **paths}
+        summary = {**self._summary(paths["path"], found), **paths}
         told_of = ", ".join(f"{summary[word]:,} {word}" for word in VERIFICATIONS if summary[word])
         text = f"Of {summary['documents']:,} documents {told_of or 'none is left'}. Every document: {paths['path']}"
-        error = None
-        if differences:
+        error: GstnError | None = None
+        if found.differences:
             error = GstnPermanentError(
-                f"{differences:,} documents were said to be reset and do not stand at no action. {text}"
+                f"{found.differences:,} documents were said to be reset and do not stand at no action. {text}"
             )
+        # Whether documents are reset that nobody has looked at is not known, whatever on_difference says.
+        policy = "fail" if found.faults else self.on_difference
+        if found.faults:
+            others = [str(error)] if error else [f"The others were compared. {text}"]
+            error = GstnInvalidRequest("\n".join([*found.faults, *others]))
         file = summary.get("xlsx_path", summary["path"])
         told_by = (
             {"gstin": rtin, "documents": sum(sums.counts.values()), "path": file, **sums.as_extra()}
-            for rtin, sums in by_rtin.items()
+            for rtin, sums in found.by_rtin.items()
         )
-        AssetEvents(self, context).ims("verified", told_by, succeeds=succeeds(error, self.on_difference))
+        AssetEvents(self, context).ims("verified", told_by, succeeds=succeeds(error, policy))
         self.show_summary(summary)
         if error is None:
-            self._tell(text, left=summary["not_reset"], gone=counts["reset", "gone"])
-        return end_task(context, summary, error, self.on_difference, self.log)
+            self._tell(text, left=summary["not_reset"], gone=found.counts["reset", "gone"])
+        return end_task(context, summary, error, policy, self.log)
+
+    def _compare(self, outcomes: Sequence[Any], snapshots: Snapshots, files: VerifiedFiles, local: Path) -> Compared:
+        """Compare all that can be compared: what is wrong with one GSTIN's snapshot keeps no other from it."""
+        found = Compared()
+        absent: list[str] = []
+        for number, outcome in enumerate(outcomes):
+            rtin = self._rtin(outcome)
+            if rtin in snapshots.wrong or rtin not in snapshots.fresh:
+                found.not_compared[rtin] = None
+                if rtin not in snapshots.wrong:
+                    absent.append(rtin)
+                continue
+            own = local / str(number)
+            own.mkdir()
+            try:
+                reported = self._fetch(outcome, rtin, snapshots, own)
+                with open_database(own, readable=reported.files, memory_limit=self.memory_limit) as database:
+                    for row in verify(database, reported, own):
+                        found.add(rtin, dict(zip(COLUMNS, row, strict=True)))
+                        files.write(row)
+            except (SnapshotUnusable, FileUnusable, StorageError) as error:  # none comes after the first row
+                if isinstance(error, StorageError) and error.passes:
+                    raise
+                found.not_compared[rtin] = None
+                snapshots.wrong[rtin] = str(error)
+        if absent:
+            found.faults.append(
+                f"There is no snapshot of GSTIN {', '.join(absent)}, whose documents were reset.\nClear the task that"
+                " takes it, and then this one."
+            )
+        found.faults += dict.fromkeys(snapshots.wrong.values())
+        if found.not_compared:
+            many = counted(len(found.not_compared), "GSTIN was", "GSTINs were")
+            found.faults.insert(0, f"{many} not compared: nobody knows whether the documents are reset.")
+        return found
 
     def _tell(self, text: str, *, left: int, gone: int) -> None:
         """
@@ -438,43 +498,69 @@ class ImsVerifyOperator(ShowsSummary):
             raise AirflowSkipException(f"{why}, so there is nothing to verify.")
         return list(kept.values())
 
-    def _by_gstin(
-        self, source: Any, max_age: timedelta | None, plans: Mapping[str, GstinPlan] | None
-    ) -> dict[str, FoundSnapshot]:
-        sources = [
-            each
-            for each in several(source)
-            if plans is None or not isinstance(each, Mapping) or each.get("gstin") in plans
-        ]
-        found = usable(sources, max_age=max_age, allow_incomplete=True)
-        if partly := [each.head for each in found if each.head.status]:
-            raise SnapshotUnusable(
-                f"The snapshot {partly[0].snapshot} holds only documents with the action {partly[0].status}, so that"
-                " nobody knows what became of the others.\nTake it without status."
-            )
-        return {each.head.gstin: each for each in found}
+    def _snapshots(self, plans: Mapping[str, GstinPlan] | None) -> Snapshots:
+        wrong: dict[str, str] = {}
+        fresh = self._by_gstin(self.snapshot, self.max_age, plans, wrong)
+        earlier = self._by_gstin(self.before, None, plans, wrong) if self.before is not None else {}
+        for warning in [text for each in fresh.values() for text in each.head.warnings]:
+            self.log.warning("%s", warning)
+        return Snapshots(fresh, earlier, wrong)
 
     @staticmethod
-    def _fetch(
-        outcome: Any, fresh: Mapping[str, FoundSnapshot], earlier: Mapping[str, FoundSnapshot], local: Path
-    ) -> Reported:
+    def _by_gstin(
+        source: Any, max_age: timedelta | None, plans: Mapping[str, GstinPlan] | None, wrong: dict[str, str]
+    ) -> dict[str, FoundSnapshot]:
+        """
+        Find snapshots, each by itself.
+
+        :param wrong: takes what is wrong with the others, by GSTIN or, where that is not known, by what was given
+        """
+        found: dict[str, FoundSnapshot] = {}
+        for each in newest_of_each_place(several(source)):
+            gstin = str(each.get("gstin")) if isinstance(each, Mapping) else ""
+            if plans is not None and gstin and gstin not in plans:
+                continue
+            try:
+                [one] = usable([each], max_age=max_age, allow_incomplete=True)
+                gstin = one.head.gstin
+                if one.head.status:
+                    raise SnapshotUnusable(
+                        f"The snapshot {one.head.snapshot} of GSTIN {gstin} holds only documents with the action"
+                        f" {one.head.status}, so that nobody knows what became of the others.\nTake it without status."
+                    )
+                if gstin in found:
+                    raise SnapshotUnusable(
+                        f"There are several snapshots of GSTIN {gstin}, and nobody knows which of them counts."
+                        "\nGive the newest snapshot of each GSTIN."
+                    )
+                found[gstin] = one
+            except SnapshotUnusable as error:
+                wrong.setdefault(gstin or str(each), str(error))
+        return found
+
+    @staticmethod
+    def _rtin(outcome: Any) -> str:
+        try:
+            return outcome.rtin if isinstance(outcome, GstinPlan) else str(outcome["rtin"])
+        except (TypeError, KeyError):
+            raise MatchError(f"outcomes holds {outcome!r:.200}; it takes what ImsBulkResetOperator returns.") from None
+
+    @staticmethod
+    def _fetch(outcome: Any, rtin: str, snapshots: Snapshots, local: Path) -> Reported:
         table, sent_at = None, None
         try:
             if isinstance(outcome, GstinPlan):
-                rtin, requests = outcome.rtin, [place(chunk.path) for chunk in outcome.chunks]
+                requests = [place(chunk.path) for chunk in outcome.chunks]
             else:
-                rtin, table = str(outcome["rtin"]), place(str(outcome["csv_path"]))
+                table = place(str(outcome["csv_path"]))
                 names = names_in(table.parent)
                 requests = [table.parent / name for name in names if re.fullmatch(r"[0-9]+\.json", name)]
                 said = outcome.get("last_sent_at")
                 sent_at = datetime.fromisoformat(said) if said else None
         except (TypeError, KeyError, ValueError, AttributeError):
             raise MatchError(f"outcomes holds {outcome!r:.200}; it takes what ImsBulkResetOperator returns.") from None
-        if rtin not in fresh:
-            raise SnapshotUnusable(
-                f"There is no snapshot of GSTIN {rtin}, whose documents were reset.\nTake one, and clear this task."
-            )
-        head = fresh[rtin].head
+        fresh, earlier = snapshots.fresh[rtin], snapshots.earlier.get(rtin)
+        head = fresh.head
         if sent_at is not None and head.taken_at < sent_at:
             raise SnapshotUnusable(
                 f"The snapshot {head.snapshot} of GSTIN {rtin} was taken at {head.taken_at.isoformat(' ')},"
@@ -485,27 +571,21 @@ class ImsVerifyOperator(ShowsSummary):
             rtin,
             local_file(table, local) if table else None,
             [local_file(each, local) for each in requests],
-            Held(head, local_file(fresh[rtin].documents, local)),
-            Held(earlier[rtin].head, local_file(earlier[rtin].documents, local)) if rtin in earlier else None,
+            Held(head, local_file(fresh.documents, local)),
+            Held(earlier.head, local_file(earlier.documents, local)) if earlier else None,
         )
 
     @staticmethod
-    def _check_section(section: str, snapshot: FoundSnapshot) -> None:
-        if section and section not in snapshot.head.sections:
-            raise SnapshotUnusable(
-                f"The snapshot {snapshot.head.snapshot} has no section {section}, of which documents were reset."
-                "\nTake it with all sections."
-            )
-
-    @staticmethod
-    def _summary(path: str, counts: Mapping[tuple[str, str], int], differences: int) -> dict[str, Any]:
+    def _summary(path: str, found: Compared) -> dict[str, Any]:
+        counts = found.counts
         words: dict[str, int] = {}
-        words |= {word: sum(count for (_, found), count in counts.items() if found == word) for word in VERIFICATIONS}
+        words |= {word: sum(count for (_, said), count in counts.items() if said == word) for word in VERIFICATIONS}
         return {
             "path": path,
             "documents": sum(counts.values()),
             **words,
-            "differences": differences,
+            "differences": found.differences,
+            "not_compared": list(found.not_compared),
             "counts": [
                 {"outcome": outcome, "verification": word, "documents": count}
                 for (outcome, word), count in sorted(counts.items())

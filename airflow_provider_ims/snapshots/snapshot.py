@@ -148,7 +148,7 @@ def usable(
     """
     found: list[FoundSnapshot] = []
     problems: list[str] = []
-    for source in _without_former(sources):
+    for source in newest_of_each_place(sources):
         try:
             found.append(FoundSnapshot.at(source))
         except SnapshotUnusable as error:
@@ -181,11 +181,13 @@ def usable(
     return found
 
 
-def _without_former(sources: Sequence[object]) -> list[object]:
+def newest_of_each_place(sources: Sequence[object]) -> list[object]:
     """
     Leave out what was returned of a snapshot in whose place another one of the sources is.
 
     Airflow keeps what a mapped task returned also when the run was cleared and fewer are mapped than before.
+
+    :param sources: see :meth:`FoundSnapshot.at`
     """
     kept: dict[object, object] = {}
     for number, source in enumerate(sources):

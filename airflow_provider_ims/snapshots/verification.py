@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from airflow_provider_ims.models.documents import SECTIONS
+from airflow_provider_ims.snapshots.errors import SnapshotUnusable
 from airflow_provider_ims.snapshots.snapshot import Snapshot
 from airflow_provider_ims.spreadsheets import read_sheet
 from airflow_provider_ims.tables.database import rows_of
@@ -79,13 +80,15 @@ def verify(database: DuckDBPyConnection, reported: Reported, folder: Path) -> It
 
     :param database: an open one that may read the files
     :param folder: a local directory that it may read
-    :raises FileUnusable: when a table of documents is not the one that its snapshot describes
+    :raises FileUnusable: before the first row, when a table of documents is not the one that its snapshot describes
+    :raises SnapshotUnusable: before the first row, when the snapshot lacks a section of which documents were sent
     """
     run = database.execute
     for table in ("said", "sent", "held", "earlier", "perhaps"):
         run(f"DROP TABLE IF EXISTS {table}")
     _read_requests(database, reported.requests)
     _read_outcomes(database, reported.outcomes, folder)
+    _check_sections(database, reported.snapshot.head)
     _read_documents(database, "held", reported.snapshot)
     if reported.before:
         _read_documents(database, "earlier", reported.before)
@@ -114,6 +117,15 @@ def verify(database: DuckDBPyConnection, reported: Reported, folder: Path) -> It
     places = [names.index(name) for name in COLUMNS]
     for row in rows_of(found):
         yield tuple(row[place] for place in places)
+
+
+def _check_sections(database: DuckDBPyConnection, head: Snapshot) -> None:
+    said = database.execute("SELECT DISTINCT section FROM said WHERE section <> '' ORDER BY ALL").fetchall()
+    if absent := [section for (section,) in said if section not in head.sections]:
+        raise SnapshotUnusable(
+            f"The snapshot {head.snapshot} of GSTIN {head.gstin} has no section {', '.join(absent)}, of which documents"
+            " were reset.\nTake it with all sections."
+        )
 
 
 def _look_for_missed(database: DuckDBPyConnection) -> None:

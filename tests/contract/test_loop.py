@@ -19,16 +19,18 @@ from airflow_provider_ims.exceptions import (
     GstnInvalidPayload,
     GstnInvalidRequest,
     GstnPermanentError,
+    GstnTransientError,
 )
 from airflow_provider_ims.matching import output
 from airflow_provider_ims.matching.pairing import Pairing
+from airflow_provider_ims.operators import reconcile as reconcile_module
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
 from airflow_provider_ims.operators.download import ImsDownloadOperator
 from airflow_provider_ims.operators.plan import ImsPlanOperator
 from airflow_provider_ims.operators.reconcile import ImsReconcileOperator, ImsVerifyOperator
 from airflow_provider_ims.owner import SUFFIX
 from airflow_provider_ims.simulator import downloads
-from airflow_provider_ims.storage import place, read_whole, write_whole
+from airflow_provider_ims.storage import CannotRead, place, read_whole, write_whole
 from demo.company import ERP_COLUMNS, GSTINS, documents, write_books
 from tests.contract.task_instance import TaskInstance
 from tests.unit.matching.builders import read
@@ -295,6 +297,75 @@ def test_a_snapshot_that_cannot_tell_is_refused_for_verifying(company):
         company.verify([{**outcomes[0], "rtin": GSTINS[1]}], company.download("after"))
 
 
+def test_a_gstin_that_cannot_be_compared_is_named_and_keeps_no_other_from_being_verified(company):
+    other = GSTINS[1]
+    company.simulator.gst.add_documents(documents((GSTIN, other), PER_GSTIN))
+    company.simulator.gst.open_session(other)
+    write_books(company.books, (GSTIN, other), PER_GSTIN)
+    before = company.download(gstin=other)
+    plan = company.plan(company.reconcile([company.download(), before]))
+    outcomes = company.reset(plan)
+    resets = {entry["rtin"]: entry["documents"] for entry in plan}
+    after = company.download("after")
+    later = datetime.fromisoformat(before["taken_at"]) + timedelta(seconds=1)
+    late = [outcomes[0], {**outcomes[1], "last_sent_at": later.isoformat()}]
+    partly = company.download("partly", gstin=other, status="N")
+    whole = company.download("whole", gstin=other)
+    broken = {**company.download("broken", gstin=other), "snapshot": "another"}
+    table = Path(company.download("foreign", gstin=other)["path"]).with_name("documents.parquet")
+    table.write_bytes(b"PAR1")
+    for said, snapshots, why in (
+        (outcomes, [after], f"There is no snapshot of GSTIN {other}, whose documents were reset."),
+        (late, [before, after], "it cannot show what came of it."),
+        (outcomes, [after, partly], "Take it without status."),
+        (outcomes, [broken, after], "holds another snapshot by now"),
+        (outcomes, [after, broken, partly], "holds another snapshot by now"),
+        (outcomes, [str(table), after], "is not the one that snapshot.json describes"),
+        ([{**outcomes[1], "csv_path": "/nowhere/result.csv"}, outcomes[0]], [after, whole], "/nowhere"),
+    ):
+        for on_difference in ("fail", "warn"):
+            with pytest.raises(GstnInvalidRequest, match="^1 GSTIN was not compared") as told:
+                company.verify(said, snapshots, on_difference=on_difference)
+            assert why in " ".join(str(told.value).split())
+            assert f"Of {resets[GSTIN]:,} documents {resets[GSTIN]:,} verified" in " ".join(str(told.value).split())
+            assert company.pushed["not_compared"] == [other]
+            assert company.pushed["verified"] == company.pushed["documents"] == resets[GSTIN]
+            assert {row["rtin"] for row in company.verified.values()} == {GSTIN}
+    # Once its snapshot is there, the same task compares all.
+    found = company.verify(outcomes, [after, company.download("after", gstin=other)])
+    assert (found["verified"], found["not_compared"]) == (sum(resets.values()), [])
+
+
+def test_what_differs_and_what_was_not_compared_is_told_at_once(company):
+    outcomes = company.reset(company.plan(company.reconcile(company.download())))
+    name = read(company.folder / "reconciled" / "resets.parquet")[0]["inum"]
+    company.simulator.gst.add_documents([each for each in documents((GSTIN,), PER_GSTIN) if each["number"] == name])
+    missing = [
+        {**outcomes[0], "rtin": rtin, "csv_path": outcomes[0]["csv_path"].replace(GSTIN, rtin)} for rtin in GSTINS[1:]
+    ]
+    with pytest.raises(GstnInvalidRequest, match="^2 GSTINs were not compared") as told:
+        company.verify([*missing, *outcomes], company.download("after"))
+    assert f"There is no snapshot of GSTIN {', '.join(GSTINS[1:])}, whose documents were reset." in str(told.value)
+    assert "1 documents were said to be reset and do not stand at no action." in str(told.value)
+    assert company.pushed["differences"] == 1
+
+
+def test_a_file_that_cannot_be_read_now_is_left_to_a_retry_that_compares_all(company, monkeypatch):
+    outcomes = company.reset(company.plan(company.reconcile(company.download())))
+    after = company.download("after")
+    names_in = reconcile_module.names_in
+
+    def away(path: Any) -> list[str]:
+        raise CannotRead(path, TimeoutError("away"))
+
+    monkeypatch.setattr(reconcile_module, "names_in", away)
+    with pytest.raises(GstnTransientError, match="Nothing was verified"):
+        company.verify(outcomes, after)
+    assert not (company.folder / "verified" / "verified.csv").exists()
+    monkeypatch.setattr(reconcile_module, "names_in", names_in)
+    assert company.verify(outcomes, after)["verified"] == outcomes[0]["documents"]
+
+
 def test_a_snapshot_from_before_the_last_request_was_sent_is_refused_for_verifying(company):
     before = company.download()
     outcomes = company.reset(company.plan(company.reconcile(before)))
@@ -351,7 +422,7 @@ def test_a_table_that_is_not_the_snapshots_verifies_nothing(company):
     table = Path(after["path"]).with_name("documents.parquet")
     for content in (Path(before["path"]).with_name("documents.parquet").read_bytes(), b"PAR1"):
         table.write_bytes(content)
-        with pytest.raises(GstnInvalidPayload, match=f"is not the one that snapshot.json describes.\n.*{GSTIN}"):
+        with pytest.raises(GstnInvalidRequest, match=f"is not the one that snapshot.json describes.\n.*{GSTIN}"):
             company.verify(outcomes, after)
 
 
