@@ -57,12 +57,14 @@ with DAG(
     doc_md=__doc__,
 ) as dag:
     payload = "{{ below(var.value.ims_folder, params.payload) }}"
-    reset = ImsResetOperator(task_id="reset", payload=payload)
+    audit = "{{ below(var.value.ims_folder, 'audit') }}"
+    reset = ImsResetOperator(task_id="reset", payload=payload, audit_path=audit)
     wait = ImsTaskSensor(task_id="wait", reference_id=reset.output, deferrable=True, timeout=timedelta(hours=6))
     result = ImsResultOperator(
         task_id="result",
         reference_id=wait.output,
         payload=payload,
         output_path="{{ below(var.value.ims_folder, 'results') }}",
+        audit_path=audit,
     )
 # [END howto_ims_mail]
