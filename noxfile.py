@@ -60,7 +60,11 @@ NEWER_THAN_ITS_TIME = {
 }
 """What the package needs in a version that older Airflows are older than, with a day on which there was one."""
 
-END_TO_END = "tests/e2e/test_reset.py"
+END_TO_END = (
+    "tests/e2e/test_reset.py",
+    "tests/e2e/test_reconciliation.py",
+    "tests/e2e/test_reconciliation_cleared.py",
+)
 NEITHER_HERE = "not imports_operators and not pull_in_neither"
 """Two tests of what an import costs, which ask for a machine that does nothing else."""
 
@@ -93,7 +97,7 @@ def _cell(minor: str, python: str, dependencies: str) -> Callable[[nox.Session],
         if "without-tests" not in session.posargs:
             steps["tests"] = lambda: _test(session, "tests/unit", "tests/contract")
         if "e2e" in session.posargs:
-            steps["e2e"] = lambda: _test(session, END_TO_END)
+            steps["e2e"] = lambda: _test(session, *END_TO_END)
         failed = []
         for name, step in steps.items():
             try:

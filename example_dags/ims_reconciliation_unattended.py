@@ -14,6 +14,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, task
 from airflow.timetables.trigger import CronTriggerTimetable
 
+from airflow_provider_ims.exceptions import GstnPermanentError
 from airflow_provider_ims.file_names import below
 from airflow_provider_ims.operators.bulk import ImsBulkResetOperator
 from airflow_provider_ims.operators.download import ImsDownloadOperator
@@ -53,12 +54,38 @@ def sent_to(planned: list[dict[str, Any]] | None) -> list[str]:
     return [entry["rtin"] for entry in planned or ()]
 
 
-@task(trigger_rule="none_failed", retries=0)
-def summary(found: dict[str, Any], verified: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the counts of the whole run."""
+@task(trigger_rule="all_done", retries=0)
+def summary(
+    gstins: list[str] | None,
+    found: dict[str, Any] | None,
+    planned: list[dict[str, Any]] | None,
+    verified: dict[str, Any] | None,
+    ti: Any = None,
+) -> dict[str, Any]:
+    """Return the counts of the whole run, or fail and name what failed in it, so that somebody looks."""
+    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
+    if states["verify"] == "skipped":
+        verified = None  # what is there was returned before the run was cleared
     words = ("verified", "not_reset", "changed_by_supplier", "gone")
-    told = {word: (verified or {}).get(word, 0) for word in words}
-    return {"matches": found["matches"], "decisions": found["decisions"], **told}
+    told: dict[str, Any] = {word: (verified or {}).get(word, 0) for word in words}
+    faults = []
+    if found:
+        told = {**{name: found[name] for name in ("matches", "decisions", "left_out")}, **told}
+        if without := [gstin for gstin in gstins or () if gstin not in found["rtins"]]:
+            faults.append(f"No snapshot was taken of {', '.join(without)}: nothing of it was reset.")
+        if found["left_out"] and not found["book_rows"]:
+            faults.append("No row of the books is of a GSTIN of this run. Are these the right books?")
+    about = {f"download_{at}": gstin for at, gstin in enumerate(gstins or ())}
+    for name in ("reset", "download_again"):
+        about |= {f"{name}_{at}": entry["rtin"] for at, entry in enumerate(planned or ())}
+    if failed := sorted(name for name, state in states.items() if state in ("failed", "upstream_failed")):
+        named = ", ".join(f"{name} ({about[name]})" if name in about else name for name in failed)
+        faults.append(f"Failed: {named}. The log of each says why, and what to do.")
+    if faults:
+        ti.xcom_push("return_value", told)
+        then = "Then trigger this DAG again: a new run goes by what GSTN holds by then."
+        raise GstnPermanentError("\n".join(("Not all of this run was done. Somebody has to look.", *faults, then)))
+    return told
 
 
 # [START howto_ims_reconciliation_unattended]
@@ -78,20 +105,24 @@ with DAG(
     default_args={"retries": 3, "retry_delay": timedelta(minutes=1)},
     doc_md=__doc__,
 ) as dag:
+    gstins = taxpayers()
     snapshots = ImsDownloadOperator.partial(
         task_id="download",
         output_path="{{ below(var.value.ims_folder, 'snapshots', run_id) }}",
         map_index_template="{{ task.gstin }}",
         deferrable=True,
-    ).expand(gstin=taxpayers())
+    ).expand(gstin=gstins)
 
     found = ImsReconcileOperator(
         task_id="reconcile",
         snapshot=snapshots.output,
         books="{{ below(var.value.ims_folder, params.books) }}",
         columns=ERP_COLUMNS,
+        date_order="DMY",  # of 04/10/2026: the day comes first
+        other_gstins="leave_out",  # those without a snapshot keep no other from being reset
         output_path="{{ below(var.value.ims_folder, 'reconciliations', run_id) }}",
         on_window="warn",
+        trigger_rule="all_done",  # also when the download of one GSTIN failed: the others go on
     )
 
     plan = ImsPlanOperator(
@@ -105,6 +136,7 @@ with DAG(
         task_id="reset",
         on_ambiguous="reconcile",
         on_partial="warn",  # the comparison below tells what became of each document
+        audit_path="{{ below(var.value.ims_folder, 'audit') }}",
         map_index_template="{{ task.plan_entry['rtin'] }}",
         max_active_tis_per_dagrun=16,  # GSTINs at a time; read when the DAG is parsed, so no param can set it
     ).expand(plan_entry=plan.output)
@@ -127,5 +159,5 @@ with DAG(
         trigger_rule="all_done",  # also when the task of one GSTIN failed
     )
 
-    reset >> summary(found.output, verified.output)
+    summary(gstins, found.output, plan.output, verified.output)
 # [END howto_ims_reconciliation_unattended]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.company import GSTINS, documents, write_books
+from tests.e2e.conftest import folder_of
 from tests.e2e.stories import Story
 from tests.e2e.test_session import Page, errors, states
 
@@ -20,8 +21,15 @@ def company(story: Story) -> dict[str, Any]:
     story.gst.add_documents(documents(GSTINS, PER_GSTIN))
     for gstin in GSTINS:
         story.gst.open_session(gstin)
-    write_books(story.folder / "books.csv", GSTINS, PER_GSTIN)
-    return {"gstins": list(GSTINS), "folder": str(story.folder)}
+    books = folder_of(story.airflow) / story.conn_id / "books.csv"
+    books.parent.mkdir(exist_ok=True)
+    write_books(books, GSTINS, PER_GSTIN)
+    return {"gstins": list(GSTINS), "books": f"{story.conn_id}/{books.name}"}
+
+
+def close_session(story: Story, gstin: str) -> None:
+    """End a taxpayer's session at GSTN, as if its time were over."""
+    del story.gst._sessions._sessions[story.gst.options.org_id, gstin]
 
 
 def answer(story: Story, run_id: str, choice: str) -> dict[str, Any]:
@@ -56,7 +64,8 @@ def test_what_a_person_approves_is_reset_and_verified_and_a_second_run_sends_not
     assert airflow.wait_for_run(DAG, second) == "success", errors(airflow, DAG, second)
     ended = states(airflow, DAG, second)
     assert (ended["approve"], ended["reset"], ended["verify"]) == ("skipped", "skipped", "skipped")
-    assert airflow.xcom(DAG, second, "summary")["verified"] == 0
+    total = airflow.xcom(DAG, second, "summary")
+    assert (total["verified"], total["left_out"]) == (0, 0)
     assert story.gst.counters()["resets"] == sent
 
 
@@ -90,3 +99,43 @@ def test_what_a_person_rejects_is_not_sent(story: Story):
     assert airflow.wait_for_run(DAG, run_id) == "success", errors(airflow, DAG, run_id)
     assert story.gst.counters()["resets"] == 0
     assert states(airflow, DAG, run_id)["plan"] == "skipped"
+
+
+def test_a_gstin_without_a_session_is_named_and_stops_no_other(story: Story):
+    airflow, gst, conf = story.airflow, story.gst, company(story)
+    whole, without, lost = GSTINS
+    close_session(story, without)
+    run_id = story.trigger(DAG, **conf)
+    page = Page(airflow, DAG, run_id, "approve")
+    page.wait()
+    close_session(story, lost)  # while the person reads
+    page.choose("Approve")
+    assert airflow.wait_for_run(DAG, run_id) == "failed"
+    found = airflow.xcom(DAG, run_id, "reconcile")
+    assert found["rtins"] == [whole, lost]
+    assert found["left_out"] == found["book_rows"] / 2
+    verified = airflow.xcom(DAG, run_id, "verify")
+    assert verified["not_compared"] == [lost]
+    assert verified["verified"] == verified["documents"] > 10
+    assert {row["rtin"] for row in rows(verified["path"])} == {whole}
+    said = errors(airflow, DAG, run_id)
+    assert set(said) == {"download[1]", "reset[1]", "download_again[1]", "verify", "summary"}
+    for name, gstin in (("download[1]", without), ("reset[1]", lost), ("download_again[1]", lost)):
+        assert str(said[name]).startswith("GstnSessionExpired")
+        assert gstin in str(said[name])
+    assert f"There is no snapshot of GSTIN {lost}" in str(said["verify"])
+    assert f"No snapshot was taken of {without}: nothing of it was reset." in str(said["summary"])
+    assert f"download_1 ({without}), download_again_1 ({lost}), reset_1 ({lost}), verify." in str(said["summary"])
+    assert gst.counters(lost)["resets"] == gst.counters(without)["resets"] == 0
+
+    # A person opens the sessions and triggers the DAG again.
+    sent = gst.counters(whole)["resets"]
+    for gstin in (without, lost):
+        gst.open_session(gstin)
+    second = story.trigger(DAG, **conf)
+    answer(story, second, "Approve")
+    assert airflow.wait_for_run(DAG, second) == "success", errors(airflow, DAG, second)
+    verified = airflow.xcom(DAG, second, "verify")
+    assert verified["verified"] == verified["documents"] == airflow.xcom(DAG, second, "reconcile")["decisions"]["reset"]
+    assert {row["rtin"] for row in rows(verified["path"])} == {without, lost}
+    assert gst.counters(whole)["resets"] == sent
