@@ -4,6 +4,7 @@ The monthly loop without a person: what GSTN holds -> the books -> what to reset
 Runs each evening (India) from the 1st to the 20th, when GSTR-3B is due. Set `gstins` and `books` to your own: `books`
 is the name of a file in the folder that the Variable `ims_folder` holds, and so is everything that is written. What
 goes from task to task are paths and counts. Nobody is asked: `ims_reconciliation` is the same with an approval.
+A GSTIN that fails stops no other; the last task fails then, and names it.
 """
 
 from __future__ import annotations
