@@ -12,7 +12,7 @@ from pathlib import Path
 
 from airflow.timetables.simple import NullTimetable
 
-EXAMPLE = Path(__file__).parents[3] / "example_dags" / "ims_reconciliation.py"
+EXAMPLE = Path(__file__).resolve().parents[3] / "example_dags" / "ims_reconciliation.py"  # its folder is linked to
 
 _spec = importlib.util.spec_from_file_location("ims_reconciliation_example", EXAMPLE)
 assert _spec is not None
