@@ -30,7 +30,7 @@ async def test_calls_until_the_call_says_that_it_is_over():
 
 async def test_calls_each_at_its_time():
     calls: list[str] = []
-    waits = [("late", 0.15), ("soon", 0.0), ("middle", 0.05)]
+    waits = [("late", 1.0), ("soon", 0.0), ("middle", 0.5)]
     await asyncio.gather(*(repeat(counted(calls, name, []), first) for name, first in waits))
     assert calls == ["soon", "middle", "late"]
 

@@ -70,7 +70,7 @@ def lines(draw: st.DrawFn) -> str:
             case "drop":
                 del pairs[place]
             case "rename":
-                name = pairs[place][0]
+                name = pairs[place][0] or "x"
                 pairs[place] = (draw(st.sampled_from([f"\\u00{ord(name[0]):02x}{name[1:]}", "x"])), pairs[place][1])
             case _:
                 pairs.append((draw(st.sampled_from(["hash", "", "oinum"])), draw(values)))
