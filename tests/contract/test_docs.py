@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import importlib.util
 import re
 import socketserver
 import threading
@@ -12,7 +11,7 @@ from datetime import UTC, datetime
 from email import message_from_string
 from email.message import Message
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ from airflow_provider_ims.operators.plan import ImsPlanOperator
 from airflow_provider_ims.simulator.options import Document
 from demo.company import documents
 from tests.contract.test_loop import GSTIN, PER_GSTIN, Company
+from tests.examples import example
 from tests.unit.matching.builders import read
 
 ROOT = Path(__file__).parents[2]
@@ -51,15 +51,6 @@ def test_the_page_on_the_hook_has_every_method(hook: type):
     page = (ROOT / "docs/hook.md").read_text().split(f"## Every method of `{hook.__name__}`")[1].split("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)", page, re.MULTILINE)
     assert sorted(documented) == sorted(name for name in vars(hook) if not name.startswith("_"))
-
-
-def example(name: str) -> ModuleType:
-    found = importlib.util.spec_from_file_location(name, ROOT / f"example_dags/{name}.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
 
 
 def test_what_was_refused_is_sent_again_as_gstn_holds_it_now(simulator, tmp_path):

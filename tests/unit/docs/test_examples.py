@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -15,6 +13,7 @@ from airflow_provider_ims.exceptions import GstnPermanentError
 from airflow_provider_ims.get_provider_info import get_provider_info
 from airflow_provider_ims.models.error_codes import MEANINGS
 from airflow_provider_ims.protocol import settings
+from tests.examples import example
 
 ROOT = Path(__file__).parents[3]
 INCLUDE = re.compile(
@@ -83,13 +82,6 @@ def test_the_page_on_sessions_says_of_each_code_what_it_raises():
 def test_every_setting_is_documented():
     documented = re.findall(r"^\| `\[gstn\] (\w+)`", (ROOT / "docs/sessions.md").read_text(), re.MULTILINE)
     assert documented == list(get_provider_info()["config"]["gstn"]["options"])
-
-
-def example(name: str) -> ModuleType:
-    found = importlib.util.spec_from_file_location(name, ROOT / f"example_dags/{name}.py")
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "example_dags").glob("*.py")))
