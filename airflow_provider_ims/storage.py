@@ -86,7 +86,7 @@ class StorageError(OSError):
         self.advice = _ADVICE[self.trouble]
         now = " now" if self.passes else ""
         self.why = f"{self.trouble} ({_said(self.reason)})"
-        if self.trouble is Trouble.MISSING and str(path).partition("://")[0] in {"file", str(path)}:
+        if self.trouble is Trouble.MISSING and is_local(path):
             self.why += _ON_A_DISK
         super().__init__(f"{shown(path)} cannot be {self._what}{now}: {self.why}.{self._left} {self.advice}")
 
@@ -185,6 +185,19 @@ def _said(error: Exception) -> str:
 def shown(path: object) -> str:
     """Return a path or URI for a person, without a password that somebody put into it."""
     return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", str(path))
+
+
+def is_local(path: object) -> bool:
+    """
+    Say whether a path is one of the worker's own disk, and not of an object store.
+
+    :param path: a path or URI, as text or as an object
+    """
+    protocol = getattr(path, "protocol", None)
+    if protocol is None:
+        scheme, separator, _ = str(path).partition("://")
+        protocol = scheme if separator else ""
+    return protocol in {"", "file", "local"}
 
 
 def local_place(path: Path) -> ObjectStoragePath:
@@ -317,7 +330,7 @@ def copy_whole(source: Path, path: ObjectStoragePath) -> None:
 
 def _write(path: ObjectStoragePath, fill: Callable[[IO[bytes]], object], put: Callable[[Any], object]) -> None:
     try:
-        if path.protocol in {"", "file", "local"}:
+        if is_local(path):
             local = Path(path.path)
             _make_folder(local.parent)
             _replace(local, fill)

@@ -62,7 +62,7 @@ def approval_text(
         + _of_rejected(resets),
         *(f"**{text}**" for text in dates.warnings(rtins, now)),
         *dates.notes(rtins, now),
-        _list(found),
+        _warnings(found),
         _decisions(counts),
     ]
     largest = sorted(
@@ -76,7 +76,7 @@ def approval_text(
     return ApprovalText(subject, "\n\n".join(part for part in parts if part))
 
 
-def _list(found: Sequence[Mapping[str, Any]]) -> str:
+def _warnings(found: Sequence[Mapping[str, Any]]) -> str:
     """Return what is not wrong but worth a look, such as rows of the books that were skipped."""
     said = [text for each in found for text in each.get("warnings", ())]
     more = len(said) - _MOST_WARNINGS

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, NamedTuple, cast
 
-from airflow_provider_ims.storage import CannotRead, filesystem, shown
+from airflow_provider_ims.storage import CannotRead, filesystem, is_local, shown
 from airflow_provider_ims.tables.database import no_room
 from airflow_provider_ims.tables.errors import NOT_WRITTEN, FileUnavailable, FileUnusable, TableError
 
@@ -83,7 +83,7 @@ def local_file(path: ObjectStoragePath, folder: Path) -> Path:
     :raises FileUnusable: when there is no such file, it may not be read or is empty, or it is not gzip
     :raises FileUnavailable: when it cannot be read now
     """
-    if path.protocol in {"", "file", "local"} and not path.name.endswith(".gz"):
+    if is_local(path) and not path.name.endswith(".gz"):
         local = Path(path.path)
         try:
             with local.open("rb") as stream:
