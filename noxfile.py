@@ -65,6 +65,7 @@ END_TO_END = (
     "tests/e2e/test_reconciliation.py",
     "tests/e2e/test_reconciliation_cleared.py",
 )
+ON_ALL_CORES = ("--numprocesses", "auto", "--dist", "loadfile")
 NEITHER_HERE = "not imports_operators and not pull_in_neither"
 """Two tests of what an import costs, which ask for a machine that does nothing else."""
 
@@ -95,7 +96,7 @@ def _cell(minor: str, python: str, dependencies: str) -> Callable[[nox.Session],
             "dags": lambda: _parse_dags(session),
         }
         if "without-tests" not in session.posargs:
-            steps["tests"] = lambda: _test(session, "tests/unit", "tests/contract")
+            steps["tests"] = lambda: _test(session, "tests/unit", "tests/contract", *ON_ALL_CORES)
         if "e2e" in session.posargs:
             steps["e2e"] = lambda: _test(session, *END_TO_END)
         failed = []
@@ -201,11 +202,11 @@ def _parse_dags(session: nox.Session) -> str:
     return f"{count} parsed"
 
 
-def _test(session: nox.Session, *folders: str) -> dict[str, int]:
+def _test(session: nox.Session, *arguments: str) -> dict[str, int]:
     """Run tests at the lowest priority, so that the machine stays usable; return the counts."""
     report = Path(session.create_tmp()).resolve() / "report.xml"
     command = ["nice", "-n", "15", "python", "-m", "pytest", "--quiet", "-p", "no:cacheprovider"]
-    command += [f"--junitxml={report}", *folders, "-k", NEITHER_HERE]
+    command += [f"--junitxml={report}", *arguments, "-k", NEITHER_HERE]
     # nox's own is long: a socket's path has room for 107 characters, and messages fold where paths are long.
     with tempfile.TemporaryDirectory(prefix="ims-") as short:
         session.run(*command, env={"TMPDIR": short}, external=True, success_codes=[0, 1])
