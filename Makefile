@@ -8,7 +8,7 @@
 # make wheel  build sdist and wheel, install the wheel into an empty environment and ask Airflow for the provider
 # make days   live N simulated days (10,000) on all cores; make days-mutants sees whether they notice a broken package
 # make mutants MODULE=models/result.py   break that module (or all) in one small place at a time: does a test notice?
-# make cluster  an object store that goes away, and the bulk example on a cluster of Airflow whose hosts die: GSTINS=40 KILLS=5 (needs redis-server)
+# make cluster  an object store that goes away (make object-store), and the bulk example on a cluster of Airflow whose hosts die (make hosts): GSTINS=40 KILLS=5 (needs redis-server)
 # make bench  measure plan, reconciliation, downloads, polls, waits and worker slots; prints a table and writes bench/results.json (about 10 minutes)
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -19,7 +19,7 @@ READY := $(VENV)/.ready
 # With Celery and an object store's provider, which the other tests do not have.
 CLUSTER := .venv-cluster
 
-.PHONY: demo test browser lint docs matrix wheel locks cluster bench days days-mutants mutants setup clean
+.PHONY: demo test browser lint docs matrix wheel locks cluster cluster-setup object-store hosts bench days days-mutants mutants setup clean
 
 setup: $(READY)
 
@@ -67,10 +67,16 @@ mutants: $(READY)
 
 GSTINS ?= 40
 KILLS ?= 5
-cluster: $(CLUSTER)/.ready
+cluster: object-store hosts
+
+object-store: $(CLUSTER)/.ready
 	@.ci/check-constraints $(CLUSTER)/bin/python
 	@$(CLUSTER)/bin/python -m pytest -q tests/object_store
+
+hosts: $(CLUSTER)/.ready
 	@$(CLUSTER)/bin/python -m local_airflow.cluster_run --gstins $(GSTINS) --kills $(KILLS)
+
+cluster-setup: $(CLUSTER)/.ready
 
 $(CLUSTER)/.ready: pyproject.toml requirements/cluster.txt
 	$(call set-up,$(CLUSTER),cluster,some minutes)
