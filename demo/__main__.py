@@ -35,10 +35,10 @@ SAMPLE = DAGS_FOLDER / "ims_reset_sample.json"
 DAG_ID = "ims_reset"
 LOOP_DAG_ID = "ims_reconciliation_unattended"
 GSTN_USERNAME = "demo"
-SIMULATOR_SECONDS = 30
-SESSION_SECONDS = 60
-RUN_SECONDS = 180
-LOOP_SECONDS = 420
+SIMULATOR_SECONDS = 300
+SESSION_SECONDS = 300
+RUN_SECONDS = 900
+LOOP_SECONDS = 1800
 TASK_SECONDS = 10  # long enough to see the wait deferred
 
 

@@ -12,8 +12,8 @@ from requests.adapters import HTTPAdapter
 POLL_SECONDS = 0.25
 CONNECTIONS = 32  # threads that may ask at once
 # One answer takes milliseconds, unless every task writes to SQLite at that moment.
-HTTP_TIMEOUT = (5, 30)
-PAGE_TIMEOUT = (5, 60)  # some are put together at their first request, as the API's own description is
+HTTP_TIMEOUT = (5, 150)
+PAGE_TIMEOUT = (5, 300)  # some are put together at their first request, as the API's own description is
 # A DAG file that other files' import errors have overtaken is parsed within this time.
 IMPORT_ERROR_GRACE = 10.0
 FINISHED_RUN = ("success", "failed")

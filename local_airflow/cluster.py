@@ -27,7 +27,7 @@ from local_airflow.postgres import PostgresServer
 from local_airflow.processes import ProcessSet
 from local_airflow.recipe import Local, Program, programs
 from local_airflow.service import Service
-from local_airflow.stack import LOOPBACK, environment_without_airflow, free_ports
+from local_airflow.stack import FOR_A_BUSY_MACHINE, LOOPBACK, environment_without_airflow, free_ports
 
 CHECKOUT = Path(__file__).parents[1]
 START_SECONDS = 600  # of a machine that has other things to do
@@ -47,6 +47,7 @@ SETTINGS = {
     "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
     "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+    **{option: str(value) for option, value in FOR_A_BUSY_MACHINE.items()},
 }
 # Log servers of one machine would all want the same port; the logs are in the hosts' directories.
 NO_LOG_SERVER = ("triggerer", "worker", "scheduler")
@@ -183,6 +184,8 @@ class Cluster(AirflowApi, Service):
             requests.get(f"http://{LOOPBACK}:{self.ports[name]}", timeout=5)
         except requests.ConnectionError as error:
             return "refused" not in str(error)  # Redis hangs up on a browser
+        except requests.ReadTimeout:
+            return False  # moto imports what it serves at its first request
         return True
 
     def _all_report(self, began: datetime) -> bool:

@@ -25,6 +25,8 @@ from local_airflow.service import Service
 LOOPBACK = "127.0.0.1"
 MIGRATE_SECONDS = 600  # of a machine that has other things to do; it takes ten
 HEALTHY_SECONDS = 600  # likewise; it takes twenty
+# Likewise: a DAG file that was given up once is not looked at again for MIN_FILE_PROCESS_INTERVAL.
+FOR_A_BUSY_MACHINE = {"CORE__DAGBAG_IMPORT_TIMEOUT": 300, "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": 300}
 # How long SQLite waits for another process that writes, before it says that the database is locked (5 s).
 SQLITE_CONNECT_ARGS = "connect_args = {'timeout': 120}"
 # What every task imports after the fork, unless its parent has.
@@ -231,6 +233,8 @@ class AirflowStack(AirflowApi, Service):
             "LOGGING__WORKER_LOG_SERVER_PORT": log_ports[0],
             "LOGGING__TRIGGER_LOG_SERVER_PORT": log_ports[1],
             "USAGE_DATA_COLLECTION__ENABLED": False,  # Airflow before 3.3 reports its version to its makers
+            **FOR_A_BUSY_MACHINE,
+            "WORKERS__EXECUTION_API_TIMEOUT": 60,  # fifty tasks may ask at once (5 s)
             # Below: shorter than the defaults, so that a run takes seconds and a fault test need not wait.
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,  # an idle scheduler looks again (1 s)
             "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": 1,  # executor events are collected (5 s)

@@ -16,8 +16,8 @@ from .gst import Gst
 from .http import create_app
 from .options import Options
 
-_START_SECONDS = 20
-_STOP_SECONDS = 10
+_START_SECONDS = 120
+_STOP_SECONDS = 120
 
 
 class _Server(uvicorn.Server):

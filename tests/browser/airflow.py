@@ -17,6 +17,9 @@ ROOT = Path(__file__).parents[2]
 USERS = {"admin": "admin", "viewer": "viewer", "nobody": ""}
 """User -> role; each one's password is the name once more. ``nobody`` has no right at all."""
 
+PATIENCE_MS = 300_000
+"""How long the browser may take for anything, on a machine that has other things to do."""
+
 
 class StackWithUsers(AirflowStack):
     """An Airflow of which this process is the admin."""
@@ -45,7 +48,6 @@ def running_airflow(root: Path, simulator: SimulatorServer, *, base_path: str = 
     env = {
         "AIRFLOW_CONN_GSTN_DEFAULT": simulator.connection_json,
         "AIRFLOW_VAR_IMS_FOLDER": str(folder),
-        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",  # of a machine that has other things to do
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
@@ -60,7 +62,7 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=find_browser(), args=list(FLAGS))
+        yield playwright.chromium.launch(executable_path=find_browser(), args=list(FLAGS), timeout=PATIENCE_MS)
 
 
 def log_in(page: Any, airflow: AirflowStack, user: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_ims.simulator.server import SimulatorServer
 from local_airflow.browser import find_browser
 from local_airflow.stack import AirflowStack
-from tests.browser.airflow import browser, log_in, running_airflow
+from tests.browser.airflow import PATIENCE_MS, browser, log_in, running_airflow
 from tests.browser.company import events, gstins
 
 REFUSED = "20MAYAS0100J1ZX"  # of the sample request
@@ -50,6 +50,7 @@ def airflow(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def page(chromium: Any) -> Iterator[Any]:
     """A page of a new visitor; what the browser complains about fails the test."""
     context = chromium.new_context(viewport={"width": 1400, "height": 800}, locale="en-GB")
+    context.set_default_timeout(PATIENCE_MS)
     try:
         opened = context.new_page()
         opened.complaints = []
@@ -147,7 +148,7 @@ def test_text_of_others_is_text_and_a_dag_that_the_assets_start_reads_it(page, a
     frame.get_by_role("button", name=gstin).click()
     frame.get_by_role("dialog").get_by_text(hostile).first.wait_for()
     assert frame.locator("img").count() == 0
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_MS / 1000
     while not (runs := airflow.get("dags/gst_tell_refused/dagRuns")["dag_runs"]) and time.monotonic() < deadline:
         time.sleep(0.5)
     assert airflow.wait_for_run("gst_tell_refused", runs[0]["dag_run_id"]) == "success"

@@ -67,7 +67,7 @@ class TestWithSession:
             hook.submit_reset(payload)
         assert simulator["reset_calls"] == 1
 
-    def test_a_reply_too_slow_is_ambiguous(self, simulator, payload, monkeypatch):
+    def test_a_reply_too_slow_is_ambiguous(self, simulator, submitted, payload, monkeypatch):
         connection = simulator.server.connection
         connection["extra"]["timeout"] = 1
         monkeypatch.setenv("AIRFLOW_CONN_HASTY", json.dumps(connection))

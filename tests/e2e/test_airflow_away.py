@@ -74,7 +74,7 @@ def reading(broken_airflow: AirflowStack, tmp_path: Path) -> Callable[[], list[s
     run_id = broken_airflow.trigger_dag(
         "reads_while_airflow_is_away", {"folder": str(tmp_path), "gstn_conn_id": CONNECTION}
     )
-    wait_until((tmp_path / "ready").exists, seconds=90)
+    wait_until((tmp_path / "ready").exists)
 
     def found() -> list[str]:
         file = tmp_path / "found.json"

@@ -14,9 +14,10 @@ import pytest
 
 from airflow_provider_ims.simulator.options import InjectedFault
 from airflow_provider_ims.simulator.server import SimulatorServer
+from local_airflow.api import StateChange
 from local_airflow.stack import AirflowStack
 from tests.e2e.conftest import forget_sessions, wait_until
-from tests.e2e.runs import DOCUMENTS, Case, Runs
+from tests.e2e.runs import CASES, DOCUMENTS, Case, Runs
 from tests.e2e.stories import Story, finish_tasks
 
 OUTAGE_SECONDS = 120
@@ -218,7 +219,10 @@ def test_two_runs_for_one_taxpayer_take_turns(story: Story):
     runs.start("one", Case(task_seconds=3600))
     rtin = runs.rtin("one")
     runs.start("other", Case(), rtin=rtin)
-    wait_until(lambda: runs.gst.counters(rtin)["reset_calls"] > 1)
+    both = [runs.of_airflow(name)[:2] for name in names]
+    deferred = StateChange("reset", -1, "deferred")
+    wait_until(lambda: any(deferred in story.airflow.task_states(*run) for run in both))
+    assert runs.gst.counters(rtin)["reset_calls"] > 1
     assert runs.resets("one") == 1, "the other was refused while it ran"
     finish_tasks(runs.gst)
     assert {runs.end(name) for name in names} == {"success"}
@@ -228,6 +232,8 @@ def test_two_runs_for_one_taxpayer_take_turns(story: Story):
 
 
 def test_each_accepted_reset_has_one_audit_record_with_its_outcome(runs):
+    for name in CASES:
+        runs.end(name)
     for name in ("killed after the reference id", "503 while waiting and reading"):
         runs.has_one_audit_record(name)
     [(file, record)] = runs.audit_records("lost reply, fail")

@@ -103,7 +103,7 @@ def one_renews_its_token_while_the_other_polls(story: Story, other_story: Story)
         wait_until(lambda polled=service: polled.counters()["status_calls"] >= 2)
 
     logins = gst.counters()["logins"]
-    gst.add_fault(InjectedFault(call="login", kind="slow", seconds=15))
+    gst.add_fault(InjectedFault(call="login", kind="slow", seconds=30))
     gst.add_fault(InjectedFault(call="status", kind="expire_token"))
     wait_until(lambda: not gst._faults)  # the trigger of the first run waits for the reply to its login
     polls = other.counters()["status_calls"]

@@ -18,7 +18,7 @@ from local_airflow.processes import ProcessSet
 from local_airflow.service import Service
 
 CHECKOUT = Path(__file__).parents[2]
-SECONDS = 30
+SECONDS = 120
 
 # A leader, a child in a process group of its own, as Airflow's tasks are, that outlives its own parent, and one in a
 # session of its own. None of them minds SIGTERM. Each writes its id when it is there.

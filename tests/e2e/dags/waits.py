@@ -9,7 +9,7 @@ from airflow.sdk import DAG
 from airflow_provider_ims.operators.ims import ImsResetOperator
 from airflow_provider_ims.sensors.ims import ImsTaskSensor
 
-for dag_id, timeout in (("short_wait", 12), ("steady_wait", 120)):
+for dag_id, timeout in (("short_wait", 30), ("steady_wait", 600)):
     with DAG(
         dag_id=dag_id,
         schedule=None,
