@@ -51,6 +51,8 @@ SETTINGS = {
 }
 # Log servers of one machine would all want the same port; the logs are in the hosts' directories.
 NO_LOG_SERVER = ("triggerer", "worker", "scheduler")
+# Airflow 3.3.2 enters new assets into a table without a lock: of two schedulers that do so at once one ends with this.
+DEFECT_OF_AIRFLOW = "asset_active_pkey"
 MARK = "IMS_CLUSTER"  # in the environment of all that runs here
 
 
@@ -61,6 +63,7 @@ class Cluster(AirflowApi, Service):
     :param home: for the hosts' directories and the logs of their processes; emptied first
     :param dags_folder: where DAGs are read from, on every host
     :param environment: on top of the file's settings
+    :ivar started_again: the schedulers that :data:`DEFECT_OF_AIRFLOW` has ended
     """
 
     def __init__(self, home: Path, dags_folder: Path, environment: dict[str, str]) -> None:
@@ -73,6 +76,7 @@ class Cluster(AirflowApi, Service):
         self.simulator_url = f"http://{LOOPBACK}:{self.ports['simulator']}"
         self.s3_url = f"http://{LOOPBACK}:{self.ports['s3']}"
         self.mark = secrets.token_hex(8)
+        self.started_again: list[str] = []
         self._dags_folder = dags_folder.resolve()
         self._environment = environment
         self._postgres = PostgresServer()
@@ -141,9 +145,17 @@ class Cluster(AirflowApi, Service):
         return sorted(hosts, key=lambda host: -len(family([self._processes.pid(host)])))
 
     def check_alive(self) -> None:
-        """Raise AirflowError with the tail of its log when a process has ended by itself."""
+        """
+        Raise AirflowError with the tail of its log when a process has ended by itself.
+
+        A scheduler that ended of :data:`DEFECT_OF_AIRFLOW` is started again, as the file says of all services.
+        """
         for name in self._processes.dead():
-            raise self._failure(name, "has ended by itself")
+            if DEFECT_OF_AIRFLOW not in self._processes.log_tail(name):
+                raise self._failure(name, "has ended by itself")
+            self._processes.kill(name)
+            self.started_again.append(name)
+            self.restart(name)
 
     def _send(self, method: str, url: str, **options: Any) -> requests.Response:
         """Ask again what was only asked: on a busy machine an answer may take longer than the client waits."""

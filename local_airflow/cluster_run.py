@@ -22,7 +22,7 @@ import boto3
 import psutil
 import requests
 
-from local_airflow.cluster import CHECKOUT, MARK, Cluster
+from local_airflow.cluster import CHECKOUT, DEFECT_OF_AIRFLOW, MARK, Cluster
 from local_airflow.slots import Slots
 
 DAG_ID = "ims_bulk_reset"
@@ -83,6 +83,8 @@ def run(home: Path, count: int, kills: int) -> tuple[dict[str, float], list[str]
             _kill_while_it_runs(cluster, simulator, run_id, count, kills)
             state = cluster.wait_for_run(DAG_ID, run_id, timeout=RUN_SECONDS)
             took = time.monotonic() - began
+        for host in cluster.started_again:
+            _say(f"{host} was ended by a defect of Airflow ({DEFECT_OF_AIRFLOW}) and started again")
         wrong = [] if state == "success" else [f"the run ended as {state}: {_failed(cluster, run_id)}"]
         wrong += _wrong_at_airflow(cluster, run_id)
         wrong += _wrong_at_service(simulator, rtins)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from airflow.cli.cli_parser import get_parser
 
 from airflow_provider_ims.simulator.__main__ import _parser as simulator_parser
 from airflow_provider_ims.simulator.server import SimulatorServer
-from local_airflow.cluster import AIRFLOW, JOBS, NOT_AIRFLOW
+from local_airflow.api import AirflowError
+from local_airflow.cluster import AIRFLOW, DEFECT_OF_AIRFLOW, JOBS, NOT_AIRFLOW, Cluster
 from local_airflow.hosts import LOCAL_SETTINGS
 from local_airflow.recipe import COMPOSE, Local, programs
 
@@ -101,3 +103,30 @@ def test_the_modules_that_a_worker_imports_first_are_there():
     modules = re.findall(r"^    import ((?:airflow_provider_ims|airflow\.sdk)\S+)", LOCAL_SETTINGS.read_text(), re.M)
     assert len(modules) == 6
     assert all(importlib.util.find_spec(module) for module in modules)
+
+
+def test_a_scheduler_that_airflow_itself_ends_is_started_again_and_anything_else_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    cluster = Cluster(tmp_path, tmp_path, {})
+    processes = cluster._processes
+
+    def say(name: str, words: str) -> None:
+        command = ["/bin/sh", "-c", f"echo {words}; exit 1"]
+        processes.spawn(name, command, env={}, cwd=tmp_path, log=tmp_path / f"{name}.log")
+
+    def await_its_end(name: str) -> None:
+        deadline = time.monotonic() + 120
+        while name not in processes.dead() and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    with processes:
+        monkeypatch.setattr(cluster, "restart", lambda name: say(name, "something else"))
+        say("scheduler-2", f"duplicate key value violates {DEFECT_OF_AIRFLOW}")
+        await_its_end("scheduler-2")
+        cluster.check_alive()
+        assert cluster.started_again == ["scheduler-2"]
+        (tmp_path / "scheduler-2.log").write_text("")
+        await_its_end("scheduler-2")
+        with pytest.raises(AirflowError, match="scheduler-2 has ended by itself"):
+            cluster.check_alive()
