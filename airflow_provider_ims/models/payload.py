@@ -318,7 +318,9 @@ def _names_of(raw: Mapping[str, Any], faults: Iterable[Fault]) -> dict[str, str]
     for place, section, document in _raw_documents(raw):
         number = document.get(SECTIONS[section].number_field)
         if place in wanted and isinstance(number, str) and number:
-            names[place] = f"{section} {number[:40]} of supplier {str(document.get('stin') or '?')[:20]}"
+            stin = document.get("stin")
+            supplier = stin[:20] if stin and isinstance(stin, str) else "?"
+            names[place] = f"{section} {number[:40]} of supplier {supplier}"
     return names
 
 

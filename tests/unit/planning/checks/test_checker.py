@@ -107,6 +107,7 @@ def test_a_valid_row_of_a_json_file_takes_the_quick_way(row: dict[str, Any]):
 @example(row(txval=100000000000), False)
 @example(row(stin="24AAQCA8719H1ZC\n"), False)
 @example(row(section="b2b", rtin="27AAPFU0939F1ZV\n"), False)
+@example(row(stin=10**5000), False)
 def test_the_quick_way_agrees_with_the_model(row: dict[str, Any], allow: bool):
     checker = Checker(allow_no_action=allow)
     quick = checker.check_fast(row)
