@@ -151,10 +151,12 @@ class Cluster(AirflowApi, Service):
         A scheduler that ended of :data:`DEFECT_OF_AIRFLOW` is started again, as the file says of all services.
         """
         for name in self._processes.dead():
-            if DEFECT_OF_AIRFLOW not in self._processes.log_tail(name):
+            if not name.startswith("scheduler") or DEFECT_OF_AIRFLOW not in self._processes.log_tail(name):
                 raise self._failure(name, "has ended by itself")
             self._processes.kill(name)
             self.started_again.append(name)
+            # What the next one ends of is not to be read from the words of this one.
+            (self.logs / f"{name}.log").rename(self.logs / f"{name}-until-{len(self.started_again)}.log")
             self.restart(name)
 
     def _send(self, method: str, url: str, **options: Any) -> requests.Response:

@@ -11,7 +11,7 @@ from airflow_provider_ims.simulator.gst import Gst
 from airflow_provider_ims.simulator.options import InjectedFault, NextTask
 from local_airflow.stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
-from tests.e2e.stories import Story, wait_until
+from tests.e2e.stories import Story, heard_of, wait_until
 
 DOCUMENTS = 8  # in the sample
 LOG_TAIL = 1500  # characters of a try that ended without an exception
@@ -145,8 +145,7 @@ class Runs:
         dag_id, run_id, _ = self._runs[name]
         self.airflow.wait_for_state(dag_id, run_id, task_id, state)
         if state == "deferred":  # what goes on before the scheduler has heard of it, Airflow takes for lost
-            key = f"TaskInstanceKey(dag_id='{dag_id}', task_id='{task_id}', run_id='{run_id}'"
-            heard = f"state success for task instance {key}"
+            heard = heard_of(dag_id, run_id, task_id)
             wait_until(lambda: bool(self.airflow.component_log_lines(heard, limit=1)))
 
     def set_state(self, name: str, task_id: str, state: str) -> None:

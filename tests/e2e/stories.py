@@ -162,6 +162,14 @@ def finish_tasks(gst: Gst, gstin: str | None = None) -> None:
             task.ready_at = 0
 
 
+def heard_of(dag_id: str, run_id: str, task_id: str) -> str:
+    """Return what the scheduler logs, up to ``map_index``, when it hears of the good end of a task's process."""
+    return (
+        "Received executor event with state success for task instance"
+        f" TaskInstanceKey(dag_id='{dag_id}', task_id='{task_id}', run_id='{run_id}'"
+    )
+
+
 def wait_until(done: Callable[[], bool], seconds: float = 300) -> None:
     """Wait for something that will happen soon."""
     deadline = time.monotonic() + seconds

@@ -10,7 +10,7 @@ import pytest
 from local_airflow.stack import AirflowStack
 from tests.conftest import SAMPLE_FILE
 from tests.e2e.conftest import forget_sessions, wait_until
-from tests.e2e.stories import Story
+from tests.e2e.stories import Story, heard_of
 
 RTIN = "20MAYAS0100J1ZX"
 DAG = "session_and_reset"
@@ -74,10 +74,7 @@ class Page:
         lines = new[: new.rfind(b"\n") + 1]
         self._read += len(lines)
         self._parked += sum(
-            f"Received executor event with state success for task instance TaskInstanceKey(dag_id='{self.dag_id}',"
-            f" task_id='{self.task_id}', run_id='{self.run_id}'"
-            in line
-            and f"map_index={self.map_index})" in line
+            heard_of(self.dag_id, self.run_id, self.task_id) in line and f"map_index={self.map_index})" in line
             for line in lines.decode().splitlines()
         )
         return self._parked

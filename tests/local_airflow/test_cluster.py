@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from airflow.cli.cli_parser import get_parser
@@ -109,24 +109,23 @@ def test_a_scheduler_that_airflow_itself_ends_is_started_again_and_anything_else
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     cluster = Cluster(tmp_path, tmp_path, {})
+    cluster.logs.mkdir()
     processes = cluster._processes
 
     def say(name: str, words: str) -> None:
         command = ["/bin/sh", "-c", f"echo {words}; exit 1"]
-        processes.spawn(name, command, env={}, cwd=tmp_path, log=tmp_path / f"{name}.log")
+        processes.spawn(name, command, env={}, cwd=tmp_path, log=cluster.logs / f"{name}.log")
+        psutil.Process(processes.pid(name)).wait(120)
 
-    def await_its_end(name: str) -> None:
-        deadline = time.monotonic() + 120
-        while name not in processes.dead() and time.monotonic() < deadline:
-            time.sleep(0.05)
-
+    defect = f"duplicate key value violates {DEFECT_OF_AIRFLOW}"
     with processes:
         monkeypatch.setattr(cluster, "restart", lambda name: say(name, "something else"))
-        say("scheduler-2", f"duplicate key value violates {DEFECT_OF_AIRFLOW}")
-        await_its_end("scheduler-2")
+        say("scheduler-2", defect)
         cluster.check_alive()
         assert cluster.started_again == ["scheduler-2"]
-        (tmp_path / "scheduler-2.log").write_text("")
-        await_its_end("scheduler-2")
         with pytest.raises(AirflowError, match="scheduler-2 has ended by itself"):
+            cluster.check_alive()
+        processes.kill("scheduler-2")
+        say("worker-1", defect)
+        with pytest.raises(AirflowError, match="worker-1 has ended by itself"):
             cluster.check_alive()
