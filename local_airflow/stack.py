@@ -239,6 +239,7 @@ class AirflowStack(AirflowApi, Service):
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,  # an idle scheduler looks again (1 s)
             "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": 1,  # executor events are collected (5 s)
             "SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": 1,  # deferrals past their timeout are failed (15 s)
+            "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 10,  # what a lost scheduler had queued is queued again (300 s)
             "TRIGGERER__JOB_HEARTBEAT_SEC": 1,  # the triggerer says that it lives (5 s)
             "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": 10,  # a lost triggerer's triggers move on (30 s)
             "DAG_PROCESSOR__REFRESH_INTERVAL": 5,  # new DAG files are looked for (300 s)
