@@ -34,6 +34,7 @@ class Deadline:
         self._timer.daemon = True
         self._lock = threading.Lock()
         self._connection: HTTPConnection | None = None
+        self._socket: socket.socket | None = None
         self.is_over = False
 
     def __enter__(self) -> Self:
@@ -48,7 +49,7 @@ class Deadline:
         self._timer.join()
         _current.reset(self._token)
         with self._lock:
-            self._connection = None  # it may serve another call now
+            self._connection = self._socket = None  # it may serve another call now
 
     def use(self, connection: HTTPConnection) -> None:
         """
@@ -57,17 +58,19 @@ class Deadline:
         :raises TimeoutError: when the deadline has passed
         """
         with self._lock:
-            self._connection = connection
+            self._connection, self._socket = connection, connection.sock
             if self.is_over:
                 raise TimeoutError("the deadline of the call has passed")
 
     def _end(self) -> None:
         with self._lock:
             self.is_over = True
-            if self._connection is not None and self._connection.sock is not None:
+            # A connection lets go of its socket when the reply ends with it, long before the reply is read.
+            open_socket = (self._connection.sock if self._connection else None) or self._socket
+            if open_socket is not None:
                 # Not SSLSocket's own, which would let the reader go on without TLS.
                 with contextlib.suppress(OSError):
-                    socket.socket.shutdown(self._connection.sock, socket.SHUT_RDWR)
+                    socket.socket.shutdown(open_socket, socket.SHUT_RDWR)
 
 
 class Adapter(HTTPAdapter):
@@ -87,6 +90,7 @@ class _Ending(HTTPConnection):
     def connect(self) -> None:
         self._tell()
         super().connect()
+        self._tell()
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         self._tell()

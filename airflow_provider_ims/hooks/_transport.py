@@ -66,7 +66,11 @@ def send(session: requests.Session, request: Request, settings: Settings) -> Rep
         session.close()
     with Deadline(settings.timeout) as deadline:
         try:
-            return _exchange(session, request, settings)
+            reply = _exchange(session, request, settings)
+            if deadline.is_over:
+                # Where a reply ends with its connection, one that was cut off looks whole.
+                raise TimeoutError
+            return reply
         except (requests.RequestException, HTTPError, OSError) as error:
             sent = _may_have_been_sent(error)
             raise _transport_error(request, TimeoutError() if deadline.is_over else error, sent=sent) from None

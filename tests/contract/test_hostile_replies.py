@@ -92,21 +92,27 @@ def test_a_reply_to_a_reset_that_comes_byte_by_byte_is_a_lost_one(simulator, pay
     assert simulator["resets"] == 1
 
 
-@pytest.fixture
-def dripping_headers() -> Iterator[str]:
-    """The URL of a server whose status line and headers never end, one byte now and then."""
+DRIPS = {
+    "headers": b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 1000,
+    "a body that ends with its connection": b"HTTP/1.0 200\r\n\r\n" + b" " * 1000,
+}
+
+
+@pytest.fixture(params=DRIPS)
+def dripping(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a server whose reply never ends, one byte now and then."""
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer(connection: socket.socket) -> None:
             with connection:
                 connection.recv(65536)
-                for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 1000:
+                for byte in DRIPS[request.param]:
                     try:
                         connection.send(bytes([byte]))
                     except OSError:
                         return
-                    if over.wait(0.2):
+                    if over.wait(0.03):
                         return
 
         def serve() -> None:
@@ -122,9 +128,9 @@ def dripping_headers() -> Iterator[str]:
         over.set()
 
 
-def test_headers_that_come_byte_by_byte_end_at_the_deadline(simulator, read, dripping_headers, monkeypatch):
+def test_a_reply_whose_end_is_that_of_its_connection_ends_at_the_deadline(simulator, read, dripping, monkeypatch):
     connection = simulator.server.connection
-    connection["host"] = dripping_headers
+    connection["host"] = dripping
     connection["extra"]["timeout"] = 1
     monkeypatch.setenv("AIRFLOW_CONN_DRIP", json.dumps(connection))
     with pytest.raises(GstnServiceUnavailable, match="(?i)timeout"):
