@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from airflow_provider_ims.doctor.transcript import Transcript
-from airflow_provider_ims.exceptions import GstnError, GstnTaskNotFound
+from airflow_provider_ims.exceptions import GstnError, GstnTaskNotFound, GstnTransientError
 from airflow_provider_ims.hooks.gstn import RESET, GstnHook
 from airflow_provider_ims.models.error_codes import Kind
 from airflow_provider_ims.models.payload import ResetPayload
@@ -25,6 +26,9 @@ from airflow_provider_ims.protocol.wire import SMALL_REPLY, Reply, Request
 from airflow_provider_ims.sessions.store import MemorySessionStore
 
 _PAUSES = (2.0, 4.0, 8.0, 15.0)
+
+_MOST_UNANSWERED = 3
+"""Questions for a status, one after the other, that may stay without an answer."""
 
 
 class Step(NamedTuple):
@@ -43,7 +47,8 @@ class Step(NamedTuple):
 class _RecordingHook(GstnHook):
     """Keeps every call in a transcript; logs in anew, with a token of its own that it logs out at the end."""
 
-    def __init__(self, gstn_conn_id: str, gstin: str) -> None:
+    def __init__(self, gstn_conn_id: str, gstin: str, now: Callable[[], float]) -> None:
+        self._now = now
         self._kept = MemorySessionStore()
         super().__init__(gstn_conn_id, gstin=gstin, read_attempts=1, store=self._kept)
         self.step = ""
@@ -53,6 +58,16 @@ class _RecordingHook(GstnHook):
         """Return for how many organisations the user may act, as the login said: names are nobody's business here."""
         tokens = map(KeptToken.of_text, self._kept.kept.values())
         return max((len(kept.token.organisations) for kept in tokens if kept), default=0)
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a login has given one, and it was not logged out."""
+        return bool(self._kept.kept)
+
+    def log_out(self) -> str:
+        """End the token."""
+        self._run(self._tokens.log_out())
+        return "done"
 
     def ask(self, build: Build, read: Callable[[Reply], Any]) -> Any:
         return self._call(build, read)
@@ -68,7 +83,7 @@ class _RecordingHook(GstnHook):
             reply = super()._send(request)
         finally:
             seconds = time.monotonic() - began
-            self.transcript.add(self.step, request, reply, at=time.time(), seconds=seconds)
+            self.transcript.add(self.step, request, reply, at=self._now(), seconds=seconds)
         return reply
 
 
@@ -83,6 +98,7 @@ class Examination:
     :param payload: a request to reset, which is then sent; ``None``: nothing is changed
     :param say: is told of each step
     :param sleep: waits, seconds
+    :param now: seconds since the epoch
     """
 
     def __init__(
@@ -95,6 +111,7 @@ class Examination:
         payload: ResetPayload | None = None,
         say: Callable[[Step], None] = lambda _: None,
         sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._conn_id = gstn_conn_id
         self._gstin = gstin
@@ -103,6 +120,7 @@ class Examination:
         self._payload = payload
         self._say = say
         self._sleep = sleep
+        self._now = now
         self.steps: list[Step] = []
         self.transcript = Transcript()
 
@@ -113,7 +131,7 @@ class Examination:
         :return: what was asked and answered
         :raises GstnInvalidConnection: when the connection is not one that can be tried
         """
-        with _RecordingHook(self._conn_id, self._gstin) as hook:
+        with _RecordingHook(self._conn_id, self._gstin, self._now) as hook:
             settings = hook.settings
             hook.transcript.head |= {
                 "version": version("airflow-provider-ims"),
@@ -126,6 +144,7 @@ class Examination:
                 "further_headers": sorted(settings.extra_headers),
                 "documents_sent": self._payload.count() if self._payload else None,
             }
+            hook.transcript.hide(settings.password, settings.handle, settings.org_id, self._gstin)
             self.transcript = hook.transcript
             self._take("health", hook, lambda: _health(hook))
             if self._take("login and ping", hook, lambda: _ping(hook)):
@@ -134,7 +153,8 @@ class Examination:
                 self._download(hook)
                 if self._payload is not None:
                     self._reset(hook, self._payload)
-            hook.step = "logout"
+            if hook.has_token:
+                self._take("logout", hook, hook.log_out)
         return self.transcript
 
     def _take(self, name: str, hook: _RecordingHook, step: Callable[[], str]) -> bool:
@@ -181,7 +201,7 @@ class Examination:
 
         def submit() -> str:
             submitted.append(hook.submit(RESET, payload))
-            return f"{payload.count()} documents were sent"
+            return f"{payload.count()} documents were sent as task {submitted[0]}"
 
         def result() -> str:
             word = self._ended(hook, submitted[0])
@@ -193,21 +213,23 @@ class Examination:
 
     def _ended(self, hook: _RecordingHook, reference_id: str) -> str:
         """Wait for a task, and return the service's last word for its status."""
-        waited, count = 0.0, 0
+        ends_at, pauses, unanswered, word = self._now() + self._wait, iter(_PAUSES), 0, ""
         while True:
             try:
                 status = hook.get_task_status(reference_id)
                 if status.state in {"completed", "failed"}:
                     return status.word
-                word = status.word
+                word, unanswered = status.word, 0
             except GstnTaskNotFound:
-                word = "not found"
-            pause = _PAUSES[min(count, len(_PAUSES) - 1)]
-            if waited + pause > self._wait:
+                word, unanswered = "not found", 0
+            except GstnTransientError:
+                unanswered += 1
+                if unanswered == _MOST_UNANSWERED:
+                    raise
+            pause = next(pauses, _PAUSES[-1])
+            if self._now() + pause > ends_at:
                 break
             self._sleep(pause)
-            waited += pause
-            count += 1
         raise ServiceError(Kind.NOT_READY, f"task {reference_id}, after {self._wait:.0f} s still {word!r}")
 
 
@@ -217,7 +239,7 @@ def _ping(hook: _RecordingHook) -> str:
 
 
 def _health(hook: _RecordingHook) -> str:
-    urls = (f"{hook.settings.auth_url.rpartition('/')[0]}/health", f"{hook.settings.eas_url}/ping")
+    urls = (re.sub(r"/v\d+$", "", hook.settings.auth_url) + "/health", f"{hook.settings.eas_url}/ping")
     return ", ".join(f"{urlsplit(url).path}: HTTP {hook.ask_anonymously(url).status}" for url in urls)
 
 
