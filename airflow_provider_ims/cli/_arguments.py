@@ -51,6 +51,13 @@ def _at_least_one(text: str) -> int:
     return number
 
 
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 86400:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 86400")
+    return number
+
+
 _FILES = _argument(
     "files", nargs="+", metavar="FILE", help="file with one row a document: CSV, JSON, JSON lines, Parquet"
 )
@@ -182,7 +189,7 @@ DOCTOR = Command(
         _argument(
             "--section", choices=tuple(SECTIONS), default="b2bcna", help="what is downloaded (default: %(default)s)"
         ),
-        _argument("--wait", type=float, default=300, metavar="SECONDS", help="for a task (default: %(default)s)"),
+        _argument("--wait", type=_seconds, default=300, metavar="SECONDS", help="for a task (default: %(default)s)"),
         _argument("--reset", type=Path, metavar="FILE.json", help="a request to send, which changes documents at GSTN"),
         _argument("--yes", action="store_true", help="send it"),
         _argument("--transcript", type=Path, metavar="FILE.jsonl", help="write what was asked and answered, redacted"),

@@ -19,6 +19,7 @@ from airflow_provider_ims.simulator import server as server_module
 from airflow_provider_ims.simulator.options import Document, Options
 from airflow_provider_ims.simulator.server import SimulatorServer
 from tests.contract.conftest import Simulator
+from tests.recorded.reading import found_in
 
 RTIN = "20MAYAS0100J1ZX"
 NOT_SEEN_EVER = {"login-refusal", "dead-token", "session-lost-extension", "body-limit", "hash", "due-dates"}
@@ -269,6 +270,135 @@ def test_nothing_is_reset_without_a_second_word(service: Simulator, tmp_path: Pa
     other = ["doctor", "gstn_default", "--gstin", "27AAPFU0939F1ZV", "--reset", str(tmp_path / "r.json"), "--yes"]
     assert main([*other, "--json"]) == 2
     assert service["resets"] == service["logins"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--gstin", RTIN.lower()], "--gstin 20mayas0100j1zx is not a GSTIN"),
+        (["--gstin", f"{RTIN},27AAPFU0939F1ZV"], "is not a GSTIN"),
+        (["--gstin", RTIN, "--transcript", "/nowhere/t.jsonl"], "--transcript /nowhere/t.jsonl cannot be written"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_before_anything_is_asked(service: Simulator, capsys: Any, words: Any, told: str):
+    assert main(["doctor", "gstn_default", *words, "--json"]) == 2
+    assert told in json.loads(capsys.readouterr().out)["error"]
+    assert service["logins"] == 0
+
+
+def test_a_wrong_check_digit_is_told(service: Simulator, capsys: Any):
+    assert main(["doctor", "gstn_default", "--gstin", "27AAPFU0939F1ZX"]) == 1
+    assert "check digit of --gstin 27AAPFU0939F1ZX is wrong" in capsys.readouterr().err
+
+
+def test_a_connection_that_is_not_there_leaves_no_transcript(service: Simulator, tmp_path: Path, capsys: Any):
+    words = ["doctor", "nowhere", "--gstin", RTIN, "--transcript", str(tmp_path / "t.jsonl"), "--json"]
+    assert main(words) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "soon"])
+def test_a_wait_has_an_end(seconds: str, capsys: Any):
+    with pytest.raises(SystemExit):
+        main(["doctor", "gstn_default", "--gstin", RTIN, "--wait", seconds])
+
+
+def test_one_that_is_stopped_leaves_what_was_seen_up_to_there(
+    service: Simulator, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+):
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Examination, "_fetch", stop)
+    path = tmp_path / "t.jsonl"
+    assert main(["doctor", "gstn_default", "--gstin", RTIN, "--transcript", str(path), "--json"]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert found["error"] == "Stopped."
+    assert [each["step"] for each in found["steps"]][-1] == "result too early"
+    transcript = Transcript.of_lines(path.read_text().splitlines())
+    assert transcript.answers[-1].kind == "logout"
+    assert service["live_tokens"] == 0
+
+
+def test_the_transcript_is_there_after_each_step_and_a_full_disk_ends_nothing(
+    service: Simulator, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+):
+    path, seen = tmp_path / "t.jsonl", []
+
+    def download(*_: Any) -> None:
+        seen.append(len(path.read_text().splitlines()))
+        path.unlink()
+        path.mkdir()
+
+    monkeypatch.setattr(Examination, "_download", download)
+    assert main(["doctor", "gstn_default", "--gstin", RTIN, "--transcript", str(path)]) == 0
+    assert seen == [6]  # the head, two of health, login, ping, unknown task
+    assert "could not be written as a whole (Is a directory)" in capsys.readouterr().err
+
+
+def test_a_token_that_cannot_be_logged_out_is_told_and_json_stays_json(service: Simulator, capsys: Any):
+    service.gst.options.task_seconds = 0
+    service.fault("logout", "http", status=500)
+    assert main(["doctor", "gstn_default", "--gstin", RTIN, "--json"]) == 1
+    steps = {each["step"]: each["ok"] for each in json.loads(capsys.readouterr().out)["steps"]}
+    assert [name for name, ok in steps.items() if not ok] == ["logout"]
+
+
+def test_a_step_that_failed_has_a_short_first_line(service: Simulator, capsys: Any):
+    service.gst.reset()
+    assert main(["doctor", "gstn_default", "--gstin", RTIN]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    [failed] = [line for line in lines if line.startswith("FAILED")]
+    assert len(failed) < 120
+
+
+def test_an_outage_while_it_waits_does_not_end_the_wait(service: Simulator):
+    service.fault("status", "http", status=503, times=3)  # the first is that of the unknown task
+    found = examined(service)
+    assert found["pages"].verdict is Verdict.CONFIRMED
+    assert verdicts(found, Verdict.CONTRADICTED) == set()
+
+
+def test_an_outage_that_stays_ends_it(service: Simulator):
+    service.fault("status", "http", status=503, times=50)
+    examination = Examination("gstn_default", RTIN, sleep=service.gst.advance, now=service.gst.clock.now)
+    transcript = examination.run()
+    assert [each.name for each in examination.steps if not each.went_well] == ["download"]
+    assert sum(each.kind == "status" for each in transcript.answers) == 4
+
+
+def test_a_theodore_without_a_path_is_asked_for_its_health_at_its_own_host(service: Simulator, monkeypatch: Any):
+    connection = service.server.connection
+    connection["extra"]["auth_url"] = service.url
+    monkeypatch.setenv("AIRFLOW_CONN_GSTN_DEFAULT", json.dumps(connection))
+    examination = Examination("gstn_default", RTIN)
+    examination.run()
+    assert examination.steps[0].told == "/health: HTTP 404, /ping: HTTP 200"
+
+
+def test_the_reference_id_of_a_reset_is_told_as_soon_as_it_is_sent(service: Simulator, payload: ResetPayload):
+    service.next_task(kind="reset", reference_id="the-reset")
+    steps: list[str] = []
+    Examination(
+        *("gstn_default", RTIN),
+        payload=payload,
+        say=lambda step: steps.append(step.told),
+        sleep=service.gst.advance,
+        now=service.gst.clock.now,
+    ).run()
+    assert "8 documents were sent as task the-reset" in steps
+
+
+def test_a_transcript_of_a_deviating_service_reads_again_as_what_it_was(
+    service: Simulator, deviations: list[Deviation], tmp_path: Path
+):
+    deviations.extend(DEVIATIONS["status-words"])
+    examination = Examination("gstn_default", RTIN, sleep=service.gst.advance, now=service.gst.clock.now, wait=60)
+    path = tmp_path / "t.jsonl"
+    path.write_text("\n".join(examination.run().lines()))
+    read = found_in(path)
+    assert "download: status: unknown" in read["replies"]
+    assert read["findings"]["status-words"] == "contradicted: unknown: ripening"
 
 
 def test_a_wrong_password_ends_it_after_the_login(service: Simulator, monkeypatch: Any, capsys: Any):
