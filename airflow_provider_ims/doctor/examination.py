@@ -72,8 +72,8 @@ class _RecordingHook(GstnHook):
     def ask(self, build: Build, read: Callable[[Reply], Any]) -> Any:
         return self._call(build, read)
 
-    def ask_anonymously(self, url: str) -> Reply:
-        request = Request("health", "GET", url, {"accept": "application/json"}, max_reply=SMALL_REPLY)
+    def ask_anonymously(self, call: str, url: str) -> Reply:
+        request = Request(call, "GET", url, {"accept": "application/json"}, max_reply=SMALL_REPLY)
         return self._send(request)
 
     def _send(self, request: Request) -> Reply:
@@ -146,7 +146,9 @@ class Examination:
             }
             hook.transcript.hide(settings.password, settings.handle, settings.org_id, self._gstin)
             self.transcript = hook.transcript
-            self._take("health", hook, lambda: _health(hook))
+            theodore = re.sub(r"/v\d+$", "", settings.auth_url) + "/health"
+            self._take("health", hook, lambda: _health(hook, "theodore health", theodore))
+            self._take("health", hook, lambda: _health(hook, "ping", f"{settings.eas_url}/ping"))
             if self._take("login and ping", hook, lambda: _ping(hook)):
                 self._take("session", hook, self._session)
                 self._take("unknown task", hook, lambda: _unknown_task(hook))
@@ -194,14 +196,14 @@ class Examination:
         for page in hook.get_task_pages(reference_id):
             records += sum(len(each) for each in page.values() if isinstance(each, list))
             break  # one page says it
-        return f"{word}; {records} documents of {self._section} on the first page"
+        return f"{word}; {counted(records, 'document')} of {self._section} on the first page"
 
     def _reset(self, hook: _RecordingHook, payload: ResetPayload) -> None:
         submitted: list[str] = []
 
         def submit() -> str:
             submitted.append(hook.submit(RESET, payload))
-            return f"{payload.count()} documents were sent as task {submitted[0]}"
+            return f"sent {counted(payload.count(), 'document')} as task {submitted[0]}"
 
         def result() -> str:
             word = self._ended(hook, submitted[0])
@@ -238,9 +240,8 @@ def _ping(hook: _RecordingHook) -> str:
     return f"pong; the user may act for {counted(hook.organisations(), 'organisation')}"
 
 
-def _health(hook: _RecordingHook) -> str:
-    urls = (re.sub(r"/v\d+$", "", hook.settings.auth_url) + "/health", f"{hook.settings.eas_url}/ping")
-    return ", ".join(f"{urlsplit(url).path}: HTTP {hook.ask_anonymously(url).status}" for url in urls)
+def _health(hook: _RecordingHook, call: str, url: str) -> str:
+    return f"{urlsplit(url).path}: HTTP {hook.ask_anonymously(call, url).status}"
 
 
 def _unknown_task(hook: _RecordingHook) -> str:

@@ -373,7 +373,17 @@ def test_a_theodore_without_a_path_is_asked_for_its_health_at_its_own_host(servi
     monkeypatch.setenv("AIRFLOW_CONN_GSTN_DEFAULT", json.dumps(connection))
     examination = Examination("gstn_default", RTIN)
     examination.run()
-    assert examination.steps[0].told == "/health: HTTP 404, /ping: HTTP 200"
+    assert [each.told for each in examination.steps[:2]] == ["/health: HTTP 404", "/ping: HTTP 200"]
+
+
+def test_a_theodore_that_is_not_there_is_told_as_such_and_the_other_host_is_asked(service: Simulator, monkeypatch: Any):
+    connection = service.server.connection
+    connection["extra"]["auth_url"] = "http://127.0.0.1:9/theodore/apis/v1"
+    monkeypatch.setenv("AIRFLOW_CONN_GSTN_DEFAULT", json.dumps(connection))
+    examination = Examination("gstn_default", RTIN)
+    examination.run()
+    assert [each.went_well for each in examination.steps] == [False, True, False]
+    assert "Check auth_url" in examination.steps[0].told
 
 
 def test_the_reference_id_of_a_reset_is_told_as_soon_as_it_is_sent(service: Simulator, payload: ResetPayload):
@@ -386,7 +396,7 @@ def test_the_reference_id_of_a_reset_is_told_as_soon_as_it_is_sent(service: Simu
         sleep=service.gst.advance,
         now=service.gst.clock.now,
     ).run()
-    assert "8 documents were sent as task the-reset" in steps
+    assert "sent 8 documents as task the-reset" in steps
 
 
 def test_a_transcript_of_a_deviating_service_reads_again_as_what_it_was(
@@ -406,5 +416,5 @@ def test_a_wrong_password_ends_it_after_the_login(service: Simulator, monkeypatc
     monkeypatch.setenv("AIRFLOW_CONN_GSTN_DEFAULT", json.dumps(wrong))
     assert main(["doctor", "gstn_default", "--gstin", RTIN, "--json"]) == 1
     steps = json.loads(capsys.readouterr().out)["steps"]
-    assert [each["ok"] for each in steps] == [True, False]
+    assert [each["ok"] for each in steps] == [True, True, False]
     assert "not-the-password" not in json.dumps(steps)
