@@ -172,6 +172,9 @@ class Examination:
     def _session(self) -> str:
         with GstnHook(self._conn_id) as kept:
             session = kept.find_session(self._gstin)
+            is_shared = kept.store.is_shared
+        if session is None and not is_shared:
+            return "not looked up: what tasks keep in Variables is not seen from here; the download will tell"
         if session is None:
             return "none that this Airflow opened; whether GSTN has one, the download will tell"
         until = datetime.fromtimestamp(session.ends_at, UTC)

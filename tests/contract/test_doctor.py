@@ -14,11 +14,12 @@ from airflow_provider_ims.cli.main import main
 from airflow_provider_ims.doctor.examination import Examination
 from airflow_provider_ims.doctor.findings import Finding, Verdict, findings
 from airflow_provider_ims.doctor.transcript import Transcript
+from airflow_provider_ims.hooks import _base
 from airflow_provider_ims.models import ResetPayload
 from airflow_provider_ims.simulator import server as server_module
 from airflow_provider_ims.simulator.options import Document, Options
 from airflow_provider_ims.simulator.server import SimulatorServer
-from tests.contract.conftest import Simulator
+from tests.contract.conftest import SharedStore, Simulator
 from tests.recorded.reading import found_in
 
 RTIN = "20MAYAS0100J1ZX"
@@ -384,6 +385,17 @@ def test_a_theodore_that_is_not_there_is_told_as_such_and_the_other_host_is_aske
     examination.run()
     assert [each.went_well for each in examination.steps] == [False, True, False]
     assert "Check auth_url" in examination.steps[0].told
+
+
+def test_a_session_that_cannot_be_looked_up_is_not_told_as_missing(service: Simulator, monkeypatch: Any):
+    def told() -> str:
+        examination = Examination("gstn_default", RTIN, sleep=service.gst.advance, now=service.gst.clock.now)
+        examination.run()
+        return next(each.told for each in examination.steps if each.name == "session")
+
+    assert told().startswith("not looked up")
+    monkeypatch.setattr(_base, "session_store", SharedStore)
+    assert told().startswith("none that this Airflow opened")
 
 
 def test_the_reference_id_of_a_reset_is_told_as_soon_as_it_is_sent(service: Simulator, payload: ResetPayload):
