@@ -46,7 +46,7 @@ _ADVICE = {
     Trouble.PASSES: "Try again later.",
 }
 
-_ON_A_DISK = "; this path is on the worker's own disk, and what another worker wrote to its own is not seen here"
+_ON_A_DISK = "This path is on the worker's own disk; what another worker wrote to its own is not seen here."
 
 _OF_ERRNO = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), Trouble.FULL),
@@ -87,8 +87,9 @@ class StorageError(OSError):
         now = " now" if self.passes else ""
         self.why = f"{self.trouble} ({_said(self.reason)})"
         if self.trouble is Trouble.MISSING and is_local(path):
-            self.why += _ON_A_DISK
-        super().__init__(f"{shown(path)} cannot be {self._what}{now}: {self.why}.{self._left} {self.advice}")
+            self.advice = f"{_ON_A_DISK}\n{self.advice}"
+        what = f"{shown(path)} cannot be {self._what}{now}: {self.trouble}."
+        super().__init__("\n".join(line for line in (what, _said(self.reason), self._left, self.advice) if line))
 
     @property
     def passes(self) -> bool:
@@ -106,7 +107,7 @@ class CannotWrite(StorageError):
     """A file could not be written, or not be removed, and nothing of a new one is left under its name."""
 
     _what = "written"
-    _left = " No part of it was left there."
+    _left = "No part of it was left there."
 
 
 def trouble_of(error: Exception) -> Trouble:

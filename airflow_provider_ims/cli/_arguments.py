@@ -51,6 +51,21 @@ def _at_least_one(text: str) -> int:
     return number
 
 
+class _Once(argparse.Action):
+    """Takes an option that must not be given twice: of two, argparse takes the last without a word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"{option_string} is given twice; it takes one")
+        setattr(namespace, self.dest, values)
+
+
 def _seconds(text: str) -> float:
     number = float(text)
     if not 0 <= number <= 86400:
@@ -185,7 +200,7 @@ DOCTOR = Command(
     "Needs the connection: AIRFLOW_CONN_..., or this Airflow's database.",
     (
         _argument("conn_id", nargs="?", metavar="CONN_ID", help="id of the connection"),
-        _argument("--gstin", help="the taxpayer whose documents are asked for"),
+        _argument("--gstin", action=_Once, help="the taxpayer whose documents are asked for"),
         _argument(
             "--section", choices=tuple(SECTIONS), default="b2bcna", help="what is downloaded (default: %(default)s)"
         ),

@@ -64,9 +64,8 @@ def _read_file(path: str) -> bytes:
     except CannotRead as error:
         if error.passes:
             raise of_storage_error(error, "The payload is not to be had now; nothing was sent.") from error
-        raise InvalidPayload(
-            [Fault("payload", shown(path), f"a JSON file that this worker can read: {error.why}")]
-        ) from None
+        rule = f"{shown(path)} is no file that this worker can read: {error.why}\n{error.advice}"
+        raise InvalidPayload([Fault("payload", None, rule)]) from None
     if not content.strip():
         raise InvalidPayload([Fault("payload", shown(path), "a JSON file; this file is empty")])
     return content

@@ -32,8 +32,10 @@ def _matching(name: str) -> list[ObjectStoragePath]:
         found = [path.with_name(each) for each in names_in(path.parent) if fnmatchcase(each, path.name)]
     except StorageError as error:
         if error.passes:
-            raise GstnTransientError(f"{error} Nothing was read.") from error
-        raise GstnInvalidPayload(f"{shown(name)}: is no file that this worker can read: {error.why}") from None
+            raise GstnTransientError(f"{error}\nNothing was read.") from error
+        raise GstnInvalidPayload(
+            f"{shown(name)}: is no file that this worker can read: {error.why}\n{error.advice}"
+        ) from None
     if not found:
         raise GstnInvalidPayload(f"{shown(name)}: no file fits this pattern")
     return found

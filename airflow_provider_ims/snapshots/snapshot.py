@@ -101,10 +101,10 @@ class FoundSnapshot:
             content = read_whole(folder / SNAPSHOT_FILE)
         except StorageError as error:
             if error.passes:
-                raise SnapshotUnavailable(f"{shown(named)} cannot be read now: {error.why}.") from error
+                raise SnapshotUnavailable(str(error)) from error
             raise SnapshotUnusable(
-                f"{shown(named)} is no whole snapshot: it has no {SNAPSHOT_FILE} that this worker can read"
-                f" ({error.why}).\nTake the snapshot again."
+                f"{shown(named)} is no whole snapshot: it has no {SNAPSHOT_FILE} that this worker can read.\n"
+                f"{error.why}\n{error.advice} Or take the snapshot again."
             ) from None
         try:
             head = Snapshot.model_validate_json(content)

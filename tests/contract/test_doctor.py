@@ -298,6 +298,13 @@ def test_a_connection_that_is_not_there_leaves_no_transcript(service: Simulator,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_two_taxpayers_are_not_taken_for_the_last_one(service: Simulator, capsys: Any):
+    with pytest.raises(SystemExit):
+        main(["doctor", "gstn_default", "--gstin", RTIN, "--gstin", "27AAPFU0939F1ZV"])
+    assert "--gstin is given twice" in capsys.readouterr().err
+    assert service["logins"] == 0
+
+
 @pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "soon"])
 def test_a_wait_has_an_end(seconds: str, capsys: Any):
     with pytest.raises(SystemExit):

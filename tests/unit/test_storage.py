@@ -106,7 +106,11 @@ def test_a_file_that_another_worker_may_have_on_its_own_disk_is_told_as_such(tmp
     for given, is_local in ((tmp_path / "a", True), (f"file://{tmp_path}/a", True), ("memory://bucket/a", False)):
         with pytest.raises(CannotRead, match="it is not there") as caught:
             read_whole(place(given))
-        assert ("what another worker wrote to its own is not seen here" in str(caught.value)) == is_local
+        what, *facts = str(caught.value).split("\n")
+        assert what == f"{given} cannot be read: it is not there."
+        assert facts[0].startswith("FileNotFoundError: ")
+        assert ("This path is on the worker's own disk; what another worker wrote" in facts[1]) == is_local
+        assert facts[-1] == "Bring it back, or correct the path."
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])

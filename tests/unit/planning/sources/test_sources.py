@@ -127,7 +127,8 @@ def test_a_store_that_goes_away_while_it_is_read_is_worth_another_try(
             raise ReadTimeoutError("no answer")
 
     monkeypatch.setattr(AbstractFileSystem, "open", lambda *arguments, **options: Away())
-    with pytest.raises(FileUnavailable, match=rf"{name} cannot be read now: .*ReadTimeoutError.*Nothing was planned"):
+    told = rf"(?s){name} cannot be read now: .*ReadTimeoutError.*Nothing was planned"
+    with pytest.raises(FileUnavailable, match=told):
         list(file_source(ObjectStoragePath(str(tmp_path / name)), Columns()).rows())
 
 
