@@ -48,6 +48,13 @@ def test_every_service_waits_for_services_that_are_there_and_can_be_waited_for()
                 assert SERVICES[other].get("restart", "no") == "no", other
 
 
+def test_a_folder_of_airflow_s_home_is_not_left_to_docker_which_would_make_it_root_s():
+    dockerfile = (COMPOSE.parent / "Dockerfile").read_text()
+    made = re.findall(r"^RUN mkdir --parents \"\$AIRFLOW_HOME/(.+)\"$", dockerfile.partition("USER airflow")[2], re.M)
+    homes = [re.search(r":/home/airflow/airflow/(.+?):", volume) for volume in SERVICES["worker"]["volumes"]]
+    assert {str(Path(home[1]).parent) for home in homes if home} == set(made) == {"config"}
+
+
 def test_every_command_of_airflow_is_one(monkeypatch: pytest.MonkeyPatch):
     for name in (*AIRFLOW, "migrate"):
         command = programs()[name].command
