@@ -29,11 +29,13 @@ class WouldSend(NamedTuple):
     :param name: what a person knows it by
     :param payload: the request
     :param earlier: what the journal has of it
+    :param attach_to: the reference id that a run goes on with instead
     """
 
     name: str
     payload: ImsRequest
     earlier: Entry | None
+    attach_to: str = ""
 
 
 def end_dry_run(
@@ -65,6 +67,8 @@ def end_dry_run(
         documents += each.payload.count()
         size += len(each.payload.body())
         sections.update(each.payload.counts())
+        if each.attach_to:
+            lines.append(f"{each.name}: as attach_to says, a run sends nothing and goes on with {each.attach_to}")
         if told := _earlier(each.earlier):
             lines.append(f"{each.name}: {told}")
         for doubt in each.payload.doubtful_gstins():

@@ -161,7 +161,7 @@ class ImsResetOperator(BaseOperator):
         journal = _journal(self, context)
         if is_true("dry_run", self.dry_run):  # type: ignore[arg-type]
             with GstnHook(self.gstn_conn_id, gstin=payload.rtin) as hook:
-                request = WouldSend("The request", payload, journal.read(KEY))
+                request = WouldSend("The request", payload, journal.read(KEY), self._attach_to())
                 end_dry_run(context, hook, [request], self.log, calendar=self.calendar, call=self.call)
         for doubt in payload.doubtful_gstins():
             self.log.warning("%s", doubt)
@@ -209,6 +209,9 @@ class ImsResetOperator(BaseOperator):
         flags = {name: is_true(name, getattr(self, name)) for name in ("strict_gstin", "allow_no_action")}
         return load_payload(self.payload, self.request, **flags)
 
+    def _attach_to(self) -> str:
+        return ids_of(str(self.attach_to))[0] if is_given(self.attach_to) else ""
+
     def _advance(self, context: Context, payload: ImsRequest, journal: Journal, ended: AwaitTasks | None = None) -> str:
         watching = AssetEvents(self, context).watching(payload.rtin)
         with GstnHook(self.gstn_conn_id, gstin=payload.rtin) as hook, watching:
@@ -227,7 +230,7 @@ class ImsResetOperator(BaseOperator):
                 call=self.call,
             )
             if is_given(self.attach_to):
-                submission.attach(self.attach_to.strip())
+                submission.attach(self._attach_to())
             while not isinstance(step := submission.advance(ended.reference_ids if ended else ()), Sent):
                 if self.deferrable:
                     method = "execute_complete" if isinstance(step, AwaitTasks) else "send_again"

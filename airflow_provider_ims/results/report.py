@@ -418,6 +418,24 @@ def listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
 
 
+def difference_of(payload: ImsRequest, found: Reconciliation | None, sent: SentRequest | None) -> str:
+    """
+    Say in which way a request is not the one that a reference id stands for; empty if it is, or if that is not known.
+
+    :param found: what a look at GSTN's documents told about that one
+    :param sent: what is kept of that one
+    """
+    difference = sent.difference(payload) if sent else ""
+    if found is None:
+        return difference
+    # Then what was sent may be a part of the request that was asked for, and its counts tell nothing.
+    if found.fingerprint == payload.fingerprint():
+        return ""
+    if not difference or (found.already_reset and sent and sent.rtin == payload.rtin):
+        return "The request that was asked for had other documents, or one of them differs in a field."
+    return difference
+
+
 def _refuse_another(
     call: Call[Any, Any],
     payload: ImsRequest,
@@ -426,13 +444,7 @@ def _refuse_another(
     sent: SentRequest | None,
 ) -> None:
     """Refuse to account for documents of which this reset says nothing; what is not known is no reason to."""
-    difference = sent.difference(payload) if sent else ""
-    if found is not None:
-        # Then what was sent may be a part of the request that was asked for, and its counts tell nothing.
-        if found.fingerprint == payload.fingerprint():
-            return
-        if not difference or (found.already_reset and sent and sent.rtin == payload.rtin):
-            difference = "The request that was asked for had other documents, or one of them differs in a field."
+    difference = difference_of(payload, found, sent)
     if difference:
         raise GstnInvalidRequest(
             f"The payload is not what was sent as {reference_id}; nothing was accounted for.\n{difference}\nGive the"

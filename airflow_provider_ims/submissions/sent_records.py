@@ -131,6 +131,8 @@ def _read(path: ObjectStoragePath) -> Any:
             return None
         raise
     try:
-        return json.loads(content)
-    except ValueError:
-        return {"unreadable": str(path)}  # something was recorded, and the journal says what that means
+        record = json.loads(content)
+    except (ValueError, RecursionError):
+        record = None
+    # Something was recorded, and the journal says what that means.
+    return {"unreadable": str(path)} if record is None else record

@@ -28,7 +28,7 @@ from airflow_provider_ims.models.payload import ImsRequest
 from airflow_provider_ims.models.reconciliation import Reconciliation, as_places, of_places
 from airflow_provider_ims.models.task_status import is_gone
 from airflow_provider_ims.results.reconciliations import Reconciliations
-from airflow_provider_ims.results.report import Report
+from airflow_provider_ims.results.report import Report, difference_of
 from airflow_provider_ims.submissions.audit import NO_AUDIT, AuditTrail
 from airflow_provider_ims.submissions.journal import Attempt, BulkPart, Entry, Journal
 from airflow_provider_ims.submissions.policy import Policy
@@ -128,16 +128,21 @@ class Submission:
 
     def attach(self, reference_id: str) -> None:
         """
-        Take a request that the service has already for this one, if nothing is known of this one yet.
+        Take a request that the service has already for this one, unless it is known what this one was sent as.
 
         :param reference_id: under which it was sent, as a log or an audit record says
-        :raises GstnInvalidRequest: when the audit record tells of another request, or the service knows no such task;
+        :raises GstnInvalidRequest: when what is kept tells of another request, or the service knows no such task;
             nothing was sent
         """
-        if self._journal.read(self.key) is not None:
+        known = self._journal.read(self.key)
+        is_same = known is not None and known.fingerprint in {"", self._fingerprint}
+        if known is not None and is_same and known.reference_id and known.phase != "unsent":
             log.info("What was sent is known; attach_to (%s) is not needed.", reference_id)
             return
-        self._audit.refuse_if_another(reference_id, self.payload)
+        if known is not None and not is_same and known.phase == "intent":
+            raise self._open_still(known)
+        found = Reconciliations(self.hook.store).find(reference_id)
+        self._refuse_if_another(reference_id, found)
         try:
             state = self.hook.get_task_status(reference_id).state
         except GstnTaskNotFound as error:
@@ -145,10 +150,29 @@ class Submission:
                 f"attach_to: the service knows no task {reference_id!r}. Nothing was sent.\n{error}\nGive the"
                 f" reference id of the {self.call.noun}, or leave attach_to empty to send it."
             ) from None
-        now = {"at": self.clock(), "attempt": self._attempt}
-        entry = Entry(phase="submitted", fingerprint=self._fingerprint, reference_id=reference_id, sends=1, **now)
+        # What this task may have sent itself counts, too: GSTN refuses in the second what the first has done.
+        sends = known.sends if known is not None and is_same else 0
+        entry = Entry(
+            **{"phase": "submitted", "fingerprint": self._fingerprint, "reference_id": reference_id},
+            **{"at": self.clock(), "attempt": self._attempt, "sends": sends + 1, "sends_before": sends},
+            **({"already_reset": found.already_reset, "sent": found.sent} if found else {}),
+        )
         self._journal.write(self.key, entry)
+        self._remember(entry)
         log.warning("Nothing is sent: this goes on with %s, which is %s.", reference_id, state)
+
+    def _refuse_if_another(self, reference_id: str, found: Reconciliation | None) -> None:
+        """Make sure that nothing that is kept of a reference id tells of another request."""
+        sent = self.hook.find_sent_request(reference_id)
+        difference = difference_of(self.payload, found, sent)
+        if found is None or difference:  # else what was sent may be a part of the request, and its record tells of that
+            self._audit.refuse_if_another(reference_id, self.payload)
+        if difference:
+            raise GstnInvalidRequest(
+                f"attach_to: {reference_id!r} is another {self.call.noun} than the payload. Nothing was sent.\n"
+                f"{difference}\nGive the payload that the task was given which sent it, unchanged, or leave attach_to"
+                " empty to send this one."
+            )
 
     @property
     def entry(self) -> Entry | None:
@@ -208,12 +232,7 @@ class Submission:
     def _of_another_request(self, entry: Entry) -> Entry | None:
         forced = bool(self._policy.force) and not entry.is_of(self._attempt)
         if entry.phase == "intent" and not forced:
-            raise GstnInvalidRequest(
-                f"The payload was changed while it is not known what became of the one before for GSTIN"
-                f" {self.payload.rtin}.\nNothing was sent. The one before was {_story(entry)}.\nGive that payload back"
-                " and clear this task: it looks at what GSTN holds and ends the matter. To send the new one all the"
-                f" same, set force_resubmit and clear this task: it sends what GSTN does not hold {self.call.settled}."
-            )
+            raise self._open_still(entry)
         if forced or entry.phase in {"submitted", "ended"}:
             # Both may name the same documents: those that the one before has reset, GSTN would refuse now.
             log.warning("Looking at GSTN's documents before another request is sent. Before: %s.", _story(entry))
@@ -223,6 +242,14 @@ class Submission:
                 bulk=self._bulk,
             )
         return None
+
+    def _open_still(self, entry: Entry) -> GstnInvalidRequest:
+        return GstnInvalidRequest(
+            f"The payload was changed while it is not known what became of the one before for GSTIN"
+            f" {self.payload.rtin}.\nNothing was sent. The one before was {_story(entry)}.\nGive that payload back"
+            " and clear this task: it looks at what GSTN holds and ends the matter. To send the new one all the"
+            f" same, set force_resubmit and clear this task: it sends what GSTN does not hold {self.call.settled}."
+        )
 
     def _after_a_clear(self, entry: Entry) -> Entry:
         """Decide what a person wants who cleared the task: a look, wherever it may be that something is not done."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ims._compat import AirflowSkipException
 from airflow_provider_ims.exceptions import GstnAmbiguousSubmission, GstnInvalidRequest, GstnStorageUnavailable
 from airflow_provider_ims.hooks import gstn
 from airflow_provider_ims.operators import ims as operator
@@ -88,10 +89,11 @@ class TestARunThatIsMadeAgain:
             begin(store=store).attempt()
         assert simulator["reset_calls"] == 1
 
-    def test_looks_first_if_the_file_cannot_be_understood(self, simulator, begin, store, tmp_path):
+    @pytest.mark.parametrize("content", ["{", "null", "", "[" * 100_000], ids=["cut", "null", "empty", "deep"])
+    def test_looks_first_if_the_file_cannot_be_understood(self, simulator, begin, store, tmp_path, content):
         begin(store=store).attempt()
         [file] = (tmp_path / "sent").iterdir()
-        file.write_text("{")
+        file.write_text(content)
         begin(store=store).attempt()  # a look shows that all is done
         assert simulator["reset_calls"] == 1
         assert set(held(simulator).values()) == {"N"}
@@ -156,6 +158,82 @@ class TestAttachTo:
         with pytest.raises(GstnInvalidRequest, match=r"another reset(?s:.*)8 documents(?s:.*)has 1 of"):
             begin(run_id="run-2", payload=other, attach_to=sent).attempt()
         assert simulator["reset_calls"] == 1
+
+    def test_refuses_the_reset_of_another_payload_without_an_audit_record(self, simulator, begin, sent, sample):
+        other = {**sample, "invdata": {"b2b": sample["invdata"]["b2b"]}}
+        with pytest.raises(GstnInvalidRequest, match=r"another reset(?s:.*)Nothing was sent(?s:.*)was sent has 8"):
+            begin(run_id="run-2", audit_path=None, payload=other, attach_to=sent).attempt()
+        assert simulator["reset_calls"] == 1
+
+    def test_refuses_the_reset_of_another_taxpayer_that_another_folder_tells_of(
+        self, simulator, begin, sample, tmp_path
+    ):
+        sent = begin().attempt()
+        other = {**sample, "rtin": "27MAYAS0100J1ZJ"}
+        simulator.gst.open_session(other["rtin"])
+        with pytest.raises(GstnInvalidRequest, match=r"another reset(?s:.*)for GSTIN 27(?s:.*)for GSTIN 20"):
+            begin(run_id="run-2", audit_path=str(tmp_path / "other"), payload=other, attach_to=sent).attempt()
+        assert simulator["reset_calls"] == 1
+
+    @pytest.mark.parametrize("audit_path", ["given", None])
+    def test_a_download_that_stands_for_another_request_is_no_reset_of_this_one(
+        self, simulator, begin, sample, tmp_path, monkeypatch, audit_path
+    ):
+        dies_after_sending(monkeypatch)
+        first = begin(store=True)
+        with pytest.raises(Killed):
+            first.attempt()
+        simulator.gst.advance(60)
+        found = first.attempt_after_a_clear()  # a look shows that all is done
+        other = {**sample, "invdata": {"b2b": sample["invdata"]["b2b"]}}
+        path = audit_path and str(tmp_path)
+        with pytest.raises(GstnInvalidRequest, match="another reset"):
+            begin(run_id="run-2", audit_path=path, payload=other, attach_to=found).attempt()
+        again = begin(run_id="run-3", audit_path=path, attach_to=found)
+        assert again.attempt() == found
+        assert again.attempt_after_a_clear() == found
+        assert simulator["reset_calls"] == 1
+
+    @NO_STORE
+    def test_sends_nothing_where_the_fate_of_the_first_was_not_known(self, simulator, begin, store, monkeypatch):
+        dies_after_sending(monkeypatch)
+        with pytest.raises(Killed):
+            begin(store=store).attempt()
+        [sent] = simulator.gst.state()["tasks"]
+        task = begin(store=store, on_ambiguous="resubmit", attach_to=sent["id"])
+        assert task.attempt() == sent["id"]
+        assert simulator["reset_calls"] == 1
+
+    def test_sends_nothing_where_gstn_was_busy_before(self, simulator, begin, sent):
+        store = Store()
+        simulator.fault("reset", "http", status=503, times=1)
+        with pytest.raises(GstnAmbiguousSubmission):
+            begin(run_id="run-2", store=store).attempt()
+        store.values["ims_reset"].update(phase="unsent", revision=99)
+        again = begin(run_id="run-2", audit_path=None, store=store, attach_to=sent)
+        assert again.attempt() == sent
+        assert simulator["resets"] == 1
+
+    def test_keeps_a_request_on_the_books_whose_fate_is_not_known(self, simulator, begin, sent, sample, monkeypatch):
+        other = {**sample, "invdata": {"b2b": sample["invdata"]["b2b"]}}
+        simulator.gst.advance(60)
+        dies_after_sending(monkeypatch)
+        store = Store()
+        with pytest.raises(Killed):
+            begin(run_id="run-2", payload=other, store=store).attempt()
+        with pytest.raises(GstnInvalidRequest, match="payload was changed while it is not known"):
+            begin(run_id="run-2", store=store, attach_to=sent).attempt()
+        assert simulator["resets"] == 2
+
+    @pytest.mark.parametrize("quoted", ['"{}"', " {} "])
+    def test_takes_a_reference_id_as_airflows_triggerer_keeps_it(self, begin, sent, quoted):
+        assert begin(run_id="run-2", attach_to=quoted.format(sent)).attempt() == sent
+
+    def test_is_told_by_a_dry_run(self, begin, sent):
+        task = begin(run_id="run-2", attach_to=sent, dry_run=True)
+        with pytest.raises(AirflowSkipException):
+            task.attempt()
+        assert task.xcom["earlier"] == [f"The request: as attach_to says, a run sends nothing and goes on with {sent}"]
 
     def test_a_clear_goes_on_as_after_any_reset(self, simulator, begin, sent, tmp_path: Path):
         task = begin(run_id="run-2", attach_to=sent)
