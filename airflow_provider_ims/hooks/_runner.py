@@ -18,7 +18,7 @@ from airflow_provider_ims.sessions.store import SessionStore
 _MUCH = 64 * 1024
 """Bytes of a reply that is read beside the event loop instead of in it."""
 
-SAVE_ATTEMPTS = 3
+STORE_ATTEMPTS = 3
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def _answer(step: Step, send: Callable[[Request], Reply], store: SessionStore) -
         case Mask():
             mask_secret(step.secret)
         case Load():
-            return store.get(step.key)
+            return store.get(step.key) if step.required else _load(step, store)
         case Save():
             return _save(step, store)
         case Pause():
@@ -108,7 +108,7 @@ async def _aanswer(step: Step, send: Callable[[Request], Awaitable[Reply]], stor
         case Mask():
             await amask_secret(step.secret)
         case Load():
-            return await store.aget(step.key)
+            return await (store.aget(step.key) if step.required else _aload(step, store))
         case Save():
             return await _asave(step, store)
         case Pause():
@@ -120,9 +120,32 @@ async def _aanswer(step: Step, send: Callable[[Request], Awaitable[Reply]], stor
     return None
 
 
+def _load(step: Load, store: SessionStore) -> str | None:
+    """Read what an answer of the service must not get lost for: more than once, and without it in the end."""
+    for attempt in range(1, STORE_ATTEMPTS + 1):
+        try:
+            return store.get(step.key)
+        except Exception as error:
+            if not _is_worth_another(attempt, step, error):
+                return None
+            time.sleep(random.uniform(0.0, 2.0**attempt))  # noqa: S311 - jitter, not a secret
+    raise AssertionError("the last attempt returns or raises")
+
+
+async def _aload(step: Load, store: SessionStore) -> str | None:
+    for attempt in range(1, STORE_ATTEMPTS + 1):
+        try:
+            return await store.aget(step.key)
+        except Exception as error:
+            if not _is_worth_another(attempt, step, error):
+                return None
+            await asyncio.sleep(random.uniform(0.0, 2.0**attempt))  # noqa: S311 - jitter, not a secret
+    raise AssertionError("the last attempt returns or raises")
+
+
 def _save(step: Save, store: SessionStore) -> bool:
     """Write into the store; what is written is often all that is left of it, so it is tried more than once."""
-    for attempt in range(1, SAVE_ATTEMPTS + 1):
+    for attempt in range(1, STORE_ATTEMPTS + 1):
         try:
             if step.value is None:
                 store.delete(step.key)
@@ -138,7 +161,7 @@ def _save(step: Save, store: SessionStore) -> bool:
 
 
 async def _asave(step: Save, store: SessionStore) -> bool:
-    for attempt in range(1, SAVE_ATTEMPTS + 1):
+    for attempt in range(1, STORE_ATTEMPTS + 1):
         try:
             if step.value is None:
                 await store.adelete(step.key)
@@ -153,13 +176,14 @@ async def _asave(step: Save, store: SessionStore) -> bool:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _is_worth_another(attempt: int, step: Save, error: Exception) -> bool:
-    """Say whether a write that failed is tried again; raise the error if it was the last, and required."""
-    if attempt < SAVE_ATTEMPTS:
+def _is_worth_another(attempt: int, step: Load | Save, error: Exception) -> bool:
+    """Say whether a step that failed is tried again; raise the error if it was the last, and required."""
+    if attempt < STORE_ATTEMPTS:
         return True
     if step.required:
         raise error
-    log.warning("The session store could not be written (%s: %s).", step.key, type(error).__name__)
+    done = "read" if isinstance(step, Load) else "written"
+    log.warning("The session store could not be %s (%s: %s).", done, step.key, type(error).__name__)
     return False
 
 

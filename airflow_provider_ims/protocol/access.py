@@ -291,7 +291,8 @@ class TokenKeeper:
     def _keep_or_yield(self, token: theodore.Token, refused: str | None) -> Exchange[KeptToken]:
         """Keep the token of a login, unless another worker's has come to stand in the store meanwhile."""
         yield Mask(token.value)
-        winner = (yield from self._stored(refused)) if self._is_shared else None
+        # Only this process knows the token yet: a store that cannot be read must not lose it.
+        winner = (yield from self._stored(refused, required=False)) if self._is_shared else None
         if winner is None:
             self._new_token = token.value
             return (yield from self._keep(token))
@@ -299,9 +300,9 @@ class TokenKeeper:
             theodore.read_logout((yield theodore.logout(self._settings, token)))
         return winner
 
-    def _stored(self, refused: str | None) -> Exchange[KeptToken | None]:
+    def _stored(self, refused: str | None, *, required: bool = True) -> Exchange[KeptToken | None]:
         """Return the store's token, unless it is the refused one, past its end, or another password's."""
-        kept = KeptToken.of_text((yield Load(self.key)))
+        kept = KeptToken.of_text((yield Load(self.key, required)))
         if kept is None or kept.token.value == refused or self._clock() >= min(kept.good_until, self._hard_end(kept)):
             return None
         if not self._may_use(kept):

@@ -139,7 +139,8 @@ class GstnSessions:
             if error.kind not in _UNANSWERED:
                 yield from self._keep(gstin, session, required=False)
             raise
-        stored = yield from self.find(gstin)
+        # What GSTN calls it now stands nowhere else yet: a store that cannot be read must not lose it.
+        stored = yield from self.find(gstin, required=False)
         if stored is not None and stored.opened_at > session.opened_at:
             return stored  # a person has opened a newer one meanwhile
         session = GstnSession(session_id, session.opened_at, self._clock())
@@ -195,9 +196,13 @@ class GstnSessions:
             stored = yield from self.find(gstin)
         return None if stored is None or stored.session_id == session.session_id else stored
 
-    def find(self, gstin: str) -> Exchange[GstnSession | None]:
-        """Return the session that is in the store, if there is one; it may have ended."""
-        kept = _read_json((yield Load(self._session_key(gstin))))
+    def find(self, gstin: str, *, required: bool = True) -> Exchange[GstnSession | None]:
+        """
+        Return the session that is in the store, if there is one; it may have ended.
+
+        :param required: see :class:`.wire.Load`
+        """
+        kept = _read_json((yield Load(self._session_key(gstin), required)))
         try:
             session = GstnSession(
                 str(kept["session_id"]),

@@ -85,9 +85,11 @@ class Load(NamedTuple):
     Look into the session store; answered with the text that is kept there, or ``None``.
 
     :param key: what it is kept under
+    :param required: whether a store that cannot be reached ends the exchange; if not, the answer is ``None`` then
     """
 
     key: str
+    required: bool = True
 
 
 class Save(NamedTuple):

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import pytest
 
+from airflow_provider_ims.exceptions import GstnAirflowUnavailable
 from airflow_provider_ims.hooks import _runner
 from airflow_provider_ims.hooks.gstn import GstnHook
 from airflow_provider_ims.protocol.claim import Claim
@@ -129,3 +130,48 @@ def test_without_the_claim_all_of_them_would_log_in(slow_store, submitted, asked
     logins, live = asked()
     assert logins > 4
     assert live == 1
+
+
+class TestAStoreThatCannotBeReadForAMoment:
+    """After a reply that brought something that only the store keeps."""
+
+    @pytest.fixture
+    def fails_after(self, simulator, shared_store, monkeypatch):
+        """Let so many reads fail once the service has answered a call."""
+        monkeypatch.setattr(_runner.random, "uniform", lambda low, high: 0.0)
+
+        def begin(call: str, failures: int) -> None:
+            answer, left = getattr(simulator.gst, call), []
+
+            def answered(*arguments):
+                reply = answer(*arguments)
+                left.extend([None] * failures)
+                return reply
+
+            def get(key):
+                if left:
+                    left.pop()
+                    raise GstnAirflowUnavailable("The API server is away.")
+                return shared_store.kept.get(key)
+
+            monkeypatch.setattr(simulator.gst, call, answered)
+            monkeypatch.setattr(shared_store, "get", get)
+
+        return begin
+
+    @pytest.mark.parametrize("failures", [1, 3])
+    def test_loses_no_token(self, shared_store, submitted, asked, fails_after, failures):
+        fails_after("login", failures)
+        with Host(store=shared_store) as hook:
+            assert hook.get_task_status(submitted).state == "running"
+        with Host(store=shared_store) as hook:
+            hook.get_task_status(submitted)
+        assert asked() == (1, 1)
+
+    @pytest.mark.parametrize("failures", [1, 3])
+    def test_loses_no_id_of_a_session(self, simulator, shared_store, payload, fails_after, failures):
+        with Host(store=shared_store) as hook:
+            hook.verify_otp(payload.rtin, hook.request_otp(payload.rtin, "user"), "424242")
+            fails_after("authenticate", failures)
+            hook.refresh_session(payload.rtin)
+            hook.refresh_session(payload.rtin)

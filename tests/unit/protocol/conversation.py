@@ -75,7 +75,7 @@ class Conversation:
         match step:
             case Mask(secret):
                 self.masked.append(secret)
-            case Load(key):
+            case Load(key, _):
                 return self.store.get(key)
             case Save(required=False) if self.is_read_only:
                 return False
