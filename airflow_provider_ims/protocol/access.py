@@ -303,7 +303,7 @@ class TokenKeeper:
     def _stored(self, refused: str | None, *, required: bool = True) -> Exchange[KeptToken | None]:
         """Return the store's token, unless it is the refused one, past its end, or another password's."""
         kept = KeptToken.of_text((yield Load(self.key, required)))
-        if kept is None or kept.token.value == refused or self._clock() >= min(kept.good_until, self._hard_end(kept)):
+        if kept is None or kept.token.value == refused or self._clock() >= min(kept.good_until, kept.hard_end):
             return None
         if not self._may_use(kept):
             return None
@@ -319,7 +319,8 @@ class TokenKeeper:
             # This machine's clock is ahead of theodore's, or the token is very short: without this, every
             # call would begin with a refresh. A token that ends early is refused, and then renewed.
             good_until = now + max(self._settings.token_minutes * 60.0, 2 * REFRESH_AHEAD)
-        kept = KeptToken(token, good_until, old.born if old else now, seal(self._settings.password), is_own=True)
+        born, minutes = (old.born, old.minutes) if old else (now, self._settings.token_minutes)
+        kept = KeptToken(token, good_until, born, minutes, seal(self._settings.password), is_own=True)
         # A store that cannot be written does not stop the call: to log in once more later would help nobody.
         yield Save(self.key, kept.as_text(), required=False)
         return kept
@@ -329,6 +330,3 @@ class TokenKeeper:
 
     def _is_ending(self, kept: KeptToken) -> bool:
         return self._clock() >= kept.good_until - REFRESH_AHEAD
-
-    def _hard_end(self, kept: KeptToken) -> float:
-        return kept.born + 6 * self._settings.token_minutes * 60.0

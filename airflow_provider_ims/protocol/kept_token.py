@@ -23,6 +23,7 @@ class KeptToken(NamedTuple):
     :param token: the token
     :param good_until: end of its life on this machine's clock, seconds since the epoch
     :param born: when the login was; refreshing is refused 6 times the token's duration after it
+    :param minutes: its duration, as the login asked for it; connections of one user may differ in that
     :param seal: of the password that it was given for; see :func:`seal`
     :param is_own: whether this process got it from theodore, and not from the store
     """
@@ -30,8 +31,14 @@ class KeptToken(NamedTuple):
     token: Token
     good_until: float
     born: float
+    minutes: float
     seal: str = ""
     is_own: bool = False
+
+    @property
+    def hard_end(self) -> float:
+        """When refreshing is refused, seconds since the epoch."""
+        return self.born + 6 * self.minutes * 60.0
 
     def is_for(self, password: str) -> bool:
         """Say whether it was given for this password: a wrong one must not use what the right one opened."""
@@ -45,6 +52,7 @@ class KeptToken(NamedTuple):
                 "token": self.token.value,
                 "good_until": self.good_until,
                 "born": self.born,
+                "minutes": self.minutes,
                 "seal": self.seal,
                 "organisations": [list(organisation) for organisation in self.token.organisations],
             }
@@ -59,7 +67,8 @@ class KeptToken(NamedTuple):
             good_until = float(kept["good_until"])
             token = Token(str(kept["token"]), good_until, organisations)
             seal = str(kept["seal"])
-            kept_token = cls(token, good_until, float(kept["born"]), seal if seal.isascii() else "")
+            born, minutes = float(kept["born"]), float(kept["minutes"])
+            kept_token = cls(token, good_until, born, minutes, seal if seal.isascii() else "")
             return kept_token if fits_header(token.value) else None
         except (ValueError, TypeError, KeyError):
             return None

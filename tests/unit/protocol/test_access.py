@@ -541,6 +541,32 @@ class TestAmongHosts:
         service.hold(service.keeper.log_out(), reply())
         assert service.sent == [LOGIN, CALL, CALL, LOGOUT]
 
+    def beside(self, first: Service, token_minutes: int) -> Service:
+        """A process with another connection of the same user, which shares the store."""
+        other = Service(token_minutes=token_minutes)
+        other.store, other.clock = first.store, first.clock
+        other.another_process()
+        return other
+
+    def test_a_token_lives_as_long_as_it_was_asked_for_whatever_the_next_connection_asks_for(self):
+        first = Service(token_minutes=360)
+        first.call(first.gives(FIRST, 360 * 60), DONE)
+        first.clock.now += 340 * 60
+        other = self.beside(first, token_minutes=5)
+        other.call(DONE)
+        assert other.sent == [CALL]
+
+    def test_a_token_that_is_refreshed_beside_another_connection_ends_when_its_own_login_says(self):
+        first = Service(token_minutes=5)
+        first.call(first.gives(FIRST, 5 * 60), DONE)
+        first.clock.now += 4 * 60
+        other = self.beside(first, token_minutes=360)
+        other.call(other.gives(SECOND, 60 * 60), DONE)
+        first.clock.now += 27 * 60
+        third = self.beside(first, token_minutes=360)
+        third.call(third.gives(THIRD), DONE)
+        assert (other.sent, third.sent) == ([REFRESH, CALL], [LOGIN, CALL])
+
     def test_only_one_of_a_host_renews_a_users_token_at_a_time(self, service: Service):
         service.call(service.gives(FIRST), DONE)
         assert service.ever_exclusive == {service.keeper.key}
