@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 from airflow_provider_ims._metadata import afind_connection
 from airflow_provider_ims.exceptions import GstnError, of_service_error
 from airflow_provider_ims.hooks._base import GstnBaseHook, given
-from airflow_provider_ims.hooks._client_cache import Client, acquire, release
+from airflow_provider_ims.hooks._client_cache import Client, acquire, acquire_again, release
 from airflow_provider_ims.hooks._retries import awaited_reads
 from airflow_provider_ims.hooks._runner import arun_exchange
 from airflow_provider_ims.models.task_status import TaskStatus
@@ -43,12 +43,13 @@ class GstnAsyncHook(GstnBaseHook):
     _asked: dict[str, tasks.StatusQuestion]
 
     async def __aenter__(self) -> Self:
-        self._client = await acquire(self._key, self._look_up)
-        self._tokens = TokenKeeper(
-            self._client.settings, self._known_tokens, self._clock, is_shared=self.store.is_shared
-        )
-        self._asked = {}
+        self._use(await acquire(self._key, self._look_up))
         return self
+
+    def _use(self, client: Client) -> None:
+        self._client = client
+        self._tokens = TokenKeeper(client.settings, self._known_tokens, self._clock, is_shared=self.store.is_shared)
+        self._asked = {}
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -79,9 +80,26 @@ class GstnAsyncHook(GstnBaseHook):
     async def _look_up(self) -> Settings:
         return self._settings_of(await afind_connection(self.gstn_conn_id))
 
+    async def look_again(self) -> bool:
+        """
+        Look the connection up again: a password that is refused may have been changed while this hook was open.
+
+        :return: whether the connection was changed; it is used from now on
+        """
+        before = self._client
+        client = await acquire_again(self._key, before, self._look_up)
+        if client is before:
+            return False
+        self._use(client)
+        if release(self._key, before):
+            await before.transport.close()
+        return True
+
     async def get_task_status(self, reference_id: str) -> TaskStatus:
         """Ask how far a task is; see :meth:`GstnHook.get_task_status`."""
         reference_id = given(reference_id)
+        if self._client.is_outdated:
+            await self.look_again()
         question = self._asked.get(reference_id)
         if question is None:
             question = self._asked[reference_id] = tasks.StatusQuestion(reference_id)

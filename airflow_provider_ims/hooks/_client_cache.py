@@ -12,7 +12,9 @@ from airflow_provider_ims.hooks._transport import AwaitedTransport
 from airflow_provider_ims.protocol.settings import Settings
 
 GOOD_FOR = 300.0
-"""Seconds after which a connection is looked up again, so that a changed one is used by the waits that begin then."""
+"""
+Seconds after which a wait that begins looks its connection up again. One that was changed is used by all waits then.
+"""
 
 
 @dataclass
@@ -24,12 +26,14 @@ class Client:
     :param transport: the HTTP connections
     :param looked_up: when, seconds of a clock that never goes back
     :param users: how many hooks are using it
+    :param is_outdated: whether the connection was changed, as far as anybody has seen
     """
 
     settings: Settings
     transport: AwaitedTransport
     looked_up: float
     users: int = 0
+    is_outdated: bool = False
 
 
 class _Clients:
@@ -56,10 +60,26 @@ async def acquire(key: Hashable, look_up: Callable[[], Awaitable[Settings]]) -> 
     async with cache.locks.setdefault(key, asyncio.Lock()):
         client = cache.clients.get(key)
         if client is None or time.monotonic() - client.looked_up > GOOD_FOR:
-            client = await _look_again(client, look_up)
-            cache.clients[key] = client
+            client = cache.clients[key] = await _look_again(client, look_up)
         client.users += 1
         return client
+
+
+async def acquire_again(key: Hashable, client: Client, look_up: Callable[[], Awaitable[Settings]]) -> Client:
+    """
+    Return the client to use instead of one whose connection may have been changed, or that one if it was not.
+
+    :param client: which is being used, and has to be released if another one is returned
+    :param look_up: returns the connection's settings
+    """
+    cache = _caches[asyncio.get_running_loop()]
+    async with cache.locks[key]:
+        current = cache.clients.get(key)
+        if current is None or current is client:  # else somebody has looked
+            current = cache.clients[key] = await _look_again(client, look_up)
+        if current is not client:
+            current.users += 1
+        return current
 
 
 def release(key: Hashable, client: Client) -> bool:
@@ -80,6 +100,9 @@ def release(key: Hashable, client: Client) -> bool:
 async def _look_again(client: Client | None, look_up: Callable[[], Awaitable[Settings]]) -> Client:
     settings = await look_up()
     if client is not None and client.settings == settings:
-        client.looked_up = time.monotonic()
+        client.looked_up, client.is_outdated = time.monotonic(), False
         return client
-    return Client(settings, await AwaitedTransport.open(settings), time.monotonic())
+    newer = Client(settings, await AwaitedTransport.open(settings), time.monotonic())
+    if client is not None:
+        client.is_outdated = True
+    return newer

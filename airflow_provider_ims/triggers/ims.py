@@ -14,7 +14,7 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_ims._compat import AirflowException
 from airflow_provider_ims.backoff import backoff
-from airflow_provider_ims.exceptions import GstnError, GstnPermanentError
+from airflow_provider_ims.exceptions import GstnError, GstnLoginError, GstnPermanentError
 from airflow_provider_ims.hooks.gstn import RESET, Call, GstnAsyncHook
 from airflow_provider_ims.triggers._poll_loop import repeat
 from airflow_provider_ims.waits.events import COMPLETED, UNDECIDED, event_about, failed, timed_out
@@ -279,4 +279,9 @@ class _Wait:
     async def _ask(self) -> None:
         if self._hook is None:
             self._hook = await GstnAsyncHook(self._trigger.gstn_conn_id, read_attempts=1).__aenter__()
-        await aask(self._watch, self._hook.get_task_status)
+        try:
+            await aask(self._watch, self._hook.get_task_status)
+        except GstnLoginError:
+            if not await self._hook.look_again():
+                raise
+            await aask(self._watch, self._hook.get_task_status)

@@ -48,3 +48,53 @@ async def test_twenty_triggers_log_in_once_and_keep_below_the_limit_together(sim
     assert made == {"logins": 1, "status_calls": 20, "logouts": 1}
     requests = 1 + 20 + 1
     assert sorted(pauses) == pytest.approx([0.2 * turn for turn in range(1, requests)])
+
+
+class TestAPasswordThatIsChanged:
+    """While waits are in the triggerer: nobody tells them, and theodore refuses the old one."""
+
+    @pytest.fixture(autouse=True)
+    def polls_at_once(self, simulator, hook, submitted, monkeypatch):
+        hook.close()
+        monkeypatch.setattr(ims, "SETTLING", 0.0)
+        monkeypatch.setattr(ims.ImsTaskTrigger, "next_wait", lambda trigger, remaining=None: 0.05)
+        monkeypatch.setattr("random.uniform", lambda low, high: 0.0)
+        monkeypatch.setenv("AIRFLOW_CONN_MANY", json.dumps(simulator.server.connection))
+
+    @pytest.fixture
+    def logins(self, simulator, monkeypatch):
+        """The passwords with which logins were asked for."""
+        log_in, asked = simulator.gst.login, []
+
+        def login(body: Any) -> Any:
+            asked.append(body["password"])
+            return log_in(body)
+
+        monkeypatch.setattr(simulator.gst, "login", login)
+        return asked
+
+    def change(self, simulator, password: str) -> None:
+        simulator.gst.change_options({"password": password})
+        for token in simulator.gst._tokens.live():
+            simulator.gst.expire_token(token.value)
+
+    async def test_is_looked_up_by_the_first_wait_that_is_refused_and_used_by_all(
+        self, simulator, submitted, monkeypatch, logins
+    ):
+        waits = [asyncio.create_task(event_of(submitted)) for _ in range(20)]
+        await asyncio.sleep(0.5)
+        self.change(simulator, "a-new-password")
+        monkeypatch.setenv("AIRFLOW_CONN_MANY", json.dumps(simulator.server.connection))
+        await asyncio.sleep(1.0)
+        simulator.finish_tasks()
+        events = await asyncio.gather(*waits)
+        assert {event["status"] for event in events} == {"completed"}
+        assert logins.count("a-new-password") <= 2  # one more if the time that passed ended the token
+
+    async def test_that_is_not_in_the_connection_ends_the_wait_with_a_plain_word(self, simulator, submitted, logins):
+        wait = asyncio.create_task(event_of(submitted))
+        await asyncio.sleep(0.5)
+        self.change(simulator, "a-new-password")
+        event = await wait
+        assert (event["status"], event["error"]) == ("error", "GstnLoginError")
+        assert len(logins) == 2

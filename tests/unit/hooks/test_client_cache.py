@@ -132,6 +132,59 @@ async def test_a_changed_connection_is_used_by_those_that_start_later(world):
     assert world.open_now == 0
 
 
+async def test_those_that_are_open_use_a_changed_connection_once_somebody_has_seen_it(world):
+    early, second = await entered(*["gstn_default"] * 2)
+    world.connections["gstn_default"] = settings(password="a-new-one")
+    assert await early.look_again()
+    assert client_of(early).settings.password == "a-new-one"
+    assert client_of(second).is_outdated
+    assert await second.look_again()
+    assert client_of(second) is client_of(early)
+    assert world.lookups == ["gstn_default"] * 2
+    assert [transport.closed for transport in world.opened] == [True, False]
+    await release(early, second)
+    assert world.open_now == 0
+
+
+async def test_an_outdated_one_never_uses_a_pool_that_was_closed_meanwhile(world):
+    [early] = await entered("gstn_default")
+    world.connections["gstn_default"] = settings(password="a-new-one")
+    world.now += _client_cache.GOOD_FOR + 1
+    await release(*await entered("gstn_default"))
+    assert await early.look_again()
+    assert not client_of(early).transport.closed
+    await release(early)
+    assert world.open_now == 0
+
+
+async def test_a_change_that_was_taken_back_is_none(world):
+    [early] = await entered("gstn_default")
+    before = world.connections["gstn_default"]
+    world.connections["gstn_default"] = settings(password="a-new-one")
+    world.now += _client_cache.GOOD_FOR + 1
+    await release(*await entered("gstn_default"))
+    world.connections["gstn_default"] = before
+    assert not await early.look_again()
+    assert not client_of(early).is_outdated
+    await release(early)
+    assert world.open_now == 0
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_cancelled_look_leaves_nothing_open(world, steps):
+    async def use() -> None:
+        async with GstnAsyncHook() as hook:
+            world.connections["gstn_default"] = settings(password="a-new-one")
+            await hook.look_again()
+
+    task = asyncio.create_task(use())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert world.open_now == 0
+
+
 async def test_a_connection_that_is_as_it_was_keeps_its_pool(world):
     [early] = await entered("gstn_default")
     world.now += _client_cache.GOOD_FOR + 1
