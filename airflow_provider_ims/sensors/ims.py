@@ -251,7 +251,7 @@ class ImsTaskSensor(BaseSensorOperator):
             trigger_cls=f"{ImsTaskStartTrigger.__module__}.{ImsTaskStartTrigger.__qualname__}",
             trigger_kwargs={
                 "reference_id": _template_of(self.task_id, self.reference_id),
-                "gstn_conn_id": self.gstn_conn_id,
+                "gstn_conn_id": _template_of(self.task_id, self.gstn_conn_id),
                 "wait_seconds": wait,
                 "airflow_seconds": allowed.total_seconds(),
                 **self._how_to_poll(),
@@ -289,7 +289,7 @@ class ImsTaskSensor(BaseSensorOperator):
         raise error
 
 
-def _template_of(task_id: str, reference_id: Any) -> Any:
+def _template_of(task_id: str, given: Any) -> Any:
     """
     Return another task's output as a template: Airflow keeps a trigger's arguments as plain JSON.
 
@@ -298,19 +298,17 @@ def _template_of(task_id: str, reference_id: Any) -> Any:
 
     :raises ValueError: for a template that would hang
     """
-    if isinstance(reference_id, list | tuple):
-        return [_template_of(task_id, each) for each in reference_id]
-    if isinstance(reference_id, PlainXComArg):
-        source = f"task_ids={reference_id.operator.task_id!r}, key={reference_id.key!r}, map_indexes=-1"
+    if isinstance(given, list | tuple):
+        return [_template_of(task_id, each) for each in given]
+    if isinstance(given, PlainXComArg):
+        source = f"task_ids={given.operator.task_id!r}, key={given.key!r}, map_indexes=-1"
         return f"{{{{ task_instance.xcom_pull({source}) }}}}"
-    if isinstance(reference_id, XComArg) or (
-        "xcom_pull" in str(reference_id) and "map_indexes" not in str(reference_id)
-    ):
+    if isinstance(given, XComArg) or ("xcom_pull" in str(given) and "map_indexes" not in str(given)):
         raise ValueError(
-            f"{task_id}: start_from_trigger cannot read {reference_id}: Airflow's triggerer gives no answer.\n"
-            "Use the output of the task that sent the reset, name map_indexes=-1 in xcom_pull, or use deferrable=True."
+            f"{task_id}: start_from_trigger cannot read {given}: Airflow's triggerer gives no answer.\n"
+            "Use the output of a task, name map_indexes=-1 in xcom_pull, or use deferrable=True."
         )
-    return reference_id
+    return given
 
 
 def _for_no_mapped_task(task_id: str, name: str) -> str:

@@ -203,17 +203,17 @@ class ImsTaskStartTrigger(ImsTaskTrigger):
             moment = given_up if given_up.tzinfo else given_up.replace(tzinfo=UTC)
             self.start_time = moment.timestamp() - self.airflow_seconds
             self.end_time = self.start_time + self.wait_seconds
-        if not all(_is_one(reference_id) for reference_id in ids_of(self.reference_id)):
-            log.info("What is waited for is no single reference id here; a worker looks at it.")
+        if not all(map(_is_one, [*ids_of(self.reference_id), str(self.gstn_conn_id)])):
+            log.info("What is waited for, or with which connection, is not known here; a worker looks at it.")
             yield TriggerEvent(event_about(self.reference_id, UNDECIDED))
             return
         async for event in super().run():
             yield event
 
 
-def _is_one(reference_id: str) -> bool:
-    """Say whether a template became a reference id, and not the text of a list or of nothing."""
-    return reference_id != "None" and not _NO_ID.intersection(reference_id) and len(reference_id.split()) == 1
+def _is_one(rendered: str) -> bool:
+    """Say whether a template became an id, and not the text of a list or of nothing."""
+    return rendered != "None" and not _NO_ID.intersection(rendered) and len(rendered.split()) == 1
 
 
 class _Wait:

@@ -606,6 +606,17 @@ class TestWithoutAWorker:
             sensor(reference_id=reference_id, start_from_trigger=True)
         sensor(reference_id=reference_id, deferrable=True)
 
+    def test_a_connection_id_is_a_template_as_well(self, hook):
+        with DAG("d", schedule=None):
+            choice = BaseOperator(task_id="choose").output
+            wait = sensor(gstn_conn_id=choice, start_from_trigger=True)
+        assert self.started(wait).gstn_conn_id == (
+            "{{ task_instance.xcom_pull(task_ids='choose', key='return_value', map_indexes=-1) }}"
+        )
+        assert wait.upstream_task_ids == {"choose"}
+        with pytest.raises(ValueError, match="map_indexes=-1"):
+            sensor(gstn_conn_id="{{ ti.xcom_pull('choose') }}", start_from_trigger=True)
+
     def test_an_output_that_is_worked_on_is_refused(self):
         with DAG("d", schedule=None):
             output = BaseOperator(task_id="reset").output.map(str)

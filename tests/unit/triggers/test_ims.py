@@ -574,6 +574,12 @@ class TestStartedByTheScheduler:
         assert event.payload["status"] == "undecided"
         assert service.polls == []
 
+    @pytest.mark.parametrize("rendered", ["None", "", "['one', 'two']", None])
+    async def test_what_is_no_connection_id_is_never_asked_for(self, service, rendered):
+        [event] = await events(self.trigger(gstn_conn_id=rendered, end_from_trigger=True))
+        assert event.payload == {"status": "undecided", "reference_id": "r-1"}
+        assert service.opened == []
+
     def test_survives_being_kept_and_brought_back(self):
         kept = self.trigger(poll_early=True, end_from_trigger=True, max_wait=60.0, call="download")
         path, kwargs = kept.serialize()
