@@ -48,7 +48,13 @@ class GstnAsyncHook(GstnBaseHook):
 
     def _use(self, client: Client) -> None:
         self._client = client
-        self._tokens = TokenKeeper(client.settings, self._known_tokens, self._clock, is_shared=self.store.is_shared)
+        self._tokens = TokenKeeper(
+            client.settings,
+            self._known_tokens,
+            self._clock,
+            failed=self._failed_renewals,
+            is_shared=self.store.is_shared,
+        )
         self._asked = {}
 
     async def __aexit__(

@@ -10,6 +10,7 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_ims.exceptions import GstnInvalidConnection, GstnInvalidRequest
 from airflow_provider_ims.models.printable import clean
+from airflow_provider_ims.protocol.access import FailedRenewal
 from airflow_provider_ims.protocol.kept_token import KeptToken
 from airflow_provider_ims.protocol.settings import InvalidConnection, Settings
 from airflow_provider_ims.sessions.store import SessionStore, session_store
@@ -21,6 +22,7 @@ READ_ATTEMPTS = 4
 
 # Tokens that this process knows, so that its hooks need not ask the store each time.
 _KNOWN_TOKENS: dict[str, KeptToken] = {}
+_FAILED_RENEWALS: dict[str, FailedRenewal] = {}
 
 
 class GstnBaseHook(BaseHook):
@@ -55,6 +57,10 @@ class GstnBaseHook(BaseHook):
     @cached_property
     def _known_tokens(self) -> dict[str, KeptToken]:
         return _KNOWN_TOKENS if self._own_store is None else {}
+
+    @cached_property
+    def _failed_renewals(self) -> dict[str, FailedRenewal]:
+        return _FAILED_RENEWALS if self._own_store is None else {}
 
     def _settings_of(self, connection: Connection | None) -> Settings:
         if connection is None:

@@ -119,17 +119,33 @@ def read_ping(reply: Reply) -> None:
         raise
 
 
+class FailedRenewal(NamedTuple):
+    """
+    The last token that was not to be had.
+
+    :param number: of the failure, from 1
+    :param settings: with which it was asked for
+    """
+
+    number: int
+    settings: Settings
+    error: ServiceError
+
+
 class TokenKeeper:
     """
     Keeps one theodore token for all who share a session store, since theodore allows a user 10 sessions.
 
     Takes the token that another worker has put into the store, refreshes it shortly before its end, logs in anew
     when it is refused and nobody has a better one. Only one of a host renews at a time; the others then find
-    the new token in the store. Among hosts there is only the store: who is about to renew says so in it (see
-    :mod:`.claim`), and who logged in all the same and finds another's token there takes that one and logs out its own.
+    the new token in the store, or are told that there was none to be had: thousands of waits do not ask a login server
+    that is down, or refuses the password, one after the other. Among hosts there is only the store: who is about to
+    renew says so in it (see :mod:`.claim`), and who logged in all the same and finds another's token there takes that
+    one and logs out its own.
 
     :param settings: the connection
     :param known: tokens that this process knows already, by key; shared by the keepers of a process
+    :param failed: renewals that failed, by key; shared likewise
     :param clock: seconds since the epoch
     :param login_attempts: logins in all while theodore says that the user has too many sessions
     :param is_shared: whether other processes see what the session store keeps
@@ -141,12 +157,14 @@ class TokenKeeper:
         known: MutableMapping[str, KeptToken],
         clock: Callable[[], float] = time.time,
         *,
+        failed: MutableMapping[str, FailedRenewal] | None = None,
         login_attempts: int = LOGIN_ATTEMPTS,
         is_shared: bool = True,
     ) -> None:
         self._settings = settings
         self._known = known
         self._clock = clock
+        self._failed = {} if failed is None else failed
         self._login_attempts = login_attempts
         self._is_shared = is_shared
         self._new_token: str | None = None
@@ -196,7 +214,7 @@ class TokenKeeper:
         """
         kept = self._known.get(self.key)
         if kept is None or kept.token.value == refused or self._is_ending(kept) or not self._may_use(kept):
-            kept = yield Exclusive(self.key, self._renew(refused))
+            kept = yield Exclusive(self.key, self._renew(refused, self._failures))
             self._known[self.key] = kept
         if self._last is None or self._last[0] is not kept:
             access = Access(kept.token.value, theodore.choose_organisation(self._settings, kept.token))
@@ -223,13 +241,31 @@ class TokenKeeper:
         del self._known[self.key]
         theodore.read_logout((yield theodore.logout(self._settings, kept.token)))
 
-    def _renew(self, refused: str | None) -> Exchange[KeptToken]:
+    @property
+    def _failures(self) -> int:
+        last = self._failed.get(self.key)
+        return last.number if last else 0
+
+    def _note(self, error: ServiceError) -> None:
+        self._failed[self.key] = FailedRenewal(self._failures + 1, self._settings, error)
+
+    def _renew(self, refused: str | None, failures: int) -> Exchange[KeptToken]:
+        """
+        Return another token.
+
+        :param failures: how many there were before this one had to wait for others
+        """
         yield Mask(self._settings.password)
         waited = 0.0
         while True:
             kept = yield from self._stored(refused)
             if kept is not None and not self._is_ending(kept):
                 return kept
+            if self._failures > failures and self._failed[self.key].settings == self._settings:
+                if kept is not None:
+                    return kept
+                error = self._failed[self.key].error
+                raise error.with_advice(error.advice)
             if not self._is_shared or waited >= LONGEST_WAIT:
                 break
             if (yield from self._claim.win()):
@@ -246,7 +282,8 @@ class TokenKeeper:
             return kept
         try:
             kept = yield from self._refresh_or_log_in(kept, refused)
-        except ServiceError:
+        except ServiceError as error:
+            self._note(error)
             yield from self._end_claim()
             raise
         yield from self._end_claim()
@@ -263,6 +300,7 @@ class TokenKeeper:
             renewed = theodore.read_refresh((yield theodore.refresh(self._settings, kept.token)))
         except ServiceError as error:
             if error.kind in {Kind.OUTAGE, Kind.UNREACHABLE, Kind.THROTTLED}:
+                self._note(error)
                 return kept  # it still works; the next call tries again
             # Refused: ended by a logout, or refreshed by another host, which then has put the new one in the store.
             other = yield from self._stored(kept.token.value)

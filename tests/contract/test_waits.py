@@ -12,6 +12,7 @@ import pytest
 
 from airflow_provider_ims.hooks import _transport
 from airflow_provider_ims.hooks._rate_limit import RateLimit
+from airflow_provider_ims.simulator.errors import ServiceError
 from airflow_provider_ims.triggers import ims
 from airflow_provider_ims.triggers.ims import ImsTaskTrigger
 
@@ -50,8 +51,8 @@ async def test_twenty_triggers_log_in_once_and_keep_below_the_limit_together(sim
     assert sorted(pauses) == pytest.approx([0.2 * turn for turn in range(1, requests)])
 
 
-class TestAPasswordThatIsChanged:
-    """While waits are in the triggerer: nobody tells them, and theodore refuses the old one."""
+class TestALoginThatFails:
+    """While waits are in the triggerer: theodore is down, or the password was changed and nobody has told them."""
 
     @pytest.fixture(autouse=True)
     def polls_at_once(self, simulator, hook, submitted, monkeypatch):
@@ -78,7 +79,7 @@ class TestAPasswordThatIsChanged:
         for token in simulator.gst._tokens.live():
             simulator.gst.expire_token(token.value)
 
-    async def test_is_looked_up_by_the_first_wait_that_is_refused_and_used_by_all(
+    async def test_a_changed_password_is_looked_up_by_the_first_wait_that_is_refused_and_used_by_all(
         self, simulator, submitted, monkeypatch, logins
     ):
         waits = [asyncio.create_task(event_of(submitted)) for _ in range(20)]
@@ -89,9 +90,28 @@ class TestAPasswordThatIsChanged:
         simulator.finish_tasks()
         events = await asyncio.gather(*waits)
         assert {event["status"] for event in events} == {"completed"}
+        assert logins.count("simulator-password") == 2  # the first, and the one that was refused
         assert logins.count("a-new-password") <= 2  # one more if the time that passed ended the token
 
-    async def test_that_is_not_in_the_connection_ends_the_wait_with_a_plain_word(self, simulator, submitted, logins):
+    async def test_a_login_server_that_is_down_is_asked_once_for_all_that_wait_for_it(
+        self, simulator, submitted, monkeypatch
+    ):
+        asked = []
+
+        def down(body: Any) -> Any:
+            asked.append(body)
+            raise ServiceError(503, "err-down")
+
+        monkeypatch.setattr(simulator.gst, "login", down)
+        waits = asyncio.gather(*(event_of(submitted) for _ in range(20)), return_exceptions=True)
+        await asyncio.sleep(0.8)
+        waits.cancel()
+        await asyncio.wait([waits])
+        assert len(asked) == 1
+
+    async def test_a_changed_password_that_is_not_in_the_connection_ends_the_wait_with_a_plain_word(
+        self, simulator, submitted, logins
+    ):
         wait = asyncio.create_task(event_of(submitted))
         await asyncio.sleep(0.5)
         self.change(simulator, "a-new-password")

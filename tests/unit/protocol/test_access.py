@@ -23,7 +23,7 @@ from airflow_provider_ims.protocol.access import (
 from airflow_provider_ims.protocol.claim import CLAIM_SECONDS
 from airflow_provider_ims.protocol.errors import ServiceError, read_data
 from airflow_provider_ims.protocol.kept_token import KeptToken
-from airflow_provider_ims.protocol.wire import Reply, Request, Save
+from airflow_provider_ims.protocol.wire import Exclusive, Reply, Request, Save
 from tests.unit.builders import (
     ACCESS,
     PASSWORD,
@@ -592,6 +592,43 @@ class TestAmongHosts:
         self.claimed_by_another(service)
         service.call(service.gives(FIRST), DONE)
         assert service.pauses == []
+
+
+class TestOneThatWaitsWhileAnotherOfItsProcessFails:
+    def waiting(self, service: Service, **connection: Any) -> Any:
+        """Another call that waits for its turn; carried out when it is called."""
+        other = TokenKeeper(settings(**connection), service.known, service.clock, failed=service.keeper._failed)
+        turn = next(other.access())
+        assert isinstance(turn, Exclusive)
+        return lambda *answers: service.hold(turn.exchange, *answers)
+
+    @pytest.mark.parametrize("kind", [Kind.OUTAGE, Kind.LOGIN, Kind.UNREACHABLE])
+    def test_fails_as_that_one_did_and_asks_nobody(self, service: Service, kind: Kind):
+        go_on = self.waiting(service)
+        with pytest.raises(ServiceError):
+            service.call(kind)
+        with pytest.raises(ServiceError) as caught:
+            go_on()
+        assert caught.value.kind is kind
+        assert service.sent == [LOGIN]
+
+    def test_uses_the_token_that_could_not_be_refreshed_while_it_lives(self, logged_in: Service):
+        logged_in.clock.now += LIFE - 60
+        go_on = self.waiting(logged_in)
+        logged_in.call(Kind.OUTAGE, DONE)
+        assert go_on().token.value == FIRST
+        assert logged_in.sent == [REFRESH, CALL]
+
+    def test_tries_with_its_own_password_if_that_is_another_one(self, service: Service):
+        go_on = self.waiting(service, password="another-password")
+        with pytest.raises(ServiceError):
+            service.call(Kind.LOGIN)
+        assert go_on(service.gives(FIRST)).token.value == FIRST
+
+    def test_tries_for_itself_if_it_came_later(self, service: Service):
+        with pytest.raises(ServiceError):
+            service.call(Kind.OUTAGE)
+        assert self.waiting(service)(service.gives(FIRST)).token.value == FIRST
 
 
 def test_a_failed_login_leaves_the_next_call_to_log_in(service: Service):
