@@ -11,6 +11,7 @@ import contextlib
 import socket
 import threading
 from contextvars import ContextVar
+from http.client import HTTPResponse
 from types import TracebackType
 from typing import Any, Self
 
@@ -84,8 +85,19 @@ class Adapter(HTTPAdapter):
         return pool
 
 
+class _Response(HTTPResponse):
+    """Forgets what among its headers is none; urllib3 would write it into the log."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.msg.defects.clear()
+        self.msg.set_payload("")
+
+
 class _Ending(HTTPConnection):
     """Tells the deadline of the call which connection it is on."""
+
+    response_class = _Response
 
     def connect(self) -> None:
         self._tell()

@@ -51,6 +51,8 @@ def open_session(settings: Settings) -> requests.Session:
     session.verify = verify
     session.auth = _no_netrc  # else a ~/.netrc would replace the Authorization header
     session.headers["Accept-Encoding"] = ENCODINGS
+    # No redirect is followed, but requests would read where it leads, and fail with a text that holds it.
+    session.get_redirect_target = _no_redirect  # type: ignore[assignment, method-assign]
     _call_timeout.mount(session)
     return session
 
@@ -133,6 +135,7 @@ class AwaitedTransport:
             timeout=aiohttp_module.ClientTimeout(total=settings.timeout, sock_connect=CONNECT_TIMEOUT),
             headers={"Accept-Encoding": ENCODINGS},
             auto_decompress=False,  # what it would do without a bound
+            cookie_jar=aiohttp_module.DummyCookieJar(),  # another one logs the names of odd cookies
         )
         return cls(session, rate_limit_of(settings), proxies)
 
@@ -231,6 +234,10 @@ def _origin(url: str) -> str:
 
 def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
+
+
+def _no_redirect(response: requests.Response) -> None:
+    return None
 
 
 def _may_have_been_sent(error: Exception) -> bool:
