@@ -10,7 +10,7 @@ import msgspec
 
 from airflow_provider_ims.protocol.errors import unreadable
 from airflow_provider_ims.protocol.tasks import read_page
-from airflow_provider_ims.protocol.text import is_as_read, read_json_text
+from airflow_provider_ims.protocol.text import is_as_read, read_json, read_json_text
 from airflow_provider_ims.protocol.wire import Reply
 
 _LARGE = 1000
@@ -57,7 +57,9 @@ def read_page_as_json(reply: Reply, reference_id: str, number: int) -> TaskPage:
     if is_as_read(reply.body, reply.secrets):
         return TaskPage(page.data, frame)
     try:
-        return TaskPage({key: _cleaned(value, reply.secrets) for key, value in page.data.items()}, frame)
+        names = read_json(json.dumps(dict.fromkeys(page.data)).encode(), reply.secrets)
+        values = (_cleaned(value, reply.secrets) for value in page.data.values())
+        return TaskPage(dict(zip(names, values, strict=True)), frame)
     except (ValueError, RecursionError):
         raise unreadable(f"page {number} of task {reference_id}", "the page is not JSON", reply) from None
 

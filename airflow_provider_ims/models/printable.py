@@ -23,12 +23,12 @@ def clean(text: str) -> str:
     """
     if len(text) > MAX_TEXT:
         text = f"{text[:MAX_TEXT]}… ({len(text)} characters)"
-    return _printable(text)
+    return printable(text)
 
 
 def clean_lines(text: str) -> str:
     """Return a text of our own making, in lines, of which parts may come from elsewhere; its length stays."""
-    return text if text.isprintable() else "\n".join(_printable(line) for line in text.split("\n"))
+    return text if text.isprintable() else "\n".join(printable(line) for line in text.split("\n"))
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
@@ -67,7 +67,8 @@ def fitted(text: str) -> str:
 _SHORTEST_FIRST_LINE = 20
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return a text as :func:`clean` does, at its full length."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else " " if each.isspace() else REPLACEMENT for each in text)

@@ -14,11 +14,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from airflow_provider_ims.models.error_codes import OPEN_SESSION, Kind
+from airflow_provider_ims.models.printable import clean
 from airflow_provider_ims.protocol.access import Access, TokenKeeper, headers, secrets_of
 from airflow_provider_ims.protocol.errors import ServiceError, read_data, unreadable
 from airflow_provider_ims.protocol.kept_token import digest
 from airflow_provider_ims.protocol.settings import Settings
-from airflow_provider_ims.protocol.text import spellings
+from airflow_provider_ims.protocol.text import original_text, spellings
 from airflow_provider_ims.protocol.wire import Exchange, Exclusive, Load, Mask, Pause, Reply, Request, Save
 
 SESSION_SECONDS = 6 * 3600.0
@@ -294,7 +295,9 @@ def read_otp_request(reply: Reply, gstin: str) -> str:
 
 def read_session(reply: Reply, gstin: str) -> str:
     """Read a session's id, after a verified password or a refresh; a refresh can return another id."""
-    return _id(reply, "gst-session-id", f"GSTN session of GSTIN {gstin}")
+    call = f"GSTN session of GSTIN {gstin}"
+    _id(reply, "gst-session-id", call)
+    return clean(original_text(reply.body, "data", "gst-session-id") or "")
 
 
 def read_logout(reply: Reply, gstin: str) -> None:

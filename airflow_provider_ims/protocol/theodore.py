@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from airflow_provider_ims.models.error_codes import CHECK_LOGIN, Kind
+from airflow_provider_ims.models.printable import clean
 from airflow_provider_ims.protocol.errors import ServiceError, read_data, unreadable
 from airflow_provider_ims.protocol.settings import Settings
-from airflow_provider_ims.protocol.text import spellings, strike
+from airflow_provider_ims.protocol.text import original_text, spellings, strike
 from airflow_provider_ims.protocol.wire import Reply, Request, fits_header, json_headers
 
 _LOGIN = "theodore login"
@@ -129,7 +130,8 @@ def choose_organisation(settings: Settings, token: Token) -> str:
     # An empty list says nothing (a service that leaves it out): then the connection's word counts.
     if settings.org_id and (not token.organisations or settings.org_id in {o.id for o in token.organisations}):
         return settings.org_id
-    choices = ", ".join(f"{org.id} ({org.name})" for org in token.organisations)
+    named = ", ".join(f"{org.id} ({org.name})" for org in token.organisations)
+    choices = clean(strike(named, spellings(settings.password)))
     if settings.org_id is None:
         advice = f"Set org_id in the connection's extra; the user may act for: {choices or 'nobody'}."
     else:
@@ -138,16 +140,17 @@ def choose_organisation(settings: Settings, token: Token) -> str:
 
 
 def _token(data: Any, call: str, reply: Reply) -> Token:
-    if not isinstance(data, Mapping) or not isinstance(data.get("token"), str) or not data["token"]:
+    token = clean(original_text(reply.body, "data", "token") or "")
+    if not isinstance(data, Mapping) or not token:
         raise unreadable(call, "the reply holds no token", reply)
-    if not fits_header(data["token"]):
+    if not fits_header(token):
         raise unreadable(call, "the reply holds a token that no HTTP header can carry", reply)
     expiry = data.get("expiry")
     if isinstance(expiry, str) and expiry.isascii() and expiry.isdigit() and len(expiry) < 18:
         expiry = int(expiry)
     if not isinstance(expiry, (int, float)) or isinstance(expiry, bool) or not 0 < expiry < 1e15:
         raise unreadable(call, "the reply holds no expiry", reply)
-    return Token(data["token"], expiry / 1000, tuple(_organisations(data.get("associatedOrgs"), reply)))
+    return Token(token, expiry / 1000, tuple(_organisations(data.get("associatedOrgs"), reply)))
 
 
 def _organisations(associated: object, reply: Reply) -> list[Organisation]:

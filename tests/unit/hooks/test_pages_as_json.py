@@ -27,6 +27,7 @@ def reply(text: str | bytes, status: int = 200) -> Reply:
         '{"data":{"b2b":[{"tradenm":"Müller ₹"},{"inum":"1"}]},"error":null}',
         '{"data": {\n  "b2b": [\n    {"inum": "1"}\n  ]}}',
         '{"data":{"b2b":[{"inum":"' + SECRET + '"}]}}',
+        '{"data":{"' + SECRET + '":[1],"odd\\u0000":1,"odd\\u0001":2,"' + "k" * 5_000 + '":3}}',
         '{"data":{"b2b":[{"val":NaN}]}}',
         '{"data":{"b2b":[{"note":"a\tb"}]}}',
         b'{"data":{"b2b":[{"note":"\xff"}]}}',

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import json
+from base64 import b64encode, encodebytes, urlsafe_b64encode
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ims.models.printable import MAX_TEXT, clean, clean_lines
-from airflow_provider_ims.protocol.text import original_text, read_json, spellings
+from airflow_provider_ims.protocol.text import is_as_read, original_text, quotes, read_json, spellings, strike
 
 SECRET = "a-token-nobody-may-see"
 
@@ -93,10 +96,74 @@ def test_keys_that_look_the_same_afterwards_are_still_two():
     assert read_json(b'{"b2b\\u0000": 1, "b2b\\u0001": 2}') == {"b2b\ufffd": 1, "b2b\ufffd\ufffd": 2}
 
 
-def test_a_long_secret_is_struck_out_wherever_it_is_quoted_but_where_one_is_asked_for():
+def test_a_long_secret_is_struck_out_wherever_it_is_quoted():
     body = {"err_msg": f"Bearer {SECRET}", SECRET: [SECRET], "token": SECRET, "gst-session-id": SECRET}
     read = read_json(json.dumps(body).encode(), spellings(SECRET))
-    assert read == {"err_msg": "Bearer ***", "***": ["***"], "token": SECRET, "gst-session-id": SECRET}
+    assert read == {"err_msg": "Bearer ***", "***": ["***"], "token": "***", "gst-session-id": "***"}
+    assert original_text(b'{"data": %s}' % json.dumps(body).encode(), "data", "token") == SECRET
+
+
+ODD = 'a "long" <secret>/with é & more'
+
+
+@pytest.mark.parametrize("secret", [SECRET, ODD])
+@pytest.mark.parametrize(
+    "spell",
+    [
+        str.upper,
+        str.title,
+        html.escape,
+        lambda secret: repr([secret])[2:-2],
+        quote,
+        quote_plus,
+        lambda secret: quote(secret, safe="!'()*").lower(),
+        lambda secret: "".join(f"%{byte:02X}" for byte in secret.encode()),
+        lambda secret: "".join(f"\\u{ord(each):04X}" for each in secret),
+        " ".join,
+        lambda secret: secret.replace("-", "-\r\n\t").replace(" ", "\xa0\u3000"),
+        "\u200b\x00".join,
+    ],
+)
+def test_a_secret_is_found_however_it_is_spelled(secret: str, spell: Any):
+    said = spell(secret)
+    for ascii_only in (True, False):
+        body = json.dumps({"a": f"Bearer {said}.", "b": "c"}, ensure_ascii=ascii_only).encode()
+        assert read_json(body, spellings(secret)) == {"a": "Bearer ***.", "b": "c"}
+        assert not is_as_read(body, spellings(secret))
+    assert strike(f"Bearer {said}.", spellings(secret)) == "Bearer ***."
+    assert quotes(said, spellings(secret))
+
+
+@pytest.mark.parametrize("before", ["", "u", "us", "usr"])
+@pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode, encodebytes])
+def test_a_secret_is_found_in_base64_wherever_it_begins(before: str, encode: Any):
+    for secret in (SECRET, ODD, "918273"):
+        said = encode(f"{before}{secret} and more".encode()).decode()
+        struck = strike(said, spellings(secret))
+        assert struck.partition("***")[0] in said[:4]
+        assert "***" in struck
+
+
+def test_what_is_no_secret_stays():
+    secrets = spellings(SECRET, "918273", "ab")
+    for text in ("a-token-nobody", "91827 4", "a. c", "YW5v", "नाम 7"):
+        assert strike(text, secrets) == text
+    assert not quotes("918273", secrets)
+
+
+def test_a_password_of_spaces_strikes_nothing_else():
+    assert strike("no secret at all", spellings("  ")) == "no secret at all"
+    assert read_json(b'{"inum": "INV/12"}', spellings(f"1{' ' * 20}2")) == {"inum": "INV/12"}
+
+
+@pytest.mark.parametrize(
+    "secret", ["ΟΔΟΣ-ΚΩΔΙΚΟΣ-ΜΥΣΤΙΚΟΣ", "İstanbul'un-ŞİFRESİ", "große-Straße-geheim", "गुप्त-शब्द-जो-असली-नहीं"]
+)
+@pytest.mark.parametrize("around", ["{}", "x{}y", "{} {}"])
+def test_a_secret_of_any_letters_is_found(secret: str, around: str):
+    said = around.format(secret, secret)
+    assert secret not in read_json(json.dumps([said]).encode(), spellings(secret))[0]
+    assert secret not in strike(said, spellings(secret))
 
 
 def test_a_secret_is_found_in_the_spelling_of_json_within_json():

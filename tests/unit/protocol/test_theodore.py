@@ -133,6 +133,15 @@ def test_a_password_that_an_organisations_name_quotes_is_struck_out():
     assert token.organisations == (Organisation("a", "***"), Organisation("b", "***"))
 
 
+def test_a_password_in_an_organisations_id_is_not_told_among_the_choices():
+    body = token_data() | {"associatedOrgs": [{"organisation": {"id": f"{each}-{PASSWORD}"}} for each in range(900)]}
+    token = theodore.read_login(dataclasses.replace(reply(short(body)), secrets=theodore.login(settings()).secrets))
+    with pytest.raises(ServiceError, match=r"may act for: 0-\*\*\* \(\)") as caught:
+        theodore.choose_organisation(settings(org_id=None), token)
+    assert PASSWORD not in str(caught.value)
+    assert len(str(caught.value)) < 2200
+
+
 def test_a_refreshed_token_may_be_the_old_one():
     got = dataclasses.replace(reply(short(token_data(TOKEN))), secrets=theodore.refresh(settings(), A_TOKEN).secrets)
     assert theodore.read_refresh(got).value == TOKEN
