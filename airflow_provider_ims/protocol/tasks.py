@@ -15,8 +15,11 @@ from airflow_provider_ims.protocol.access import Access, headers, secrets_of
 from airflow_provider_ims.protocol.errors import ServiceError, read_data, unreadable
 from airflow_provider_ims.protocol.reference_ids import is_shown_as, keep, url_segment
 from airflow_provider_ims.protocol.settings import Settings
-from airflow_provider_ims.protocol.text import original_text
+from airflow_provider_ims.protocol.text import original_text, quotes
 from airflow_provider_ims.protocol.wire import LARGE_REPLY, SMALL_REPLY, Reply, Request
+
+_LARGEST_NUMBER = 10**15
+"""Of jobs and pages: no service has so many, and larger ones are too large to reckon with."""
 
 _NOT_ACCEPTED = frozenset(
     {
@@ -52,6 +55,8 @@ def read_reference_id(reply: Reply, call: str) -> str:
     original = original_text(reply.body, "data", "task-id")
     if original is None:
         raise unreadable(call, "the reply holds no task-id", reply)
+    if quotes(original, reply.secrets):
+        raise unreadable(call, "the task-id quotes a secret of the request", reply)
     try:
         return keep(original)
     except ValueError as error:
@@ -224,4 +229,6 @@ def _read(
 
 
 def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= _LARGEST_NUMBER:
+        return None
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -10,6 +11,7 @@ import pytest
 from airflow_provider_ims.models.error_codes import Kind
 from airflow_provider_ims.protocol import tasks
 from airflow_provider_ims.protocol.errors import ServiceError
+from airflow_provider_ims.protocol.text import spellings
 from airflow_provider_ims.protocol.wire import Reply
 from tests.unit.builders import (
     ACCESS,
@@ -274,6 +276,22 @@ def test_no_two_reference_ids_are_kept_alike():
 def test_a_reference_id_that_is_too_long_to_be_kept_is_a_lost_reply():
     assert submit_error(reply(long({"task-id": "x" * 3000}))).kind is Kind.LOST_REPLY
     assert tasks.read_submitted(reply(long({"task-id": "x" * 1500})), "IMS reset") == "x" * 1500
+
+
+@pytest.mark.parametrize("shown", [str, str.upper, " ".join, "\x00".join, lambda secret: f"id-{secret}-1"])
+def test_a_task_id_that_quotes_a_secret_of_the_request_is_not_kept(shown: Any):
+    secret = "a-token-nobody-may-see"
+    got = dataclasses.replace(reply(short({"task-id": shown(secret)})), secrets=spellings(secret))
+    assert submit_error(got).kind is Kind.LOST_REPLY
+    assert secret not in str(submit_error(got))
+
+
+def test_jobs_and_pages_that_nobody_can_have_are_not_told():
+    jobs = {"total": 10**400, "pending": 10**399}
+    status = tasks.read_status(reply(short({"id": ID, "status": "processing", "jobs": jobs})), ID)
+    assert (status.jobs_total, status.jobs_pending, str(status)) == (None, None, "processing")
+    with pytest.raises(ServiceError, match="no number of pages"):
+        tasks.read_page_count({"pages": 10**400}, ID)
 
 
 def test_a_status_of_a_task_that_looks_like_another_is_not_taken_for_it():
