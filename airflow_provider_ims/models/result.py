@@ -12,6 +12,7 @@ from airflow_provider_ims.models.document_key import DocumentKey
 from airflow_provider_ims.models.documents import section_of
 from airflow_provider_ims.models.error_codes import nothing_was_done, remedy_for
 from airflow_provider_ims.models.payload import ImsRequest
+from airflow_provider_ims.models.printable import clean
 
 Outcome = Literal["processed", "partial", "failed", "running", "unknown"]
 
@@ -185,7 +186,9 @@ def _as_list(value: object) -> list[Any]:
 
 
 def _text(value: object) -> str:
-    return "" if value is None else str(value).strip()
+    if isinstance(value, str):
+        return value.strip()
+    return "" if value is None else clean(str(value)).strip()  # a list or an object may be of any length
 
 
 def _count(text: str) -> int | None:

@@ -227,6 +227,14 @@ def test_a_refusal_in_very_many_words_is_cut_short():
     assert row.message == "x" * 500
 
 
+def test_a_field_that_is_no_text_is_told_in_few_words():
+    long = ["x" * 1999] * 1000
+    row = {"stin": long, "inv": [{"inum": {"a": long}, "error_cd": long, "error_msg": {"a": long}}]}
+    read = result(long, err_cd=long, err_msg={"a": long}, error_report={"b2b": [row]})
+    for text in (read.status_cd, read.code, read.message, *read.refused[0]):
+        assert len(text) < 2100
+
+
 def test_what_cannot_be_read_does_not_hide_what_comes_after_it():
     read = partial({"b2b": ["all of them", entry("1")]})
     assert [row.number for row in read.refused] == ["", "1"]
