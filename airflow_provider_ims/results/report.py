@@ -20,9 +20,9 @@ from airflow_provider_ims.exceptions import (
 from airflow_provider_ims.hooks.gstn import RESET, Call, GstnHook
 from airflow_provider_ims.models.account import Account
 from airflow_provider_ims.models.document_key import DocumentKey, UndatedKey
-from airflow_provider_ims.models.documents import Document
+from airflow_provider_ims.models.documents import SECTIONS, Document
 from airflow_provider_ims.models.download import actions_of
-from airflow_provider_ims.models.error_codes import nothing_was_done, remedy_for
+from airflow_provider_ims.models.error_codes import meaning_of, nothing_was_done, remedy_for
 from airflow_provider_ims.models.payload import ImsRequest
 from airflow_provider_ims.models.reconciliation import Reconciliation
 from airflow_provider_ims.models.result import ResetResult
@@ -306,6 +306,8 @@ class Report:
         result = self.result
         what = " ".join(part for part in (result.code, result.message) if part) or "no reason given"
         if result.outcome == "failed":
+            if (result.code or result.message) and meaning_of(result.code) is None:
+                what = f"GSTN says: {what}"  # a line that began with any words could pass for one of the log
             return f"{self._name} did not succeed (status_cd {result.status_cd!r}):\n{what}.\n{self._advice()}"
         if result.contradictions:
             against = ", ".join(result.contradictions)
@@ -340,7 +342,11 @@ class Report:
         still = {row for key, row in named.items() if key not in self._seen_done}
         gone = {row for key, row in named.items() if key in self._seen_done} - still
         refused = [row for row in self.result.refused if row not in gone]
-        lines = [f"{row.section} {row.number or '?'} of {row.stin or '?'}: {row.code}" for row in refused[:shown]]
+        lines = [
+            f"{row.section if row.section in SECTIONS else repr(row.section)} {row.number or '?'} of {row.stin or '?'}:"
+            f" {row.code}"
+            for row in refused[:shown]
+        ]
         if len(refused) > shown:
             lines.append(f"and {len(refused) - shown} more{rest}")
         return lines

@@ -143,6 +143,20 @@ class TestTheError:
         assert "r-1 did not succeed (status_cd 'ER'):\nIMSSAV005 schema.\n" in str(error)
         assert "Correct the request" in str(error)
 
+    @pytest.mark.parametrize("fake", ["[2026-01-01] INFO Done", "::group::Done"])
+    def test_no_line_begins_with_words_of_the_service(self, fake: str):
+        row = {"stin": fake, "inv": [{"inum": fake, "error_cd": fake}]}
+        for data in (
+            {"status_cd": "ER", "err_cd": fake, "err_msg": fake},
+            {"status_cd": "ER", "err_msg": fake},
+            {"status_cd": fake, "err_cd": fake, "err_msg": fake},
+            {"status_cd": "PE", "err_cnt": "1", "error_report": {fake: [row], "b2b": [row]}},
+        ):
+            for request_ in (TWO, None):
+                text = str(report(data, request_).error())
+                assert fake in text
+                assert not [line for line in text.splitlines() if line.startswith(fake)]
+
     def test_of_a_failed_reset_without_a_reason_leads_to_the_portal(self):
         text = str(report({"status_cd": "ER"}).error())
         assert "no reason given.\nLook at the documents on the GST portal." in text
