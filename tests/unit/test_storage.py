@@ -107,7 +107,7 @@ def test_a_file_that_another_worker_may_have_on_its_own_disk_is_told_as_such(tmp
         with pytest.raises(CannotRead, match="it is not there") as caught:
             read_whole(place(given))
         what, *facts = str(caught.value).split("\n")
-        assert what == f"{given} cannot be read: it is not there."
+        assert what == f"{place(given)} cannot be read: it is not there."
         assert facts[0].startswith("FileNotFoundError: ")
         assert ("This path is on the worker's own disk; what another worker wrote" in facts[1]) == is_local
         assert facts[-1] == "Bring it back, or correct the path."
