@@ -85,11 +85,17 @@ class StorageError(OSError):
         self.trouble = trouble_of(error)
         self.advice = _ADVICE[self.trouble]
         now = " now" if self.passes else ""
-        self.why = f"{self.trouble} ({_said(self.reason)})"
+        said = _said(self.reason)
+        self.why = f"{self.trouble} ({said})"
         if self.trouble is Trouble.MISSING and is_local(path):
             self.advice = f"{_ON_A_DISK}\n{self.advice}"
         what = f"{shown(path)} cannot be {self._what}{now}: {self.trouble}."
-        super().__init__("\n".join(line for line in (what, _said(self.reason), self._left, self.advice) if line))
+        super().__init__("\n".join(line for line in (what, said, self._left, self.advice) if line))
+
+    @property
+    def no_file(self) -> str:
+        """What is wrong with a path that should be a file's, to stand behind its name."""
+        return f"is no file that this worker can read: {self.why}\n{self.advice}"
 
     @property
     def passes(self) -> bool:

@@ -45,10 +45,7 @@ def _examine(
     from airflow_provider_ims.doctor.examination import Examination
     from airflow_provider_ims.exceptions import GstnError
 
-    steps: list[dict[str, object]] = []
-
     def say(step: Step) -> None:
-        steps.append({"step": step.name, "ok": step.went_well, "told": step.told})
         told = " ".join(step.told.split("\n"))
         screen.say(fitted(f"{'ok    ' if step.went_well else 'FAILED'} {step.name}: {told}"))
         if record:
@@ -73,13 +70,14 @@ def _examine(
             screen.say(
                 f"The transcript is in {record.path}: no secrets, names, numbers or amounts. Look before you send."
             )
-    screen.add(steps=steps)
+    steps = examination.steps
+    screen.add(steps=[{"step": each.name, "ok": each.went_well, "told": each.told} for each in steps])
     code = _tell(examination.transcript, screen)
     if was_stopped:
         screen.add(error="Stopped.")
         screen.warn("Stopped; the table says what was seen up to there.")
         return ExitCode.PASSES
-    return code if all(each["ok"] for each in steps) else ExitCode.FAULTS
+    return code if all(each.went_well for each in steps) else ExitCode.FAULTS
 
 
 class _Record:

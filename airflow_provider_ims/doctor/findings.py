@@ -71,6 +71,10 @@ def _says_nothing(answered: Answered) -> bool:
         return is_of_login or meaning.kind in {Kind.OUTAGE, Kind.THROTTLED, Kind.TOKEN_EXPIRED, Kind.TOKEN_LIMIT}
     if answered.outer_code == "err-gstn-returned":
         return False
+    return _may_be_of_a_gateway(answered)
+
+
+def _may_be_of_a_gateway(answered: Answered) -> bool:
     return _is_page(answered) or answered.status >= 500 or answered.status in _OF_GATEWAYS
 
 
@@ -96,7 +100,7 @@ def _envelope(transcript: Transcript) -> Seen:
         if not each.status or each.kind in _WITHOUT_AN_ENVELOPE:
             continue
         form = _form_of(each)
-        if not form and (_is_page(each) or each.status >= 500 or each.status in _OF_GATEWAYS):
+        if not form and _may_be_of_a_gateway(each):
             continue
         if not form:
             held = (

@@ -56,7 +56,7 @@ def _answer(step: Step, send: Callable[[Request], Reply], store: SessionStore) -
         case Mask():
             mask_secret(step.secret)
         case Load():
-            return store.get(step.key) if step.required else _load(step, store)
+            return store.get(step.key) if step.required else _tried(step, lambda: store.get(step.key))
         case Save():
             return _save(step, store)
         case Pause():
@@ -108,7 +108,7 @@ async def _aanswer(step: Step, send: Callable[[Request], Awaitable[Reply]], stor
         case Mask():
             await amask_secret(step.secret)
         case Load():
-            return await (store.aget(step.key) if step.required else _aload(step, store))
+            return await (store.aget(step.key) if step.required else _atried(step, lambda: store.aget(step.key)))
         case Save():
             return await _asave(step, store)
         case Pause():
@@ -120,59 +120,48 @@ async def _aanswer(step: Step, send: Callable[[Request], Awaitable[Reply]], stor
     return None
 
 
-def _load(step: Load, store: SessionStore) -> str | None:
-    """Read what an answer of the service must not get lost for: more than once, and without it in the end."""
-    for attempt in range(1, STORE_ATTEMPTS + 1):
-        try:
-            return store.get(step.key)
-        except Exception as error:
-            if not _is_worth_another(attempt, step, error):
-                return None
-            time.sleep(random.uniform(0.0, 2.0**attempt))  # noqa: S311 - jitter, not a secret
-    raise AssertionError("the last attempt returns or raises")
-
-
-async def _aload(step: Load, store: SessionStore) -> str | None:
-    for attempt in range(1, STORE_ATTEMPTS + 1):
-        try:
-            return await store.aget(step.key)
-        except Exception as error:
-            if not _is_worth_another(attempt, step, error):
-                return None
-            await asyncio.sleep(random.uniform(0.0, 2.0**attempt))  # noqa: S311 - jitter, not a secret
-    raise AssertionError("the last attempt returns or raises")
-
-
 def _save(step: Save, store: SessionStore) -> bool:
-    """Write into the store; what is written is often all that is left of it, so it is tried more than once."""
-    for attempt in range(1, STORE_ATTEMPTS + 1):
-        try:
-            if step.value is None:
-                store.delete(step.key)
-            else:
-                store.set(step.key, step.value)
-        except Exception as error:
-            if not _is_worth_another(attempt, step, error):
-                return False
-            time.sleep(random.uniform(0.0, 2.0**attempt))  # noqa: S311 - jitter, not a secret
+    def write() -> bool:
+        if step.value is None:
+            store.delete(step.key)
         else:
-            return True
-    raise AssertionError("the last attempt returns or raises")
+            store.set(step.key, step.value)
+        return True
+
+    return _tried(step, write) is True
 
 
 async def _asave(step: Save, store: SessionStore) -> bool:
+    async def write() -> bool:
+        if step.value is None:
+            await store.adelete(step.key)
+        else:
+            await store.aset(step.key, step.value)
+        return True
+
+    return await _atried(step, write) is True
+
+
+def _tried(step: Load | Save, ask: Callable[[], _T]) -> _T | None:
+    """Ask the store more than once: what an answer of the service holds is often all that is left of it."""
     for attempt in range(1, STORE_ATTEMPTS + 1):
         try:
-            if step.value is None:
-                await store.adelete(step.key)
-            else:
-                await store.aset(step.key, step.value)
+            return ask()
         except Exception as error:
             if not _is_worth_another(attempt, step, error):
-                return False
+                return None
+            time.sleep(random.uniform(0.0, 2.0**attempt))  # noqa: S311 - jitter, not a secret
+    raise AssertionError("the last attempt returns or raises")
+
+
+async def _atried(step: Load | Save, ask: Callable[[], Awaitable[_T]]) -> _T | None:
+    for attempt in range(1, STORE_ATTEMPTS + 1):
+        try:
+            return await ask()
+        except Exception as error:
+            if not _is_worth_another(attempt, step, error):
+                return None
             await asyncio.sleep(random.uniform(0.0, 2.0**attempt))  # noqa: S311 - jitter, not a secret
-        else:
-            return True
     raise AssertionError("the last attempt returns or raises")
 
 

@@ -64,8 +64,7 @@ def _read_file(path: str) -> bytes:
     except CannotRead as error:
         if error.passes:
             raise of_storage_error(error, "The payload is not to be had now; nothing was sent.") from error
-        rule = f"{shown(path)} is no file that this worker can read: {error.why}\n{error.advice}"
-        raise InvalidPayload([Fault("payload", None, rule)]) from None
+        raise InvalidPayload([Fault("payload", None, f"{shown(path)} {error.no_file}")]) from None
     if not content.strip():
         raise InvalidPayload([Fault("payload", shown(path), "a JSON file; this file is empty")])
     return content

@@ -33,9 +33,7 @@ def _matching(name: str) -> list[ObjectStoragePath]:
     except StorageError as error:
         if error.passes:
             raise GstnTransientError(f"{error}\nNothing was read.") from error
-        raise GstnInvalidPayload(
-            f"{shown(name)}: is no file that this worker can read: {error.why}\n{error.advice}"
-        ) from None
+        raise GstnInvalidPayload(f"{shown(name)}: {error.no_file}") from None
     if not found:
         raise GstnInvalidPayload(f"{shown(name)}: no file fits this pattern")
     return found

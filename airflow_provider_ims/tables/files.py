@@ -316,4 +316,4 @@ def _is_utf8(local: Path) -> bool:
 def _unread(trouble: CannotRead, path: ObjectStoragePath, then: str = NOT_WRITTEN) -> TableError:
     if trouble.passes:
         return FileUnavailable(f"{trouble}\n{then}")
-    return FileUnusable(shown(path), f"is no file that this worker can read: {trouble.why}\n{trouble.advice}")
+    return FileUnusable(shown(path), trouble.no_file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from types import SimpleNamespace
 from typing import Any
 
@@ -170,6 +171,14 @@ async def test_a_change_that_was_taken_back_is_none(world):
     assert world.open_now == 0
 
 
+async def cancelled_after(steps: int, use: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(use)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+
 @pytest.mark.parametrize("steps", range(8))
 async def test_a_cancelled_look_leaves_nothing_open(world, steps):
     async def use() -> None:
@@ -177,11 +186,7 @@ async def test_a_cancelled_look_leaves_nothing_open(world, steps):
             world.connections["gstn_default"] = settings(password="a-new-one")
             await hook.look_again()
 
-    task = asyncio.create_task(use())
-    for _ in range(steps):
-        await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.wait([task])
+    await cancelled_after(steps, use())
     assert world.open_now == 0
 
 
@@ -222,11 +227,7 @@ async def test_wherever_a_cancellation_hits_nothing_stays_open(world, steps):
         async with GstnAsyncHook():
             await asyncio.sleep(0)
 
-    task = asyncio.create_task(use())
-    for _ in range(steps):
-        await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.wait([task])
+    await cancelled_after(steps, use())
     assert world.open_now == 0
     clients = _client_cache._caches.get(asyncio.get_running_loop())
     assert clients is None or clients.clients == {}
